@@ -1,0 +1,1 @@
+"""Detector aggregate: inspections, the pool and the judge."""

@@ -1,0 +1,1 @@
+"""Compiled core: RTP and bitstream, wire items, rings. No I/O and no event loop."""

@@ -1,0 +1,1 @@
+"""Pixel host: decodes each camera once per machine, for all readers."""

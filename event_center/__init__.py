@@ -1,0 +1,1 @@
+"""Events: what happened that a human may have to know."""

@@ -1,0 +1,1 @@
+"""Recorder and archive: footage, its index, replay and exports."""

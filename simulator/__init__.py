@@ -1,0 +1,1 @@
+"""Simulated cameras with known truth, for demo, tests and benchmarks."""
