@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
@@ -23,8 +24,8 @@ class BuildStubs(Command):
     """Generates trueframe/v1/*_pb2*.py and their type stubs from proto/."""
 
     description = "generate gRPC stubs from proto/"
-    user_options = [("inplace", "i", "write into the source tree only")]
-    boolean_options = ["inplace"]
+    user_options: ClassVar = [("inplace", "i", "write into the source tree only")]
+    boolean_options: ClassVar = ["inplace"]
 
     def initialize_options(self) -> None:
         self.build_lib: str | None = None
@@ -66,7 +67,7 @@ class BuildStubs(Command):
 class Build(build):
     """The ordinary build, with the stubs first."""
 
-    sub_commands = [("build_stubs", None), *build.sub_commands]
+    sub_commands: ClassVar = [("build_stubs", None), *build.sub_commands]
 
 
 def extensions() -> list[Extension]:
