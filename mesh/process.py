@@ -45,7 +45,7 @@ def main() -> None:
     if len(sys.argv) < 2:
         raise SystemExit("usage: python -m mesh.process COMMAND [ARGUMENT…]")
     die_with_parent()
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - becoming the given command is its purpose
+    os.execvp(sys.argv[1], sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def redact_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if separator and "@" in rest:
         authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        before, _, after = rest.rpartition("@")
+        _, _, after = rest.rpartition("@")
         if "@" not in authority and ":" in authority and not _ends_in_port(authority):
             url = f"{scheme}://{after}"
         elif "@" in authority:
