@@ -1,0 +1,79 @@
+"""Roles, and the one table that says which of them may call which rpc. A test compares it with the generated stubs.
+
+    viewer          sees: lists, watches, streams, snapshots, replays
+    operator        and acts on what is seen: exports, inspections
+    maintainer      and looks inside: subscriptions, decoders
+    administrator   and changes cameras
+    service         one part of trueframe to another: everything
+
+Cameras are a second, independent bound: see `mesh.tokens.Principal`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from mesh.errors import InvalidArgument
+
+
+class Role(StrEnum):
+    """What a caller is."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    MAINTAINER = "maintainer"
+    ADMINISTRATOR = "administrator"
+    SERVICE = "service"
+
+    @classmethod
+    def parse(cls, text: object) -> Role:
+        """The role of that name. Raises InvalidArgument."""
+        try:
+            return cls(str(text))
+        except ValueError:
+            raise InvalidArgument(f"role {str(text)[:40]!r}", f"is none of {', '.join(cls)}") from None
+
+
+_SEE = frozenset(Role)
+_ACT = frozenset({Role.OPERATOR, Role.MAINTAINER, Role.ADMINISTRATOR, Role.SERVICE})
+_LOOK_INSIDE = frozenset({Role.MAINTAINER, Role.ADMINISTRATOR, Role.SERVICE})
+_CHANGE_CAMERAS = frozenset({Role.ADMINISTRATOR, Role.SERVICE})
+_SERVE = frozenset({Role.SERVICE})
+
+ROLE_TABLE: dict[str, frozenset[Role]] = {
+    "/trueframe.v1.BrokerService/StreamFrames": _SEE,
+    "/trueframe.v1.BrokerService/ListSubscriptions": _LOOK_INSIDE,
+    "/trueframe.v1.CameraService/AddCamera": _CHANGE_CAMERAS,
+    "/trueframe.v1.CameraService/UpdateCamera": _CHANGE_CAMERAS,
+    "/trueframe.v1.CameraService/RemoveCamera": _CHANGE_CAMERAS,
+    "/trueframe.v1.CameraService/GetCamera": _SEE,
+    "/trueframe.v1.CameraService/ListCameras": _SEE,
+    "/trueframe.v1.CameraService/WatchCameras": _SEE,
+    "/trueframe.v1.PixelService/WatchThumbnails": _SEE,
+    "/trueframe.v1.PixelService/GetLivePicture": _SEE,
+    "/trueframe.v1.PixelService/ListDecoders": _LOOK_INSIDE,
+    "/trueframe.v1.FootageService/ListRecordings": _SEE,
+    "/trueframe.v1.FootageService/LocateFrame": _SEE,
+    "/trueframe.v1.FootageService/ListFrames": _SEE,
+    "/trueframe.v1.FootageService/Replay": _SEE,
+    "/trueframe.v1.FootageService/GetSnapshot": _SEE,
+    "/trueframe.v1.FootageService/Export": _ACT,
+    "/trueframe.v1.FootageService/WatchPersisted": _SEE,
+    "/trueframe.v1.InspectionService/ListInspections": _SEE,
+    "/trueframe.v1.InspectionService/PutInspection": _ACT,
+    "/trueframe.v1.PoolService/JoinPool": _SERVE,
+    "/trueframe.v1.EventService/ListEvents": _SEE,
+    "/trueframe.v1.EventService/GetEvent": _SEE,
+    "/trueframe.v1.EventService/WatchEvents": _SEE,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _SEE,
+}
+
+# Whether a service lives is told to anybody who reaches it: probes carry no token.
+ANONYMOUS_SERVICES = frozenset({"grpc.health.v1.Health"})
+
+
+def roles_for(method: str) -> frozenset[Role] | None:
+    """Roles that may call "/package.Service/Method"; None for the anonymous ones; empty for an rpc without a row."""
+    if method.strip("/").partition("/")[0] in ANONYMOUS_SERVICES:
+        return None
+    return ROLE_TABLE.get(method, frozenset())
