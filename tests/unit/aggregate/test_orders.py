@@ -1,0 +1,56 @@
+"""Orders, regions, and what a camera gets by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from aggregate.orders import Area, Catalogue, Order, Region, touched
+
+SQUARE = Region("gate", "inspect", ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)))
+
+
+def test_a_camera_that_comes_gets_one_inspection_for_each_detector() -> None:
+    catalogue = Catalogue()
+    assert [order.id for order in catalogue.camera_came("yard")] == ["yard.motion", "yard.signal"]
+
+
+def test_a_configured_inspection_stands_in_for_the_default_of_its_detector() -> None:
+    catalogue = Catalogue({"x": Order("x", "yard", "motion")})
+    assert [order.id for order in catalogue.camera_came("yard")] == ["yard.signal"]
+
+
+def test_orders_of_a_camera_that_left_are_not_carried_out_and_not_listed() -> None:
+    catalogue = Catalogue()
+    for order in catalogue.camera_came("yard"):
+        catalogue.orders[order.id] = order
+    assert [order.id for order in catalogue.camera_left("yard")] == ["yard.motion", "yard.signal"]
+    assert catalogue.visible() == []
+    assert not any(catalogue.applies(order) for order in catalogue.orders.values())
+
+
+def test_a_region_contains_what_is_inside_its_corners() -> None:
+    assert SQUARE.contains(0.5, 0.5)
+    assert not SQUARE.contains(0.1, 0.5)
+    bend = Region("bend", "inspect", ((0, 0), (1, 0), (1, 1), (0.5, 0.2), (0, 1)))
+    assert not bend.contains(0.5, 0.8)
+    assert bend.contains(0.1, 0.5)
+
+
+def test_a_box_touches_the_regions_it_stands_in_and_ignored_ones_have_no_name() -> None:
+    ignored = Region("tree", "ignore", SQUARE.corners)
+    assert touched([SQUARE, ignored], [Area(0.4, 0.1, 0.1, 0.3)]) == ("gate",)
+    assert touched([SQUARE, ignored], [Area(0.9, 0.9, 0.05, 0.05)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (Order("", "yard", "motion"), "1 to 200 characters"),
+        (Order("x", "yard", "smell"), "there are: motion, signal"),
+        (Order("x", "yard", "motion", threshold=2), "not between 0 and 1"),
+        (Order("x", "yard", "motion", regions=(Region("a", "inspect", ((0, 0), (1, 1))),)), "3 to 256"),
+        (Order("x", "yard", "motion", regions=(Region("a", "inspect", ((0, 0), (1, 1), (7, 0))),)), "fractions"),
+    ],
+)
+def test_an_order_that_cannot_be_carried_out_says_why(order: Order, words: str) -> None:
+    assert words in order.problem()
