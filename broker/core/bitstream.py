@@ -1,0 +1,35 @@
+"""Bitstream names in one place: NAL forms, what a unit says of itself, damage. No code of its own belongs here."""
+
+from broker.core.annexb import (
+    MAX_UNIT_BYTES,
+    annexb_from_length_prefixed,
+    canonical,
+    canonical_from_nals,
+    from_length_prefixed,
+    split_nals,
+    to_length_prefixed,
+)
+from broker.core.h264 import (
+    JOIN_EXACT,
+    JOIN_NONE,
+    JOIN_RECOVERS_AFTER,
+    DamageTracker,
+    H264Inspector,
+    UnitInfo,
+)
+
+__all__ = [
+    "JOIN_EXACT",
+    "JOIN_NONE",
+    "JOIN_RECOVERS_AFTER",
+    "MAX_UNIT_BYTES",
+    "DamageTracker",
+    "H264Inspector",
+    "UnitInfo",
+    "annexb_from_length_prefixed",
+    "canonical",
+    "canonical_from_nals",
+    "from_length_prefixed",
+    "split_nals",
+    "to_length_prefixed",
+]

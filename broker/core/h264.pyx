@@ -1,0 +1,334 @@
+"""What an H.264 access unit says of itself: parameter sets, picture size, whether decoding can begin at it.
+
+What belongs here: reading NAL headers, SPS, PPS, slice headers and recovery points of one epoch. What does not:
+decoding, and anything that needs the time or the id of a frame. Input is a camera's: it is bounded, and a malformed
+unit is called so; nothing here raises because of what a camera sent.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from broker.core.annexb cimport find_short_start_code, find_start_code
+from broker.core.h264_bits cimport (
+    PARAMETER_SET_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, flag, parse_recovery_point, parse_sps, skip_bits,
+    unescape, ue,
+)
+
+
+JOIN_NONE = 1
+JOIN_EXACT = 2
+JOIN_RECOVERS_AFTER = 3
+
+# Pictures that follow an open-GOP picture in decode order and may precede it in output order: no encoder in use
+# places more than this many, and the stream does not say how many it will place.
+cdef enum:
+    LEADING_PICTURES = 16
+
+
+cdef class UnitInfo:
+    """What one access unit says of itself.
+
+    `join_point` and `recovers_after` as in the proto; `has_sps`, `has_pps`: carried inside this unit; `starts_picture`:
+    a slice with macroblock 0 is there; `decodable`: the sets its slices name are known; `width`, `height`: of the
+    active SPS after cropping, in pixels, 0 while unknown; `malformed`: some of it could not be read;
+    `parameter_sets_changed`: it replaced sets that were known before by different ones; `nals`: how many it has.
+    """
+
+    def __repr__(self):
+        return (
+            f"UnitInfo(join_point={self.join_point}, recovers_after={self.recovers_after}, has_sps={self.has_sps}, "
+            f"has_pps={self.has_pps}, starts_picture={self.starts_picture}, decodable={self.decodable}, "
+            f"width={self.width}, height={self.height}, malformed={self.malformed}, "
+            f"parameter_sets_changed={self.parameter_sets_changed}, nals={self.nals})"
+        )
+
+
+cdef class H264Inspector:
+    """Reads the access units of one epoch in order.
+
+    `parameter_sets`: canonical bytes known beforehand, for instance from the SDP.
+    """
+
+    def __cinit__(self, parameter_sets=b""):
+        self._sps = {}
+        self._pps = {}
+        self._sets = None
+        self._inspected = None
+        if len(parameter_sets):
+            self.add_parameter_sets(parameter_sets)
+
+    def add_parameter_sets(self, data):
+        """Learns SPS and PPS from canonical `data`; returns whether all of it could be read."""
+        info = self.inspect(data)
+        complete = bool(self._sps) and bool(self._pps)
+        return complete and info.has_sps and info.has_pps
+
+    @property
+    def parameter_sets(self):
+        """Latest SPS, then PPS, by number, in canonical form; empty while none is known."""
+        if self._sets is None:
+            parts = []
+            for sets in (self._sps, self._pps):
+                for key in sorted(sets):
+                    parts.append(b"\x00\x00\x00\x01")
+                    parts.append(sets[key][0])
+            self._sets = b"".join(parts)
+        return self._sets
+
+    @property
+    def complete(self):
+        """Whether at least one SPS and a PPS that names it are known."""
+        return any(entry[1] in self._sps for entry in self._pps.values())
+
+    cpdef UnitInfo inspect(self, payload):
+        """Reads one canonical access unit; what it carries of parameter sets is remembered."""
+        cdef Py_buffer view
+        cdef UnitInfo info = UnitInfo.__new__(UnitInfo)
+        cdef const uint8_t* nal
+        cdef const uint8_t* end
+        cdef const uint8_t* following
+        cdef Py_ssize_t size
+        cdef int kind, recovery = -1
+        cdef int slices = 0, intra_slices = 0, idr_slices = 0
+        cdef bint exact_match = False, broken_link = False, reference = False, may_reorder = True
+        cdef uint32_t first_mb, slice_type, pps_id
+        cdef uint8_t rbsp[RBSP_LIMIT]
+        cdef Bits bits
+        cdef Py_ssize_t rbsp_size
+        info.join_point = 1
+        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+        try:
+            nal = <const uint8_t*> view.buf
+            end = nal + view.len
+            if view.len < 5 or find_start_code(nal, end) != nal:
+                info.malformed = True
+                return info
+            while nal < end:
+                nal += 4
+                following = find_start_code(nal, end)
+                size = following - nal
+                info.nals += 1
+                if size == 0 or nal[0] & 0x80:
+                    info.malformed = True
+                    nal = following
+                    continue
+                kind = nal[0] & 0x1F
+                # A short start code inside means that two NALs were glued: decoders and files would part ways here.
+                if find_short_start_code(nal, following) != following:
+                    info.malformed = True
+                if kind == 1 or kind == 5 or kind == 2:
+                    slices += 1
+                    if nal[0] & 0x60:
+                        reference = True
+                    if kind == 5:
+                        idr_slices += 1
+                    rbsp_size = unescape(nal + 1, size - 1 if size < 33 else 32, rbsp)
+                    bits_open(&bits, rbsp, rbsp_size)
+                    first_mb = ue(&bits)
+                    slice_type = ue(&bits)
+                    pps_id = ue(&bits)
+                    if bits.failed or slice_type > 9 or pps_id > 255:
+                        info.malformed = True
+                    else:
+                        if first_mb == 0:
+                            info.starts_picture = True
+                        # I and SI slices, by themselves or for the whole picture.
+                        if slice_type % 5 == 2 or slice_type % 5 == 4:
+                            intra_slices += 1
+                        entry = self._pps.get(pps_id)
+                        if entry is not None:
+                            entry = self._sps.get(entry[1])
+                        if entry is not None:
+                            info.decodable = True
+                            self.width = entry[1]
+                            self.height = entry[2]
+                            may_reorder = entry[3]
+                elif kind == 3 or kind == 4:
+                    slices += 1
+                elif kind == 6:
+                    rbsp_size = unescape(nal + 1, size - 1 if size - 1 < RBSP_LIMIT else RBSP_LIMIT, rbsp)
+                    parse_recovery_point(rbsp, rbsp_size, &recovery, &exact_match, &broken_link)
+                elif kind == 7:
+                    if not self._store_sps(nal, size, info):
+                        info.malformed = True
+                elif kind == 8:
+                    if not self._store_pps(nal, size, info):
+                        info.malformed = True
+                elif kind == 0 or kind >= 24:
+                    info.malformed = True
+                nal = following
+        finally:
+            PyBuffer_Release(&view)
+        if slices:
+            if not info.starts_picture:
+                info.malformed = True
+            if reference:
+                self._longest_run = max(self._longest_run, self._non_reference_run)
+                self._non_reference_run = 0
+            elif self._non_reference_run < LEADING_PICTURES:
+                self._non_reference_run += 1
+        elif not (info.has_sps or info.has_pps):
+            info.malformed = True
+        if info.starts_picture:
+            if idr_slices:
+                info.join_point = 2
+            elif recovery >= 0 and exact_match:
+                if recovery == 0 and intra_slices == slices and not may_reorder and not broken_link:
+                    info.join_point = 2
+                else:
+                    info.join_point = 3
+                    # The count is in reference pictures; units between them that nobody refers to come on top.
+                    info.recovers_after = recovery * (1 + self._longest_run)
+                    if may_reorder or broken_link:
+                        info.recovers_after += LEADING_PICTURES
+        info.width = self.width
+        info.height = self.height
+        self._inspected = payload if isinstance(payload, bytes) else None
+        self._info = info
+        return info
+
+    def with_parameter_sets(self, payload):
+        """The unit with the known sets that it lacks inserted once, behind an AUD, if it is a join point.
+
+        Missing PPS go behind the last SPS that the unit carries. Units that are no join point come back as they are.
+        """
+        cdef UnitInfo info = self._info if self._inspected is payload else self.inspect(payload)
+        cdef Py_buffer view
+        cdef const uint8_t* begin
+        cdef const uint8_t* nal
+        cdef const uint8_t* end
+        cdef const uint8_t* following
+        cdef Py_ssize_t behind_aud = 0, behind_sps = -1
+        cdef int kind
+        cdef bint first = True
+        if info.join_point == 1 or info.nals == 0:
+            return payload
+        carried_sps = set()
+        carried_pps = set()
+        PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+        try:
+            begin = <const uint8_t*> view.buf
+            end = begin + view.len
+            nal = begin
+            while nal < end:
+                following = find_start_code(nal + 4, end)
+                if following > nal + 4:
+                    kind = nal[4] & 0x1F
+                    if kind == 9 and first:
+                        behind_aud = following - begin
+                    elif kind == 7:
+                        carried_sps.add(_sps_number(nal + 4, following - nal - 4))
+                        behind_sps = following - begin
+                    elif kind == 8:
+                        carried_pps.add(_pps_number(nal + 4, following - nal - 4))
+                    elif 1 <= kind <= 5:
+                        break
+                first = False
+                nal = following
+        finally:
+            PyBuffer_Release(&view)
+        sps = [b"\x00\x00\x00\x01" + self._sps[key][0] for key in sorted(self._sps) if key not in carried_sps]
+        pps = [b"\x00\x00\x00\x01" + self._pps[key][0] for key in sorted(self._pps) if key not in carried_pps]
+        if not sps and not pps:
+            return payload
+        whole = memoryview(payload)
+        if behind_sps < 0:
+            return b"".join([whole[:behind_aud], *sps, *pps, whole[behind_aud:]])
+        return b"".join([whole[:behind_aud], *sps, whole[behind_aud:behind_sps], *pps, whole[behind_sps:]])
+
+    cdef bint _store_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+        cdef Sps sps
+        if size > PARAMETER_SET_LIMIT or not parse_sps(nal, size, &sps):
+            return False
+        raw = PyBytes_FromStringAndSize(<const char*> nal, size)
+        known = self._sps.get(sps.number)
+        if known is None or known[0] != raw:
+            if known is not None:
+                info.parameter_sets_changed = True
+            self._sps[sps.number] = (raw, sps.width, sps.height, bool(sps.may_reorder))
+            self._sets = None
+        if self.width == 0 or len(self._sps) == 1:
+            self.width = sps.width
+            self.height = sps.height
+        info.has_sps = True
+        return True
+
+    cdef bint _store_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+        cdef uint8_t rbsp[32]
+        cdef Bits bits
+        cdef uint32_t number, sps_number
+        if size > PARAMETER_SET_LIMIT:
+            return False
+        bits_open(&bits, rbsp, unescape(nal + 1, size - 1 if size < 33 else 32, rbsp))
+        number = ue(&bits)
+        sps_number = ue(&bits)
+        if bits.failed or number > 255 or sps_number > 31:
+            return False
+        raw = PyBytes_FromStringAndSize(<const char*> nal, size)
+        known = self._pps.get(number)
+        if known is None or known[0] != raw:
+            if known is not None:
+                info.parameter_sets_changed = True
+            self._pps[number] = (raw, sps_number)
+            self._sets = None
+        info.has_pps = True
+        return True
+
+
+cdef int _sps_number(const uint8_t* nal, Py_ssize_t size):
+    cdef Sps sps
+    return sps.number if size <= PARAMETER_SET_LIMIT and parse_sps(nal, size, &sps) else -1
+
+
+cdef int _pps_number(const uint8_t* nal, Py_ssize_t size):
+    cdef uint8_t rbsp[32]
+    cdef Bits bits
+    cdef uint32_t number
+    bits_open(&bits, rbsp, unescape(nal + 1, size - 1 if size < 33 else 32, rbsp))
+    number = ue(&bits)
+    return -1 if bits.failed or number > 255 else <int> number
+
+
+cdef class DamageTracker:
+    """Tells which intact frames of an epoch follow damage: all until the next undamaged EXACT join point.
+
+    `joined`: False while decoding has not begun: frames before the first join point cannot be decoded exactly either,
+    and a first RECOVERS_AFTER counts down. Damage later is healed by EXACT only.
+    """
+
+    cdef bint _dirty
+    cdef bint _joined
+    cdef int64_t _countdown
+
+    def __cinit__(self, bint joined=False):
+        self._dirty = False
+        self._joined = joined
+        self._countdown = -1
+
+    def lost(self):
+        """Something before the next frame is missing (a gap, a refused unit)."""
+        self._dirty = True
+
+    def observe(self, bint damaged, int join_point, int recovers_after=0):
+        """Takes the next frame; returns its `follows_damage`, which is False for a frame that is damaged itself."""
+        if damaged:
+            self._dirty = True
+            return False
+        if join_point == 2:
+            self._dirty = False
+            self._joined = True
+            self._countdown = -1
+            return False
+        if self._dirty:
+            return True
+        if self._joined:
+            return False
+        if self._countdown < 0 and join_point == 3:
+            self._countdown = recovers_after
+        if self._countdown == 0:
+            self._joined = True
+            return False
+        if self._countdown > 0:
+            self._countdown -= 1
+        return True
