@@ -1,0 +1,272 @@
+# ruff: noqa: RUF009 - `option` returns a dataclass field; its doc belongs beside its default.
+"""The configuration of every part, as one tree of frozen dataclasses. How it is read stands in `mesh.config_source`.
+
+Each field keeps its documentation and bounds beside it; `docs/reference/configuration.md` is generated from here.
+Values come, the later outranking the earlier, from: the defaults below, a TOML file, the environment
+(`TRUEFRAME_SECTION__KEY`), and `--set section.key=value`. An unknown key is refused, naming the nearest valid one.
+
+What does not belong here: settings that only tests need, and anything that changes while running (that is in stores).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mesh.config_source import decode_tree, encode_toml, merge_sources
+
+T = TypeVar("T")
+_MAX_SOCKET_PATH_BYTES = 100
+_LONGEST_SOCKET_NAME = "event-center.sock"
+
+
+def option(
+    default: T, doc: str, *, at_least: float | None = None, at_most: float | None = None, one_of: Sequence[str] = ()
+) -> T:
+    """A field with its documentation and its bounds, both inclusive."""
+    result: Any = field(
+        default=default, metadata={"doc": doc, "at_least": at_least, "at_most": at_most, "one_of": tuple(one_of)}
+    )
+    return result  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """Where an instance lives and how it reports."""
+
+    data_dir: Path = option(Path("trueframe-data"), "Folder of everything an instance keeps.")
+    run_dir: Path | None = option(
+        None,
+        "Folder of sockets, mode 0700. Default: `run` in the data folder, or one in /tmp if that path is too long.",
+    )
+    log_level: str = option("info", "What is logged.", one_of=("debug", "info", "warning", "error"))
+    log_json: bool = option(False, "Log one JSON object a line instead of text.")
+    metrics: bool = option(False, "Serve Prometheus metrics on 127.0.0.1.")
+    metrics_port: int = option(
+        0, "Port of the metrics; 0 takes a free one and writes its URL to SERVICE.metrics in the run folder.",
+        at_least=0, at_most=65535,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityConfig:
+    """Whose tokens are believed, and which token this service shows."""
+
+    public_key_file: Path | None = option(
+        None, "Ed25519 public key, PEM. Default: `keys/signing.pub` in the data folder."
+    )
+    token_file: Path | None = option(
+        None, "This service's own token, mode 0600. Default: `keys/service.token` in the data folder."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NatsConfig:
+    """The bus."""
+
+    url: str = option("nats://127.0.0.1:4222", "Servers, comma-separated.")
+    token_file: Path | None = option(None, "NATS authentication token, mode 0600. Default: none.")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """The frame broker."""
+
+    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `broker.sock` in the run folder.")
+    ring_seconds: float = option(30.0, "Packets kept in memory for each camera, in seconds.", at_least=1, at_most=3600)
+    ring_bytes: int = option(
+        33_554_432, "Packets kept in memory for each camera, in bytes.", at_least=1_048_576, at_most=1 << 34
+    )
+    silent_after_s: float = option(
+        5.0, "A connected camera that sends nothing for so long is silent.", at_least=0.1, at_most=600
+    )
+    connect_timeout_s: float = option(5.0, "Longest wait for a camera's answer.", at_least=0.1, at_most=120)
+    max_cameras: int = option(256, "Cameras that this broker accepts.", at_least=1, at_most=10_000)
+    max_subscribers: int = option(64, "Open subscriptions that this broker accepts.", at_least=1, at_most=10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSeed:
+    """A camera that is added at the first start. The store outranks it afterwards."""
+
+    id: str = option("", "Immutable slug, [a-z0-9-]{1,63}.")
+    source: str = option("", "rtsp:// URL, file:// URL or path. Credentials inside are never given out again.")
+    display_name: str = option("", "Free text in any script; the id when empty.")
+    labels: Mapping[str, str] = field(default_factory=dict, metadata={"doc": "Free labels, key to value."})
+    disabled: bool = option(False, "Switched off: no connection is made.")
+
+
+@dataclass(frozen=True, slots=True)
+class PixelsConfig:
+    """The pixel host."""
+
+    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `pixels.sock` in the run folder.")
+    rings_socket: Path | None = option(
+        None, "Unix socket that hands out picture rings. Default: `rings.sock` in the run folder."
+    )
+    memory_bytes: int = option(
+        1_073_741_824, "Memory for decoded pictures of all cameras.", at_least=1_048_576, at_most=1 << 40
+    )
+    slots: int = option(4, "Pictures kept for each camera.", at_least=2, at_most=64)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCenterConfig:
+    """The recorder and archive."""
+
+    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `media-center.sock` in the run folder.")
+    footage_dir: Path | None = option(None, "Folder of the footage. Default: `media` in the data folder.")
+    fragment_s: float = option(1.0, "A fragment closes after so many seconds.", at_least=0.1, at_most=10)
+    segment_s: float = option(60.0, "A segment closes at the first join point after so many seconds.", at_least=1)
+    max_segment_s: float = option(300.0, "A segment closes at the latest after so many seconds.", at_least=1)
+    sync_s: float = option(1.0, "Data is synced at least so often; a crash loses at most twice that.", at_least=0.05)
+    min_free_bytes: int = option(1_073_741_824, "Recording stops with an alarm below this free space.", at_least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateConfig:
+    """The detector aggregate."""
+
+    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `aggregate.sock` in the run folder.")
+
+
+@dataclass(frozen=True, slots=True)
+class EventCenterConfig:
+    """Events and alarms."""
+
+    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `event-center.sock` in the run folder.")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorPoolConfig:
+    """A worker."""
+
+    capacity: int = option(16, "Cameras that one worker takes.", at_least=1, at_most=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSeed:
+    """A part of the picture."""
+
+    name: str = option("", "Its name.")
+    use: str = option("inspect", "What happens inside of it.", one_of=("inspect", "ignore"))
+    corners: tuple[tuple[float, float], ...] = option(
+        (), "Corners [x, y] of a polygon, in fractions of width and height.", at_least=0, at_most=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionSeed:
+    """An inspection that is put at the first start. The store outranks it afterwards."""
+
+    id: str = option("", "Its id.")
+    camera: str = option("", "The camera inspected.")
+    detector: str = option("motion", "Name of the detector.")
+    threshold: float = option(0.5, "Score from which on a frame is abnormal.", at_least=0)
+    regions: tuple[RegionSeed, ...] = option((), "Regions; none means the whole picture.")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    nats: NatsConfig = field(default_factory=NatsConfig)
+    broker: BrokerConfig = field(default_factory=BrokerConfig)
+    cameras: tuple[CameraSeed, ...] = ()
+    pixels: PixelsConfig = field(default_factory=PixelsConfig)
+    media_center: MediaCenterConfig = field(default_factory=MediaCenterConfig)
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    event_center: EventCenterConfig = field(default_factory=EventCenterConfig)
+    detector_pool: DetectorPoolConfig = field(default_factory=DetectorPoolConfig)
+    inspections: tuple[InspectionSeed, ...] = ()
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of sockets."""
+        return self.run.run_dir or default_run_dir(self.run.data_dir)
+
+    @property
+    def public_key_file(self) -> Path:
+        """Public key of the tokens that are believed."""
+        return self.security.public_key_file or self.run.data_dir / "keys" / "signing.pub"
+
+    @property
+    def token_file(self) -> Path:
+        """This service's own token."""
+        return self.security.token_file or self.run.data_dir / "keys" / "service.token"
+
+    @property
+    def footage_dir(self) -> Path:
+        """Folder of the footage."""
+        return self.media_center.footage_dir or self.run.data_dir / "media"
+
+    @property
+    def rings_socket(self) -> Path:
+        """Unix socket that hands out picture rings."""
+        return self.pixels.rings_socket or self.run_dir / "rings.sock"
+
+
+def load(
+    path: Path | str | None = None, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Config:
+    """Reads the configuration; the result is complete: every path absolute, every derived value filled in.
+
+    `overrides` are texts `section.key=value`. `environ` is os.environ if None. Raises NotFound (no such file) and
+    InvalidArgument (not TOML, an unknown key, a value of the wrong type or out of bounds).
+    """
+    tree = merge_sources(
+        Config, Path(path) if path is not None else None, overrides, os.environ if environ is None else environ
+    )
+    return complete(decode_tree(Config, tree))
+
+
+def complete(config: Config) -> Config:
+    """Fills in what is derived from the data folder, and makes paths absolute. Idempotent."""
+    run = replace(config.run, data_dir=config.run.data_dir.absolute())
+    run = replace(run, run_dir=(run.run_dir or default_run_dir(run.data_dir)).absolute())
+    config = replace(config, run=run)
+    folder = config.run_dir
+    return replace(
+        config,
+        security=replace(
+            config.security,
+            public_key_file=config.public_key_file.absolute(),
+            token_file=config.token_file.absolute(),
+        ),
+        nats=replace(config.nats, token_file=config.nats.token_file and config.nats.token_file.absolute()),
+        broker=replace(config.broker, endpoint=config.broker.endpoint or f"unix:{folder}/broker.sock"),
+        pixels=replace(
+            config.pixels,
+            endpoint=config.pixels.endpoint or f"unix:{folder}/pixels.sock",
+            rings_socket=config.rings_socket.absolute(),
+        ),
+        media_center=replace(
+            config.media_center,
+            endpoint=config.media_center.endpoint or f"unix:{folder}/media-center.sock",
+            footage_dir=config.footage_dir.absolute(),
+        ),
+        aggregate=replace(config.aggregate, endpoint=config.aggregate.endpoint or f"unix:{folder}/aggregate.sock"),
+        event_center=replace(
+            config.event_center, endpoint=config.event_center.endpoint or f"unix:{folder}/event-center.sock"
+        ),
+    )  # fmt: skip
+
+
+def default_run_dir(data_dir: Path) -> Path:
+    """`run` in the data folder; a private one in /tmp where a socket's path would exceed the kernel's limit."""
+    folder = data_dir.absolute() / "run"
+    if len(os.fsencode(folder / _LONGEST_SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES:
+        return folder
+    # Its owner and mode are checked by mesh.files.private_folder before anything is put there.
+    return Path("/tmp") / f"trueframe-{os.getuid()}-{sha256(os.fsencode(folder)).hexdigest()[:16]}"  # noqa: S108
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML that `load` reads back to an equal one. May hold credentials: write it private."""
+    return encode_toml(config)
