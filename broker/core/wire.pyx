@@ -1,0 +1,481 @@
+"""Frames on the wire: one `items` entry of a FrameBatch, written and read in C.
+
+What belongs here: `encode_frame`, byte for byte what protobuf gives for the same message; `BatchReader`, which reads a
+batch without copying payloads. What does not: which items a subscriber gets (`hub`). Entries are self-delimiting, so
+batches are joined with `b"".join`. The rare kinds (gaps, epochs) go through protobuf itself.
+"""
+
+import hashlib
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+
+cdef enum:
+    PAYLOAD_LIMIT = 16 << 20
+    GROUP_DEPTH = 64
+
+MAX_PAYLOAD_BYTES = PAYLOAD_LIMIT
+
+_FrameBatch = None
+_FrameId = None
+
+
+def _messages():
+    """FrameBatch, imported on first use: whoever only encodes frames needs no protobuf."""
+    global _FrameBatch
+    if _FrameBatch is None:
+        from trueframe.v1.frames_pb2 import FrameBatch
+
+        _FrameBatch = FrameBatch
+    return _FrameBatch
+
+
+def sha256(data):
+    """SHA-256 of a bytes-like object: 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+# ---- writing
+
+
+cdef inline int _varint_size(uint64_t value) noexcept nogil:
+    cdef int size = 1
+    while value >= 0x80:
+        value >>= 7
+        size += 1
+    return size
+
+
+cdef inline uint8_t* _put_varint(uint8_t* out, uint64_t value) noexcept nogil:
+    while value >= 0x80:
+        out[0] = <uint8_t> (value & 0x7F) | 0x80
+        value >>= 7
+        out += 1
+    out[0] = <uint8_t> value
+    return out + 1
+
+
+cdef inline uint8_t* _put_number(uint8_t* out, uint8_t tag, uint64_t value) noexcept nogil:
+    out[0] = tag
+    return _put_varint(out + 1, value)
+
+
+def encode_frame(
+    str camera not None,
+    int64_t epoch,
+    int64_t seq,
+    int64_t received_ns,
+    int64_t monotonic_ns,
+    camera_time_ns,
+    camera_time_uncertainty_ns,
+    pts,
+    int join_point,
+    uint32_t recovers_after,
+    bint damaged,
+    bint follows_damage,
+    digest,
+    payload,
+):
+    """One frame as an `items` entry of a FrameBatch (tag, length, Item).
+
+    `digest` None: the SHA-256 of `payload` is computed here. `camera_time_ns`, `camera_time_uncertainty_ns` and `pts`
+    may be None (absent). Raises ValueError for a payload over 16 MiB, OverflowError for integers out of range.
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t camera_size, digest_size, payload_size, id_size, frame_size, item_size
+    cdef const char* camera_utf8 = PyUnicode_AsUTF8AndSize(camera, &camera_size)
+    cdef bint has_time = camera_time_ns is not None
+    cdef bint has_uncertainty = camera_time_uncertainty_ns is not None
+    cdef bint has_pts = pts is not None
+    cdef int64_t time_value = camera_time_ns if has_time else 0
+    cdef int64_t uncertainty_value = camera_time_uncertainty_ns if has_uncertainty else 0
+    cdef int64_t pts_value = pts if has_pts else 0
+    cdef bytes digest_bytes = sha256(payload) if digest is None else digest
+    cdef bytes result
+    cdef uint8_t* out
+    if digest_bytes is None:
+        raise TypeError("digest must be bytes or None")
+    digest_size = PyBytes_GET_SIZE(digest_bytes)
+    PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+    try:
+        payload_size = view.len
+        if payload_size > PAYLOAD_LIMIT:
+            raise ValueError(f"a payload of {payload_size} bytes is over the limit of {PAYLOAD_LIMIT}")
+        id_size = 0
+        if camera_size:
+            id_size += 1 + _varint_size(camera_size) + camera_size
+        if epoch:
+            id_size += 1 + _varint_size(<uint64_t> epoch)
+        if seq:
+            id_size += 1 + _varint_size(<uint64_t> seq)
+        frame_size = 1 + _varint_size(id_size) + id_size
+        if received_ns:
+            frame_size += 1 + _varint_size(<uint64_t> received_ns)
+        if monotonic_ns:
+            frame_size += 1 + _varint_size(<uint64_t> monotonic_ns)
+        if has_time:
+            frame_size += 1 + _varint_size(<uint64_t> time_value)
+        if has_uncertainty:
+            frame_size += 1 + _varint_size(<uint64_t> uncertainty_value)
+        if has_pts:
+            frame_size += 1 + _varint_size(<uint64_t> pts_value)
+        if join_point:
+            frame_size += 1 + _varint_size(<uint64_t> <int64_t> join_point)
+        if recovers_after:
+            frame_size += 1 + _varint_size(recovers_after)
+        if damaged:
+            frame_size += 2
+        if follows_damage:
+            frame_size += 2
+        if digest_size:
+            frame_size += 1 + _varint_size(digest_size) + digest_size
+        if payload_size:
+            frame_size += 1 + _varint_size(payload_size) + payload_size
+        item_size = 1 + _varint_size(frame_size) + frame_size
+        result = PyBytes_FromStringAndSize(NULL, 1 + _varint_size(item_size) + item_size)
+        out = <uint8_t*> PyBytes_AS_STRING(result)
+        out = _put_number(out, 0x0A, item_size)
+        out = _put_number(out, 0x0A, frame_size)
+        out = _put_number(out, 0x0A, id_size)
+        if camera_size:
+            out = _put_number(out, 0x0A, camera_size)
+            memcpy(out, camera_utf8, camera_size)
+            out += camera_size
+        if epoch:
+            out = _put_number(out, 0x10, <uint64_t> epoch)
+        if seq:
+            out = _put_number(out, 0x18, <uint64_t> seq)
+        if received_ns:
+            out = _put_number(out, 0x10, <uint64_t> received_ns)
+        if monotonic_ns:
+            out = _put_number(out, 0x18, <uint64_t> monotonic_ns)
+        if has_time:
+            out = _put_number(out, 0x20, <uint64_t> time_value)
+        if has_uncertainty:
+            out = _put_number(out, 0x28, <uint64_t> uncertainty_value)
+        if has_pts:
+            out = _put_number(out, 0x30, <uint64_t> pts_value)
+        if join_point:
+            out = _put_number(out, 0x38, <uint64_t> <int64_t> join_point)
+        if recovers_after:
+            out = _put_number(out, 0x40, recovers_after)
+        if damaged:
+            out = _put_number(out, 0x48, 1)
+        if follows_damage:
+            out = _put_number(out, 0x50, 1)
+        if digest_size:
+            out = _put_number(out, 0x5A, digest_size)
+            memcpy(out, PyBytes_AS_STRING(digest_bytes), digest_size)
+            out += digest_size
+        if payload_size:
+            out = _put_number(out, 0x7A, payload_size)
+            memcpy(out, view.buf, payload_size)
+        return result
+    finally:
+        PyBuffer_Release(&view)
+
+
+def encode_item(item):
+    """An Item message (or a bare Gap, EpochStarted, EpochEnded or Frame) as an `items` entry of a FrameBatch."""
+    from trueframe.v1 import frames_pb2
+
+    if isinstance(item, frames_pb2.Gap):
+        item = frames_pb2.Item(gap=item)
+    elif isinstance(item, frames_pb2.EpochStarted):
+        item = frames_pb2.Item(epoch_started=item)
+    elif isinstance(item, frames_pb2.EpochEnded):
+        item = frames_pb2.Item(epoch_ended=item)
+    elif isinstance(item, frames_pb2.Frame):
+        item = frames_pb2.Item(frame=item)
+    elif not isinstance(item, frames_pb2.Item):
+        raise TypeError(f"not an item of a stream: {type(item).__name__}")
+    return frames_pb2.FrameBatch(items=[item]).SerializeToString()
+
+
+# ---- reading
+
+
+cdef struct Field:
+    uint32_t number
+    int wire_type
+    uint64_t value       # of a varint
+    Py_ssize_t at        # of the content of a length-delimited field
+    Py_ssize_t end
+    Py_ssize_t following
+
+
+cdef Py_ssize_t _get_varint(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint64_t* value) noexcept nogil:
+    """Position behind the varint, or -1."""
+    cdef uint64_t result = 0
+    cdef int shift = 0
+    while at < end and shift < 70:
+        if shift == 63 and data[at] > 1:
+            return -1
+        result |= <uint64_t> (data[at] & 0x7F) << shift
+        if data[at] < 0x80:
+            value[0] = result
+            return at + 1
+        at += 1
+        shift += 7
+    return -1
+
+
+cdef Py_ssize_t _get_tag(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint32_t* tag) noexcept nogil:
+    cdef uint64_t value
+    cdef Py_ssize_t following = _get_varint(data, at, end, &value)
+    if following < 0 or following - at > 5 or value > 0xFFFFFFFF or value >> 3 == 0:
+        return -1
+    tag[0] = <uint32_t> value
+    return following
+
+
+cdef Py_ssize_t _skip_group(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint32_t number
+) noexcept nogil:
+    """Position behind the end tag of a group whose start tag has been read, or -1."""
+    cdef uint32_t open_groups[GROUP_DEPTH]
+    cdef int depth = 1
+    cdef uint32_t tag
+    cdef uint64_t value
+    open_groups[0] = number
+    while depth:
+        at = _get_tag(data, at, end, &tag)
+        if at < 0:
+            return -1
+        if tag & 7 == 0:
+            at = _get_varint(data, at, end, &value)
+            if at < 0:
+                return -1
+        elif tag & 7 == 1 or tag & 7 == 5:
+            at += 8 if tag & 7 == 1 else 4
+            if at > end:
+                return -1
+        elif tag & 7 == 2:
+            at = _get_varint(data, at, end, &value)
+            if at < 0 or value > <uint64_t> (end - at):
+                return -1
+            at += <Py_ssize_t> value
+        elif tag & 7 == 3:
+            if depth == GROUP_DEPTH:
+                return -1
+            open_groups[depth] = tag >> 3
+            depth += 1
+        elif tag & 7 == 4:
+            depth -= 1
+            if open_groups[depth] != tag >> 3:
+                return -1
+        else:
+            return -1
+    return at
+
+
+cdef bint _get_field(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Field* field) except False:
+    """Reads one field of any kind; raises ValueError if there is none that ends before `end`."""
+    cdef uint32_t tag
+    at = _get_tag(data, at, end, &tag)
+    if at < 0:
+        raise ValueError("malformed batch: no field where one must be")
+    field.number = tag >> 3
+    field.wire_type = tag & 7
+    if field.wire_type == 0:
+        at = _get_varint(data, at, end, &field.value)
+        if at < 0:
+            raise ValueError("malformed batch: a number is cut off or too long")
+        field.following = at
+    elif field.wire_type == 2:
+        at = _get_varint(data, at, end, &field.value)
+        if at < 0 or field.value > <uint64_t> (end - at):
+            raise ValueError("malformed batch: a field reaches past the end")
+        field.at = at
+        field.end = at + <Py_ssize_t> field.value
+        field.following = field.end
+    elif field.wire_type == 1 or field.wire_type == 5:
+        field.following = at + (8 if field.wire_type == 1 else 4)
+        if field.following > end:
+            raise ValueError("malformed batch: a field reaches past the end")
+    elif field.wire_type == 3:
+        field.following = _skip_group(data, at, end, field.number)
+        if field.following < 0:
+            raise ValueError("malformed batch: a group does not end")
+    else:
+        raise ValueError("malformed batch: unknown wire type")
+    return True
+
+
+cdef class WireFrame:
+    """A frame read from a batch. `payload` is a memoryview into the batch, which it keeps alive.
+
+    Attributes: camera, epoch, seq, received_ns, monotonic_ns, camera_time_ns, camera_time_uncertainty_ns, pts (the last
+    three None if absent), join_point, recovers_after, damaged, follows_damage, digest (bytes), payload, `raw` (the
+    frame's `items` entry as it stood in the batch), `id` (mesh.ids.FrameId).
+    """
+
+    def __init__(self):
+        raise TypeError("frames come from BatchReader")
+
+    def __cinit__(self):
+        self.digest = b""
+
+    @property
+    def camera_time_ns(self):
+        return self._camera_time_ns if self._has_camera_time else None
+
+    @property
+    def camera_time_uncertainty_ns(self):
+        return self._camera_time_uncertainty_ns if self._has_uncertainty else None
+
+    @property
+    def pts(self):
+        return self._pts if self._has_pts else None
+
+    @property
+    def payload(self):
+        return memoryview(self._batch)[self._payload_at:self._payload_end]
+
+    @property
+    def payload_size(self):
+        return self._payload_end - self._payload_at
+
+    @property
+    def raw(self):
+        if self._item_at == 0 and self._item_end == PyBytes_GET_SIZE(self._batch):
+            return self._batch
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(self._batch) + self._item_at, self._item_end - self._item_at)
+
+    @property
+    def id(self):
+        global _FrameId
+        if _FrameId is None:
+            from mesh.ids import FrameId
+
+            _FrameId = FrameId
+        return _FrameId(self.camera, self.epoch, self.seq)
+
+    def __repr__(self):
+        return f"WireFrame({self.camera}/{self.epoch}/{self.seq}, {self.payload_size} bytes)"
+
+    cdef bint _parse_id(self, Py_ssize_t at, Py_ssize_t end) except False:
+        cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(self._batch)
+        cdef Field field
+        while at < end:
+            _get_field(data, at, end, &field)
+            if field.number == 1 and field.wire_type == 2:
+                self._camera_utf8 = data[field.at:field.end]
+                # Decoded at once: protobuf refuses ill-formed text even where a later field replaces it.
+                self.camera = self._camera_utf8.decode("utf-8")
+            elif field.wire_type == 0 and field.number == 2:
+                self.epoch = <int64_t> field.value
+            elif field.wire_type == 0 and field.number == 3:
+                self.seq = <int64_t> field.value
+            at = field.following
+        return True
+
+    cdef bint _parse_frame(self, Py_ssize_t at, Py_ssize_t end) except False:
+        cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(self._batch)
+        cdef Field field
+        self.camera = ""
+        while at < end:
+            _get_field(data, at, end, &field)
+            if field.wire_type == 0:
+                if field.number == 2:
+                    self.received_ns = <int64_t> field.value
+                elif field.number == 3:
+                    self.monotonic_ns = <int64_t> field.value
+                elif field.number == 4:
+                    self._camera_time_ns = <int64_t> field.value
+                    self._has_camera_time = True
+                elif field.number == 5:
+                    self._camera_time_uncertainty_ns = <int64_t> field.value
+                    self._has_uncertainty = True
+                elif field.number == 6:
+                    self._pts = <int64_t> field.value
+                    self._has_pts = True
+                elif field.number == 7:
+                    self.join_point = <int32_t> field.value
+                elif field.number == 8:
+                    self.recovers_after = <uint32_t> field.value
+                elif field.number == 9:
+                    self.damaged = field.value != 0
+                elif field.number == 10:
+                    self.follows_damage = field.value != 0
+            elif field.wire_type == 2:
+                if field.number == 1:
+                    self._parse_id(field.at, field.end)
+                elif field.number == 11:
+                    self.digest = data[field.at:field.end]
+                elif field.number == 15:
+                    self._payload_at = field.at
+                    self._payload_end = field.end
+            at = field.following
+        return True
+
+
+cdef class BatchReader:
+    """Iterates over the items of an encoded FrameBatch: WireFrame, or the protobuf Gap, EpochStarted, EpochEnded.
+
+    Items of unknown kind and unknown fields are skipped. Raises ValueError at the first malformed item.
+    """
+
+    def __cinit__(self, data not None):
+        self._data = data if isinstance(data, bytes) else bytes(data)
+        self._at = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef const uint8_t* data = <const uint8_t*> PyBytes_AS_STRING(self._data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(self._data)
+        cdef Py_ssize_t begin
+        cdef Field field
+        cdef Field inner
+        while self._at < size:
+            begin = self._at
+            _get_field(data, begin, size, &field)
+            self._at = field.following
+            if field.number != 1 or field.wire_type != 2 or field.at == field.end:
+                continue
+            _get_field(data, field.at, field.end, &inner)
+            if inner.number == 1 and inner.wire_type == 2 and inner.following == field.end:
+                return self._frame(begin, field.end, inner.at, inner.end)
+            item = self._uncommon(begin, field.end)
+            if item is not None:
+                return item
+        raise StopIteration
+
+    cdef object _frame(self, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t at, Py_ssize_t frame_end):
+        cdef WireFrame frame = WireFrame.__new__(WireFrame)
+        frame._batch = self._data
+        frame._item_at = begin
+        frame._item_end = end
+        frame._parse_frame(at, frame_end)
+        # One str object per run of frames of a camera.
+        if self._camera_utf8 is not None and self._camera_utf8 == frame._camera_utf8:
+            frame.camera = self._camera
+        else:
+            self._camera_utf8 = frame._camera_utf8
+            self._camera = frame.camera
+        frame._camera_utf8 = None
+        return frame
+
+    cdef object _uncommon(self, Py_ssize_t begin, Py_ssize_t end):
+        """Gaps and epochs, and items that no writer of ours produces (several kinds, fields split in two)."""
+        from google.protobuf.message import DecodeError
+
+        try:
+            item = _messages().FromString(self._data[begin:end]).items[0]
+        except DecodeError as error:
+            raise ValueError(f"malformed batch: {error}") from None
+        kind = item.WhichOneof("kind")
+        if kind is None:
+            return None
+        if kind != "frame":
+            return getattr(item, kind)
+        item.DiscardUnknownFields()
+        return next(BatchReader(encode_item(item)))
