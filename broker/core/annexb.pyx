@@ -180,7 +180,7 @@ def to_length_prefixed(data):
     while nal < end:
         following = find_start_code(nal + 4, end)
         length = following - nal - 4
-        if length > 0xFFFFFFFF:
+        if (length >> 32) != 0:
             raise ValueError("a NAL does not fit a four-byte length")
         out = <uint8_t*> nal
         out[0] = (length >> 24) & 0xFF

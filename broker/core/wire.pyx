@@ -229,7 +229,7 @@ cdef Py_ssize_t _get_varint(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, 
 cdef Py_ssize_t _get_tag(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint32_t* tag) noexcept nogil:
     cdef uint64_t value
     cdef Py_ssize_t following = _get_varint(data, at, end, &value)
-    if following < 0 or following - at > 5 or value > 0xFFFFFFFF or value >> 3 == 0:
+    if following < 0 or following - at > 5 or (value >> 32) != 0 or (value >> 3) == 0:
         return -1
     tag[0] = <uint32_t> value
     return following
