@@ -1,0 +1,111 @@
+"""The `trueframe` command: names of its commands, and how errors reach a user.
+
+Each command lives in a module of `trueframe.commands` that is imported when it is asked for, so that help is instant.
+What should not be in this module: what a command does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+COMMANDS = {
+    "up": ("trueframe.commands.up", "Run everything on this machine and watch SOURCES."),
+    "status": ("trueframe.commands.status", "Say how everything is."),
+    "tui": ("trueframe.commands.view", "Open the terminal wall of a running instance."),
+    "cameras": ("trueframe.commands.cameras", "List, add, remove and watch cameras."),
+    "events": ("trueframe.commands.events", "List, show and watch events."),
+    "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
+    "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
+    "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
+    "simulate": ("trueframe.commands.simulate", "Serve simulated RTSP cameras."),
+    "completion": ("trueframe.commands.completion", "Print the completion script of a shell."),
+}
+EXIT_OTHER, EXIT_BAD_INPUT, EXIT_NOT_RUNNING, EXIT_NOT_FOUND = 1, 2, 3, 4
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list without importing one of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trueframe", prog_name="trueframe")
+def cli() -> None:
+    """Watch cameras: every service sees the same true frame.
+
+    `trueframe up --simulate 4` shows it with four simulated cameras; `trueframe up rtsp://HOST/PATH` with yours.
+    """
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code that scripts can tell errors apart by."""
+    from mesh.errors import InvalidArgument, NotFound, Unavailable
+
+    if isinstance(error, InvalidArgument):
+        return EXIT_BAD_INPUT
+    if isinstance(error, Unavailable):
+        return EXIT_NOT_RUNNING
+    if isinstance(error, NotFound):
+        return EXIT_NOT_FOUND
+    return EXIT_OTHER
+
+
+def say_error(error: BaseException) -> None:
+    """One line on standard error: the thing, the reason, the remedy."""
+    text = " ".join(str(error).split())
+    click.echo(f"trueframe: {text}", err=True)
+
+
+def main() -> None:
+    """Runs the command line. No traceback reaches a user unless TRUEFRAME_DEBUG=1 asks for it."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        if isinstance(error, click.UsageError):
+            error.show()
+        else:
+            click.echo(f"trueframe: {error.format_message()}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except BaseException as error:
+        if os.environ.get("TRUEFRAME_DEBUG") == "1" or isinstance(error, SystemExit):
+            raise
+        from mesh.errors import first_known
+
+        known = first_known(error)
+        say_error(known or RuntimeError(f"unexpected {type(error).__name__}: {error}. TRUEFRAME_DEBUG=1 shows where"))
+        sys.exit(exit_code_of(known) if known else EXIT_OTHER)
+
+
+if __name__ == "__main__":
+    main()
