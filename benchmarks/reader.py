@@ -1,0 +1,90 @@
+"""A subscriber process of a benchmark: reads one lossless stream over gRPC and checks every id and digest.
+
+Prints one JSON object at its end. Latency is from the sender's log (same host, one monotonic clock) to the moment at
+which the batch was in this process's hands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import percentile
+from broker.client import BatchReader, SyncBrokerClient, WireFrame
+from simulator.log import read as read_log
+
+
+def main() -> None:
+    """Reads for `--seconds` after `--warm-up`, then judges what came against the sender's log."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--token-file", type=Path, required=True)
+    parser.add_argument("--logs", type=Path, required=True)
+    parser.add_argument("--warm-up", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args()
+    client = SyncBrokerClient(options.endpoint, options.token_file)
+    arrivals: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
+    mismatched = holes = gaps = messages = 0
+    last: dict[tuple[str, int], int] = {}
+    begin_ns = time.monotonic_ns() + int(options.warm_up * 1e9)
+    end_ns = begin_ns + int(options.seconds * 1e9)
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    for batch in client.stream_batches(all_cameras=True, subscriber="benchmark"):
+        now_ns = time.monotonic_ns()
+        if now_ns > end_ns:
+            break
+        messages += now_ns >= begin_ns
+        for item in BatchReader(batch):
+            if not isinstance(item, WireFrame):
+                gaps += type(item).__name__ == "Gap"
+                continue
+            key = (item.camera, item.epoch)
+            holes += last.get(key, item.seq - 1) + 1 != item.seq
+            last[key] = item.seq
+            mismatched += hashlib.sha256(item.payload).digest() != item.digest
+            arrivals[item.camera].append((item.digest, now_ns))
+    client.close()
+    result = judge(options.logs, arrivals, begin_ns, end_ns)
+    json.dump({**result, "mismatched": mismatched, "holes": holes, "gaps": gaps, "messages": messages}, sys.stdout)
+
+
+def judge(logs: Path, arrivals: dict[str, list[tuple[bytes, int]]], begin_ns: int, end_ns: int) -> dict[str, Any]:
+    """Compares what arrived with what was sent inside the window, but for its last half second."""
+    sent_units = lost = different = 0
+    latencies_ms: list[float] = []
+    settled_ns = end_ns - 500_000_000
+    for path in sorted(logs.glob("*.sent")):
+        got = dict(arrivals.get(path.stem, []))
+        known = set()
+        for unit in read_log(path):
+            known.add(unit.digest)
+            if not begin_ns <= unit.sent_monotonic_ns <= settled_ns:
+                continue
+            sent_units += 1
+            arrived_ns = got.get(unit.digest)
+            if arrived_ns is None:
+                lost += 1
+            else:
+                latencies_ms.append((arrived_ns - unit.sent_monotonic_ns) / 1e6)
+        different += sum(digest not in known for digest in got)
+    return {
+        "sent": sent_units,
+        "delivered": sent_units - lost,
+        "lost": lost,
+        "different": different,
+        "p50_ms": percentile(latencies_ms, 0.50),
+        "p99_ms": percentile(latencies_ms, 0.99),
+        "max_ms": max(latencies_ms, default=0.0),
+    }
+
+
+if __name__ == "__main__":
+    main()
