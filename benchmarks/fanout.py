@@ -59,8 +59,7 @@ def run_peer(binary: Path, items: Path, rate: float, subscribers: int, seconds: 
     try:
         serve = Child("serve", subprocess.Popen([binary, "serve", socket, str(subscribers)], stdout=subprocess.PIPE))
         children.append(serve)
-        for _ in range(subscribers):
-            children.append(Child("subscribe", subprocess.Popen([binary, "subscribe", socket])))
+        children.extend(Child("subscribe", subprocess.Popen([binary, "subscribe", socket])) for _ in range(subscribers))
         subprocess.run([binary, "produce", socket, items, str(rate), str(seconds)], check=True)
         text, _ = serve.process.communicate(timeout=60)
     finally:
