@@ -1,0 +1,203 @@
+"""The command line: `python -m simulator serve`, `fault`, `log`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import json
+import re
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simulator import encode, log, service
+from simulator.faults import KINDS
+from simulator.files import FileError
+from simulator.rtsp import ServerOptions
+from simulator.scene import LAYOUTS
+from simulator.service import Plan
+from simulator.spec import IncidentSpec, SceneSpec, SpecError
+
+_CAMERA_ID = re.compile(r"^[a-z0-9-]{1,63}$")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Simulated RTSP cameras with known truth."""
+
+
+@main.command()
+@click.option("--cameras", "count", default=4, show_default=True, help="How many cameras show scenes: cam-1, cam-2, …")
+@click.option("--scenes", default=",".join(LAYOUTS), show_default=True, help="Layouts, given to the cameras in turn.")
+@click.option(
+    "--file", "file_texts", multiple=True, metavar="ID=PATH", help="One more camera: this H.264 file, looped."
+)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--fps", default=10, show_default=True)
+@click.option("--size", default="640x360", show_default=True)
+@click.option("--loop-s", default=60.0, show_default=True, help="Length of a scene's loop.")
+@click.option("--gop-s", default=2.0, show_default=True, help="Time from one IDR picture to the next.")
+@click.option("--bframes", default=0, show_default=True, help="B-frames in a row.")
+@click.option("--distinct", is_flag=True, help="Render a scene of its own for every camera.")
+@click.option(
+    "--incident",
+    "incident_texts",
+    multiple=True,
+    metavar="CAMERA=KIND@START+LENGTH",
+    help="Replaces that camera's incidents; repeatable. CAMERA=none takes them away.",
+)
+@click.option("--no-incidents", is_flag=True, help="Ordinary traffic only.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=0, show_default=True, help="RTSP port; 0 takes a free one.")
+@click.option("--control", "control_port", default=0, show_default=True, help="Control port on loopback.")
+@click.option(
+    "--log", "log_folder", type=click.Path(path_type=Path), help="Sent logs and truth.json. [new temporary folder]"
+)
+@click.option("--cache", type=click.Path(path_type=Path), help=f"Encoded scenes. [{encode.default_cache()}]")
+@click.option("--auth", metavar="USER:PASSWORD", envvar="TRUEFRAME_SIMULATOR_AUTH", help="Digest login.")
+@click.option("--transport", type=click.Choice(["both", "tcp", "udp"]), default="both", show_default=True)
+@click.option("--no-sprop", is_flag=True, help="Leave the parameter sets out of the SDP.")
+@click.option("--start-anywhere", is_flag=True, help="Begin with the next unit, not with the next join point.")
+@click.option("--session-timeout", default=60, show_default=True, help="Seconds without a request or report.")
+@click.option("--mtu", default=1400, show_default=True, help="Largest RTP payload in bytes.")
+@click.option("--aggregate", is_flag=True, help="Send small NAL units together (STAP-A).")
+@click.option("--pad-bytes", default=0, show_default=True, help="Make units about this large with filler data.")
+@click.option("--clock-offset-s", default=0.0, show_default=True, help="By how much the cameras' clock is wrong.")
+def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: str, **given: Any) -> None:
+    """Serve cameras until stopped; prints one line of JSON when ready."""
+    try:
+        folder = given["log_folder"] or Path(tempfile.mkdtemp(prefix="trueframe-simulator-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        user, _, password = (auth or "").partition(":")
+        plan = Plan(
+            log=folder.resolve(),
+            scenes=_scenes(count, given),
+            files=_files(file_texts),
+            cache=given["cache"] or encode.default_cache(),
+            host=given["host"],
+            port=given["port"],
+            control_port=given["control_port"],
+            login=(user, password) if auth else None,
+            options=ServerOptions(
+                sprop=not given["no_sprop"],
+                tcp=transport != "udp",
+                udp=transport != "tcp",
+                start_anywhere=given["start_anywhere"],
+                session_timeout_s=given["session_timeout"],
+            ),
+            mtu=given["mtu"],
+            aggregate=given["aggregate"],
+            pad_bytes=given["pad_bytes"],
+            clock_offset_s=given["clock_offset_s"],
+        )
+        if not plan.scenes and not plan.files:
+            raise click.UsageError("nothing to serve: take --cameras 1 or more, or --file ID=PATH")
+        cameras = service.prepare(plan)
+        gc.freeze()  # clips are for ever: full collections need not walk them
+        asyncio.run(service.serve(plan, cameras, lambda line: click.echo(json.dumps(line))))
+    except (SpecError, FileError) as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(_explained(error, given)) from error
+
+
+def _scenes(count: int, given: dict[str, Any]) -> dict[str, SceneSpec]:
+    layouts = [name.strip() for name in given["scenes"].split(",") if name.strip()]
+    unknown = [name for name in layouts if name not in LAYOUTS]
+    if unknown or not layouts:
+        raise SpecError(f"scene {', '.join(unknown) or '(none)'} is unknown; there are {', '.join(LAYOUTS)}")
+    size = re.fullmatch(r"(\d+)x(\d+)", given["size"])
+    if not size:
+        raise SpecError(f"size {given['size']!r} is not WIDTHxHEIGHT, such as 640x360")
+    names = [f"cam-{number + 1}" for number in range(count)]
+    incidents = _incidents(given["incident_texts"], names)
+    return {
+        name: SceneSpec(
+            layout=layouts[position % len(layouts)],
+            seed=given["seed"] + (position // len(layouts) if given["distinct"] else 0),
+            width=int(size[1]),
+            height=int(size[2]),
+            fps=given["fps"],
+            loop_s=given["loop_s"],
+            gop_s=given["gop_s"],
+            bframes=given["bframes"],
+            delimiters=position % len(layouts) % 2 == 1,
+            incidents=() if given["no_incidents"] else incidents.get(name),
+        )
+        for position, name in enumerate(names)
+    }
+
+
+def _incidents(texts: tuple[str, ...], names: list[str]) -> dict[str, tuple[IncidentSpec, ...]]:
+    found: dict[str, tuple[IncidentSpec, ...]] = {}
+    for text in texts:
+        name, _, incident = text.partition("=")
+        if name not in names:
+            raise SpecError(f"--incident {text}: camera {name!r} is unknown; there are {', '.join(names)}")
+        more = () if incident == "none" else (IncidentSpec.parse(incident),)
+        found[name] = (*found.get(name, ()), *more)
+    return found
+
+
+def _files(texts: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not _CAMERA_ID.match(name) or not path:
+            raise SpecError(
+                f"--file {text!r} is not ID=PATH; an id has lower-case letters, digits and hyphens, at most 63"
+            )
+        if name in found:
+            raise SpecError(f"--file {text!r}: camera {name} is given twice")
+        found[name] = Path(path)
+    return found
+
+
+def _explained(error: OSError, given: dict[str, Any]) -> str:
+    if error.errno == errno.EADDRINUSE:
+        ports = f"{given['port']} or {given['control_port']}" if given["control_port"] else str(given["port"])
+        return f"port {ports} is in use by another program; stop it, or take --port 0 for a free one"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename is None:
+        return f"port {given['port']} may not be opened; ports below 1024 need root: take --port 8554"
+    return f"{error.filename or 'simulator'}: {error.strerror or error}"
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.option("--camera", default="*", show_default=True, help="Its id; * means all.")
+@click.option("--share", default=0.01, show_default=True, help="Share of packets that lose and corrupt hit.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--for-s", default=0.0, help="Heal after this many seconds.")
+@click.option("--control", "port", required=True, type=int, help="Control port, as the ready line names it.")
+def fault(kind: str, camera: str, share: float, seed: int, for_s: float, port: int) -> None:
+    """Give cameras a fault, or take it away (none)."""
+    request = {"camera": camera, "fault": kind, "share": share, "seed": seed, "for_s": for_s}
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(connection.makefile().readline())
+    except OSError as error:
+        raise click.ClickException(f"no simulator answers on control port {port}: {error.strerror}") from error
+    if not answer["ok"]:
+        raise click.ClickException(answer["error"])
+    click.echo(json.dumps(answer["cameras"]))
+
+
+@main.command(name="log")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def show_log(path: Path) -> None:
+    """Print a sent log as CSV."""
+    click.echo("number,sent_ns,sent_monotonic_ns,digest,frame_in_loop,packets,dropped_packets,connection")
+    for row in log.read(path):
+        click.echo(
+            f"{row.number},{row.sent_ns},{row.sent_monotonic_ns},{row.digest.hex()},{row.frame_in_loop},"
+            f"{row.packets},{row.dropped_packets},{row.connection}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A clip: one loop of coded pictures, ready to be sent again and again.
+
+What belongs here: the value and its file form in the cache. What does not: where clips come from (`encode` makes them
+of scenes, `files` of video files) and how they are sent (`camera`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CLOCK_HZ = 90_000
+_MAGIC = b"TFCLIP1\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipUnit:
+    """One access unit, in decode order. Times are 90 kHz ticks from the start of the loop."""
+
+    nals: tuple[bytes, ...]
+    """NAL units without start codes and without the stamp."""
+    due_ticks: int
+    """When it is sent."""
+    pts_ticks: int
+    """When its picture is to be shown; becomes its RTP timestamp."""
+    frame: int
+    """The counter its picture shows: its position in presentation order."""
+    joins: bool
+    """Whether a new connection may begin here: an IDR picture with parameter sets."""
+    silent: bool = False
+    """Whether the camera is scripted to send nothing at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One loop."""
+
+    name: str
+    width: int
+    height: int
+    fps: float
+    duration_ticks: int
+    sps: bytes
+    pps: bytes
+    units: tuple[ClipUnit, ...]
+    truth: dict[str, Any] = field(default_factory=dict)
+    """Ground truth of this loop: incidents, regions, where the counter stands. Empty for files."""
+
+
+def save(clip: Clip, path: Path) -> None:
+    """Writes the clip so that a reader sees all of it or nothing. Raises OSError."""
+    head = {
+        "name": clip.name,
+        "width": clip.width,
+        "height": clip.height,
+        "fps": clip.fps,
+        "duration_ticks": clip.duration_ticks,
+        "sps": clip.sps.hex(),
+        "pps": clip.pps.hex(),
+        "truth": clip.truth,
+        "units": [
+            [u.due_ticks, u.pts_ticks, u.frame, int(u.joins), int(u.silent), [len(nal) for nal in u.nals]]
+            for u in clip.units
+        ],
+    }
+    text = json.dumps(head).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".clip-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + len(text).to_bytes(8, "big") + text)
+            file.writelines(nal for unit in clip.units for nal in unit.nals)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> Clip:
+    """Reads a clip back. Raises FileNotFoundError, or ValueError when the file is not a whole clip."""
+    data = path.read_bytes()
+    try:
+        if data[:8] != _MAGIC:
+            raise ValueError("wrong first bytes")
+        at = 16 + int.from_bytes(data[8:16], "big")
+        head = json.loads(data[16:at])
+        units = []
+        for due, pts, frame, joins, silent, sizes in head["units"]:
+            nals = []
+            for size in sizes:
+                nals.append(data[at : at + size])
+                at += size
+            units.append(ClipUnit(tuple(nals), due, pts, frame, bool(joins), bool(silent)))
+        if at != len(data):
+            raise ValueError("wrong length")
+        return Clip(
+            name=head["name"],
+            width=head["width"],
+            height=head["height"],
+            fps=head["fps"],
+            duration_ticks=head["duration_ticks"],
+            sps=bytes.fromhex(head["sps"]),
+            pps=bytes.fromhex(head["pps"]),
+            units=tuple(units),
+            truth=head["truth"],
+        )
+    except (KeyError, TypeError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole clip: {error}") from error

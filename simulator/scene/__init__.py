@@ -1,0 +1,5 @@
+"""Scenes: what a simulated camera sees, picture by picture, and the truth about it."""
+
+from simulator.scene.scene import LAYOUTS, Scene
+
+__all__ = ["LAYOUTS", "Scene"]
