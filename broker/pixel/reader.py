@@ -1,0 +1,515 @@
+"""RingReader: the pictures of one camera out of shared memory, frame by frame, with a reason for each that is missing.
+
+Here: waiting, following generations and hosts, telling what was missed. Not here: the memory layout (ring.pyx), the
+handover protocol's other side and its description (handover.py).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broker.pixel import ring
+from broker.pixel.scale import area_average, fit, rgb24
+from broker.pixel.settled import Settled
+from mesh.errors import STATUS_TABLE, DataLoss, Internal, InvalidArgument, TrueframeError, Unavailable
+from mesh.files import read_secret
+from mesh.ids import FrameId
+
+PROTOCOL = 1
+_LINE_BYTES = 65536
+_REORDER_DEPTH = 64  # H.264 and H.265 hold back at most 16 pictures
+_ERROR_OF_STATUS = {status: error for error, status in STATUS_TABLE.items()}
+
+
+class SupportsToken(Protocol):
+    """Something that knows the present token: `mesh.channel.Credentials`."""
+
+    @property
+    def token(self) -> str:
+        """The token's text."""
+        ...
+
+
+class MissingReason(enum.IntEnum):
+    """Why a frame has no picture."""
+
+    BEFORE_JOIN_POINT = 1
+    """Decoding could not begin yet: no join point since the start or since the last hole."""
+    THINNED = 2
+    """The pixel host could not keep up and left frames out, up to a join point."""
+    DECODE_FAILED = 3
+    """The decoder refused the frame, or swallowed it."""
+    NOT_RECEIVED = 4
+    """The pixel host did not get the frame from the broker in time."""
+    TOO_OLD = 5
+    """Decoded to catch up, and older than live pixels may be."""
+    OVERRUN = 6
+    """This reader was too slow and the picture was overwritten."""
+    HOST_LOST = 7
+    """No pixel host decoded the camera at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Frames without a picture: first_id to last_id, both included, of one epoch."""
+
+    first_id: FrameId
+    last_id: FrameId
+    reason: MissingReason
+    received_ns: int = 0
+    """UTC arrival of the first of them at the broker; 0 when not known."""
+
+    @property
+    def count(self) -> int:
+        """How many frames."""
+        return self.last_id.seq - self.first_id.seq + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One decoded frame in shared memory: planes are views, without a copy, read-only.
+
+    The writer overwrites the slot a few pictures later: whoever uses the planes asks `still_valid()` afterwards, or
+    takes `grey()` or `copy()`, which ask for themselves. Views stay safe to read for ever; only their content changes.
+    """
+
+    id: FrameId
+    received_ns: int
+    """UTC arrival of the frame at the broker."""
+    monotonic_ns: int
+    """The broker host's monotonic clock at the same moment."""
+    width: int
+    height: int
+    y: NDArray[np.uint8]
+    """Luma, shape (height, width)."""
+    u: NDArray[np.uint8]
+    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
+    v: NDArray[np.uint8]
+    """Red difference, like `u`."""
+    inexact: bool
+    """The frame or one it refers to is damaged."""
+    full_range: bool
+    """Luma uses 0 to 255, not 16 to 235."""
+    bt709: bool
+    """Colour matrix is BT.709, not BT.601."""
+    _mapping: ring.RingMapping
+    _slot: int
+    _sequence: int
+
+    def still_valid(self) -> bool:
+        """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
+        return self._mapping.is_whole(self._slot, self._sequence)
+
+    def grey(self, width: int, height: int | None = None) -> NDArray[np.uint8]:
+        """Luma averaged down to `width` columns, and `height` rows or as many as keep the shape: a new array.
+
+        The exact area mean in integers, equal on every machine. Raises DataLoss when the picture was overwritten
+        meanwhile.
+        """
+        rows = height or max(1, (2 * self.height * width + self.width) // (2 * self.width))
+        return self._checked(area_average(self.y, width, rows))
+
+    def rgb(self, max_width: int, max_height: int) -> NDArray[np.uint8]:
+        """The picture fitted into max_width x max_height as an array (rows, columns, 3) of R, G, B.
+
+        Raises DataLoss when the picture was overwritten meanwhile.
+        """
+        width, height = fit(self.width, self.height, max_width, max_height)
+        pixels = rgb24(self.y, self.u, self.v, width, height, self.bt709, self.full_range)
+        return self._checked(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+
+    def copy(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """The planes (y, u, v) as arrays of one's own. Raises DataLoss when the picture was overwritten meanwhile."""
+        planes = self.y.copy(), self.u.copy(), self.v.copy()
+        self._checked(planes[0])
+        return planes
+
+    def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if not self.still_valid():
+            raise DataLoss(
+                f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
+            )
+        return result
+
+
+class RingReader:
+    """Pictures of one camera, in the order of decoding's output. Blocking; one thread uses it, any may `close()` it.
+
+    Begins at the newest picture, or behind `after`, with the frames between told as Missing. When the pixel host dies
+    the reader connects again by itself and goes on (`reconnect=False`: it raises Unavailable). Within every epoch that
+    it tells of, from its first id on, each frame comes exactly once: as a Picture or inside a Missing. Ids grow except
+    where a stream has B-frames: then pictures come in presentation order.
+
+    Raises NotFound (no such camera, or it was removed), Unauthenticated, PermissionDenied, ResourceExhausted (no
+    picture memory left), each from `read` or the iteration.
+
+        with RingReader("/run/rings.sock", token, "gate") as reader:
+            for item in reader:
+                if isinstance(item, Picture): ...
+    """
+
+    def __init__(
+        self,
+        rings_socket: str | os.PathLike[str],
+        token: str | Path | SupportsToken,
+        camera: str,
+        *,
+        name: str = "",
+        after: FrameId | None = None,
+        reconnect: bool = True,
+    ) -> None:
+        if after is not None and after.camera != camera:
+            raise InvalidArgument(f"start {after}", f"is not a frame of camera {camera}")
+        self._path = os.fspath(rings_socket)
+        self._token = token
+        self._camera = camera
+        self._name = name
+        self._reconnect = reconnect
+        self._ready: deque[Picture | Missing] = deque()
+        self._rings: deque[ring.RingMapping] = deque()
+        self._mapping: ring.RingMapping | None = None
+        self._planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._next = 0
+        self._session: int | None = None
+        self._lost_reason = MissingReason.HOST_LOST
+        self._epoch = after.epoch if after else None
+        self._settled = Settled(after.seq if after else -1)
+        self._connection: _Connection | None = None
+        self._back_off_s = 0.05
+        self._not_before = 0.0
+        self._closed = False
+        self._reading = threading.Lock()
+        self._closing = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def __enter__(self) -> RingReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Picture | Missing]:
+        while (item := self.read()) is not None:
+            yield item
+
+    @property
+    def camera(self) -> str:
+        """The camera read."""
+        return self._camera
+
+    def close(self) -> None:
+        """Ends the reading; a `read` under way in another thread returns None. Pictures handed out stay mapped."""
+        if self._closing < 0:
+            return
+        self._closed = True
+        os.eventfd_write(self._closing, 1)
+        # Not without end: a signal handler may call this on top of the very `read` that holds the lock, which then
+        # releases by itself when it goes on.
+        if self._reading.acquire(timeout=1.0):
+            try:
+                self._release()
+            finally:
+                self._reading.release()
+
+    def read(self, timeout_s: float | None = None) -> Picture | Missing | None:
+        """The next frame; None after `timeout_s` seconds without one (None waits for ever) or once closed."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading:
+            return self._read(deadline)
+
+    def _read(self, deadline: float | None) -> Picture | Missing | None:
+        while True:
+            if self._closed:
+                self._release()
+                return None
+            if self._ready:
+                return self._ready.popleft()
+            if self._advance():
+                continue
+            if self._mapping is None and self._rings:
+                self._open(self._rings.popleft())
+                continue
+            if not self._wait(deadline):
+                return None
+
+    # --- what the ring says
+
+    def _open(self, mapping: ring.RingMapping) -> None:
+        self._mapping = mapping
+        self._planes = [mapping.planes(slot) for slot in range(mapping.slots)]
+        head = mapping.head
+        oldest = max(0, head - mapping.records)
+        same_session = mapping.session == self._session
+        self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
+        self._session = mapping.session
+        self._next = oldest
+        if self._epoch is None and head:
+            self._begin_at_the_newest(mapping, oldest, head)
+
+    def _begin_at_the_newest(self, mapping: ring.RingMapping, oldest: int, head: int) -> None:
+        """A reader without a past starts at the newest picture; frames told before it are not its business."""
+        start = head
+        for number in range(head - 1, max(oldest, head - 1 - _REORDER_DEPTH) - 1, -1):
+            record = mapping.record(number)
+            if record is not None and record[0] == ring.PICTURE:
+                start = number
+                break
+        self._next = start
+        before = [mapping.record(number) for number in range(max(oldest, start - _REORDER_DEPTH), start)]
+        following = mapping.record(start) if start < head else None
+        known = [record for record in (*before, following) if record is not None]
+        if not known:
+            return
+        self._epoch = known[-1][4]
+        told = [record for record in before if record is not None and record[4] == self._epoch]
+        floor = told[-1][9] if told else known[-1][5] - 1
+        self._settled = Settled(floor)
+        for record in told:
+            self._settled.add(record[5], record[6])
+
+    def _advance(self) -> bool:
+        """Takes records until one gives a picture; False when the ring has nothing more for now."""
+        mapping = self._mapping
+        if mapping is None:
+            return False
+        state = mapping.state  # before head: what is written before the state changes is seen
+        head = mapping.head
+        if self._next >= head:
+            if state != ring.OPEN:
+                self._mapping, self._planes = None, []
+            return False
+        while self._next < head:
+            record = mapping.record(self._next)
+            if record is None:
+                # Far behind. Leave some room, or the writer overtakes again before the next look.
+                self._next = max(self._next + 1, mapping.head - mapping.records * 3 // 4)
+                continue
+            self._next += 1
+            if self._tell(mapping, record):
+                break
+        return True
+
+    def _tell(self, mapping: ring.RingMapping, record: tuple[int, ...]) -> bool:
+        kind, reason, flags, slot, epoch, first, last, received_ns, sequence, floor = record
+        if self._epoch is None:
+            self._epoch, self._settled = epoch, Settled(first - 1)
+        elif epoch > self._epoch:
+            self._epoch, self._settled = epoch, Settled()
+        elif epoch < self._epoch:
+            return False
+        holes = self._settled.absent(self._settled.floor + 1, min(floor, first - 1))
+        holes += self._settled.absent(last + 1, floor)
+        for hole in holes:
+            self._miss(epoch, *hole, self._lost_reason, 0)
+        self._lost_reason = MissingReason.OVERRUN
+        fresh = self._settled.absent(first, last)
+        if not fresh:
+            return False
+        if kind == ring.PICTURE:
+            if not mapping.is_whole(slot, sequence):
+                self._miss(epoch, first, last, MissingReason.OVERRUN, received_ns)
+                return False
+            self._settled.add(first, last)
+            y, u, v = self._planes[slot]
+            monotonic_ns = mapping.monotonic_ns(slot)
+            self._ready.append(
+                Picture(
+                    FrameId(self._camera, epoch, first), received_ns, monotonic_ns, mapping.width, mapping.height,
+                    y, u, v, bool(flags & ring.INEXACT), bool(flags & ring.FULL_RANGE), bool(flags & ring.BT709),
+                    mapping, slot, sequence,
+                )
+            )  # fmt: skip
+            return True
+        for run in fresh:
+            self._miss(epoch, *run, MissingReason(reason), received_ns)
+        return False
+
+    def _miss(self, epoch: int, first: int, last: int, reason: MissingReason, received_ns: int) -> None:
+        self._settled.add(first, last)
+        before = self._ready[-1] if self._ready else None
+        if (
+            isinstance(before, Missing)
+            and before.reason == reason
+            and before.last_id.epoch == epoch
+            and before.last_id.seq == first - 1
+        ):
+            first_id, received_ns = before.first_id, before.received_ns
+            self._ready.pop()
+        else:
+            first_id = FrameId(self._camera, epoch, first)
+        self._ready.append(Missing(first_id, FrameId(self._camera, epoch, last), reason, received_ns))
+
+    # --- waiting
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Waits for something to happen; False when the deadline passed first."""
+        connection = self._connection
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return False
+        wait_s = None if deadline is None else deadline - now
+        poll = select.poll()
+        poll.register(self._closing, select.POLLIN)
+        if connection is None:
+            if now >= self._not_before:
+                self._connect()
+                return True
+            wait_s = min(self._not_before - now, 1e9 if wait_s is None else wait_s)
+        else:
+            poll.register(connection.socket, select.POLLIN)
+            if connection.wake >= 0:
+                poll.register(connection.wake, select.POLLIN)
+        ready = poll.poll(None if wait_s is None else max(1, int(wait_s * 1000 + 0.999)))
+        if connection is not None:
+            for descriptor, _ in ready:
+                if descriptor == connection.wake:
+                    connection.clear_wake()
+                elif descriptor == connection.socket.fileno():
+                    self._receive(connection)
+        return True
+
+    def _greeting(self) -> bytes:
+        # Read anew for each connection: tokens are renewed.
+        token = self._token
+        text = token if isinstance(token, str) else read_secret(token) if isinstance(token, Path) else token.token
+        return json.dumps({"protocol": PROTOCOL, "token": text, "camera": self._camera, "name": self._name}).encode()
+
+    def _connect(self) -> None:
+        try:
+            self._connection = _Connection(self._path, self._greeting())
+        except OSError as error:
+            self._lose(f"does not answer: {error.strerror or error}")
+
+    def _receive(self, connection: _Connection) -> None:
+        try:
+            messages = connection.receive()
+        except (OSError, ValueError) as error:
+            self._lose(str(error))
+            return
+        for message, mapping in messages:
+            if mapping is not None:
+                self._rings.append(mapping)
+                self._back_off_s = 0.05
+            elif "error" in message:
+                told = _error_of(message["error"])
+                if isinstance(told, Unavailable):
+                    self._lose(str(told))
+                    return
+                self._release()
+                raise told
+
+    def _lose(self, reason: str) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        # What the old ring still holds was read before: `_wait` comes only when there is nothing more.
+        self._mapping, self._planes = None, []
+        self._rings.clear()
+        if not self._reconnect:
+            raise Unavailable(f"pixel host at {self._path}", reason, "Is it running? `trueframe status` tells.")
+        self._not_before = time.monotonic() + self._back_off_s
+        self._back_off_s = min(1.0, self._back_off_s * 2)
+
+    def _release(self) -> None:
+        if self._closed and self._closing >= 0:
+            os.close(self._closing)
+            self._closing = -1
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._mapping, self._planes = None, []
+        self._rings.clear()
+        self._ready.clear()
+
+    def __del__(self) -> None:
+        self._closed = True
+        if hasattr(self, "_closing"):
+            self._release()
+
+
+class _Connection:
+    """One connection to rings.sock: lines of JSON, some with descriptors."""
+
+    def __init__(self, path: str, greeting: bytes) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.wake = -1
+        self._bytes = b""
+        self._descriptors: list[int] = []
+        try:
+            self.socket.settimeout(5.0)
+            self.socket.connect(path)
+            self.socket.sendall(greeting + b"\n")
+            self.socket.setblocking(False)
+        except OSError:
+            self.close()
+            raise
+
+    def clear_wake(self) -> None:
+        try:
+            os.eventfd_read(self.wake)
+        except BlockingIOError:
+            pass  # woken and cleared before: nothing to clear
+
+    def receive(self) -> list[tuple[dict[str, Any], ring.RingMapping | None]]:
+        """Whole messages that are there. Raises OSError or ValueError when the connection is of no more use."""
+        try:
+            data, descriptors, flags, _ = socket.recv_fds(self.socket, _LINE_BYTES, 8, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return []
+        self._descriptors += descriptors
+        if not data:
+            raise ValueError("the pixel host closed the connection")
+        if flags & socket.MSG_CTRUNC:
+            raise ValueError("descriptors were lost on the way: is the limit of open files reached?")
+        self._bytes += data
+        if len(self._bytes) > _LINE_BYTES and b"\n" not in self._bytes:
+            raise ValueError("the pixel host sent an endless line")
+        *lines, self._bytes = self._bytes.split(b"\n")
+        messages: list[tuple[dict[str, Any], ring.RingMapping | None]] = []
+        for line in lines:
+            message = json.loads(line)
+            mapping = None
+            if "ring" in message:
+                mapping = self._take_ring(message["ring"])
+            messages.append((message, mapping))
+        return messages
+
+    def _take_ring(self, description: dict[str, Any]) -> ring.RingMapping:
+        if not self._descriptors:
+            raise ValueError("a ring came without its memory")
+        memory = self._descriptors.pop(0)
+        try:
+            if description.get("wake"):
+                if not self._descriptors:
+                    raise ValueError("a ring came without its wake-up")
+                if self.wake >= 0:
+                    os.close(self.wake)
+                self.wake = self._descriptors.pop(0)
+            return ring.RingMapping(memory)
+        finally:
+            os.close(memory)
+
+    def close(self) -> None:
+        self.socket.close()
+        for descriptor in (*self._descriptors, self.wake):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptors, self.wake = [], -1
+
+
+def _error_of(fields: dict[str, Any]) -> TrueframeError:
+    kind = _ERROR_OF_STATUS.get(str(fields.get("status", "")), Internal)
+    return kind(str(fields.get("thing", "")), str(fields.get("reason", "")), str(fields.get("remedy", "")))
