@@ -1,0 +1,20 @@
+"""RTP names in one place: framing, reassembly, reports, timestamps. No code of its own belongs here."""
+
+from broker.core.h264_rtp import H264Depacketiser, Unit
+from broker.core.interleaved import Event, InterleavedError, InterleavedParser
+from broker.core.rtcp import Goodbye, RtcpParser, SenderReport, ntp_to_utc_ns, receiver_report
+from broker.core.timestamps import TimestampUnwrapper
+
+__all__ = [
+    "Event",
+    "Goodbye",
+    "H264Depacketiser",
+    "InterleavedError",
+    "InterleavedParser",
+    "RtcpParser",
+    "SenderReport",
+    "TimestampUnwrapper",
+    "Unit",
+    "ntp_to_utc_ns",
+    "receiver_report",
+]
