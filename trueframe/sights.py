@@ -1,0 +1,80 @@
+"""From messages of the services to the values that views work with.
+
+What should not be in this module: anything that decides.
+"""
+
+from __future__ import annotations
+
+from mesh.ids import FrameId
+from trueframe.situation import BoxSight, CameraSight, EventSight, Picture
+from trueframe.v1 import cameras_pb2, events_pb2, pixels_pb2
+
+_STATES: dict[int, str] = {
+    int(number): name.removeprefix("CAMERA_STATE_").lower() for name, number in cameras_pb2.CameraState.items()
+}
+_KINDS: dict[int, str] = {
+    int(number): name.removeprefix("EVENT_KIND_").lower() for name, number in events_pb2.EventKind.items()
+}
+
+
+def camera_state(number: int) -> str:
+    """The lower-case name of a state."""
+    return _STATES.get(number, f"state {number}")
+
+
+def event_kind(number: int) -> str:
+    """The lower-case name of a kind of event."""
+    return _KINDS.get(number, f"kind {number}")
+
+
+def camera_sight(camera: cameras_pb2.Camera) -> CameraSight:
+    """A camera."""
+    return CameraSight(
+        id=camera.spec.id,
+        name=camera.spec.display_name or camera.spec.id,
+        state=camera_state(camera.state),
+        since_ns=camera.state_since_ns,
+        detail=camera.detail,
+        width=camera.width,
+        height=camera.height,
+        frames=camera.frames,
+        damaged_frames=camera.damaged_frames,
+        network_gaps=camera.network_gaps,
+        frame_rate=camera.frame_rate,
+        last_received_ns=camera.last_received_ns,
+    )
+
+
+def event_sight(event: events_pb2.Event) -> EventSight:
+    """An event."""
+    return EventSight(
+        id=event.id,
+        kind=event_kind(event.kind),
+        camera=event.camera,
+        detector=event.detector,
+        summary=event.summary,
+        priority=event.priority,
+        score=event.score,
+        first=FrameId.from_proto(event.first) if event.HasField("first") else None,
+        peak=FrameId.from_proto(event.peak) if event.HasField("peak") else None,
+        last=FrameId.from_proto(event.last) if event.HasField("last") else None,
+        started_ns=event.started_ns,
+        ended_ns=event.ended_ns,
+        peak_ns=event.peak_ns,
+        boxes=tuple(BoxSight(b.x, b.y, b.width, b.height, b.label, b.score) for b in event.boxes),
+        version=event.version,
+        footage_confirmed=event.footage_confirmed,
+    )
+
+
+def picture(thumbnail: pixels_pb2.Thumbnail, arrived_ns: int) -> Picture:
+    """A small picture."""
+    return Picture(
+        FrameId.from_proto(thumbnail.id),
+        thumbnail.received_ns,
+        thumbnail.width,
+        thumbnail.height,
+        thumbnail.rgb,
+        thumbnail.inexact,
+        arrived_ns,
+    )
