@@ -1,0 +1,87 @@
+"""The small grey picture that analysis works on, and region masks on it.
+
+Deterministic integer averaging; nothing here remembers a previous picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector_pool.picture import Luma
+
+CANVAS_WIDTH = 320
+
+Grey = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionMask:
+    """A polygon in fractions of the picture: inspect inside it, or ignore what is inside."""
+
+    is_ignored: bool
+    corners: tuple[tuple[float, float], ...]
+
+
+def reduction(width: int, height: int) -> int:
+    """How many pixels of the picture make one of the canvas along each side."""
+    return max(1, round(max(width, height) / CANVAS_WIDTH))
+
+
+def to_canvas(luma: Luma) -> Grey:
+    """The picture averaged down to about 320 pixels along its longer side; rests at the right and bottom are cut."""
+    height, width = luma.shape
+    factor = reduction(width, height)
+    if factor == 1:
+        return luma.astype(np.float32)
+    rows, columns = height // factor, width // factor
+    cut = luma[: rows * factor, : columns * factor]
+    # Rows first, while memory is contiguous; 16 bits hold the sum of up to 257 rows.
+    down = cut[0::factor].astype(np.uint16)
+    for offset in range(1, factor):
+        down += cut[offset::factor]
+    across = down[:, 0::factor].astype(np.float32)
+    for offset in range(1, factor):
+        across += down[:, offset::factor]
+    across *= 1.0 / (factor * factor)
+    return across
+
+
+def cell_means(grey: Grey, size: int) -> Grey:
+    """Means of size x size cells; rests at the right and bottom are cut."""
+    rows, columns = grey.shape[0] // size, grey.shape[1] // size
+    cut = grey[: rows * size, : columns * size]
+    sums = cut.reshape(rows * size, columns, size).sum(axis=2)
+    means: Grey = sums.reshape(rows, size, columns).sum(axis=1)
+    means *= np.float32(1.0 / (size * size))
+    return means
+
+
+def inspected(regions: Sequence[RegionMask], rows: int, columns: int) -> Mask:
+    """Which cells of a grid count: those in any inspected region (all, if there is none) and in no ignored one."""
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
+    x, y = (x + 0.5) / columns, (y + 0.5) / rows
+    has_inspected = any(not region.is_ignored for region in regions)
+    counts: Mask = np.full((rows, columns), not has_inspected)
+    for region in regions:
+        if not region.is_ignored:
+            counts |= _inside(region.corners, x, y)
+    for region in regions:
+        if region.is_ignored:
+            counts &= ~_inside(region.corners, x, y)
+    return counts
+
+
+def _inside(corners: Sequence[tuple[float, float]], x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask:
+    inside: Mask = np.zeros(x.shape, dtype=bool)
+    ax, ay = corners[-1]
+    for bx, by in corners:
+        if ay != by:
+            crosses = (ay > y) != (by > y)
+            inside ^= crosses & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+        ax, ay = bx, by
+    return inside

@@ -1,0 +1,150 @@
+"""Signal: a picture that shows nothing (black, blown out, one colour) or that stands still while frames go on.
+
+Looks at levels and at differences between pictures, never at content. Standing still is judged against the camera
+itself: one whose picture often rests for some seconds (no noise, strong compression) must rest longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector_pool.canvas import RegionMask, cell_means, reduction
+from detector_pool.detector import FoundBox, NoScore, Observation
+from detector_pool.picture import Luma, Picture
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSettings:
+    """What can be tuned. Grey levels are of 0 to 255, times in seconds."""
+
+    warm_up_s: float = 1.0
+    black_level: float = 30.0
+    """Black if 98 % of the picture are below; limited-range black is 16."""
+    white_level: float = 228.0
+    """Blown out if 98 % of the picture are above; limited-range white is 235."""
+    ramp: float = 8.0
+    """Levels over which a score rises from 0.5 to 1 beyond these limits."""
+    uniform_spread: float = 5.0
+    """One colour if 90 % of the picture lie within so many levels."""
+    still_difference: float = 0.5
+    """A block rests if its mean difference is below: the noise floor of a decoder."""
+    refresh_difference: float = 4.0
+    """A key frame of a resting picture may differ by so much, in a picture or two at a time."""
+    restless_share: float = 0.02
+    """A picture rests although this share of its blocks changes: the camera's own clock runs on."""
+    freeze_after_s: float = 3.0
+    """Rest of this length reaches the default threshold, if the camera is never at rest otherwise."""
+    ordinary_factor: float = 3.0
+    """Rest must be so many times longer than the longest that is ordinary for this camera."""
+    lively_s: float = 10.0
+    """A camera is known once it has been seen to change for so long."""
+    unknown_after_s: float = 12.0
+    """Rest of this length reaches the default threshold while a camera is not known."""
+
+
+@dataclass(slots=True)
+class SignalState:
+    """All that is remembered of one camera."""
+
+    previous: NDArray[np.int16] | None = None
+    first_ns: int = 0
+    last_ns: int = 0
+    still_from_ns: int = 0
+    """Since when the picture has been at rest; 0 if it is not."""
+    refreshes: int = 0
+    """Pictures in a row that differ by no more than a key frame may."""
+    lively_s: float = 0.0
+    """Seconds in which the picture changed."""
+    ordinary_still_s: float = 0.0
+
+
+class SignalHealth:
+    """The detector. Holds settings, no memory of any camera."""
+
+    name = "signal@1"
+
+    def __init__(self, settings: SignalSettings | None = None) -> None:
+        self._settings = settings or SignalSettings()
+
+    def start(self) -> SignalState:
+        """Nothing known yet."""
+        return SignalState()
+
+    def inspect(
+        self, picture: Picture, state: SignalState, regions: Sequence[RegionMask]
+    ) -> tuple[Observation, SignalState]:
+        """Score and what is wrong. Regions do not matter: the signal is that of the whole picture."""
+        thin = _thinned(picture.y)
+        previous, now_ns = state.previous, picture.received_ns
+        state.previous, last_ns, state.last_ns = thin, state.last_ns, now_ns
+        if previous is None or previous.shape != thin.shape or now_ns - last_ns > 10 * SECOND:
+            # After a break nothing is known of what was between: a picture that is the same may have changed.
+            state.first_ns, state.still_from_ns, state.refreshes = state.first_ns or now_ns, 0, 0
+            return self._said(self._level(thin), now_ns, state), state
+        self._compare(thin, previous, last_ns, now_ns, state)
+        worst = max(self._level(thin), self._rest(now_ns, state), key=lambda found: found[0])
+        return self._said(worst, now_ns, state), state
+
+    def _said(self, worst: tuple[float, str], now_ns: int, state: SignalState) -> Observation:
+        if now_ns - state.first_ns < self._settings.warm_up_s * SECOND:
+            return Observation(reason=NoScore.WARMING_UP)
+        score, label = round(min(max(worst[0], 0.0), 1.0), 4), worst[1]
+        boxes = (FoundBox(0.0, 0.0, 1.0, 1.0, label, score),) if score >= 0.2 else ()
+        return Observation(score, boxes)
+
+    def _level(self, thin: NDArray[np.int16]) -> tuple[float, str]:
+        settings = self._settings
+        p2, p5, p95, p98 = (float(v) for v in np.percentile(thin, (2, 5, 95, 98)))
+        found = [
+            (0.5 + 0.5 * (settings.black_level - p98) / settings.ramp, "black"),
+            (0.5 + 0.5 * (p2 - settings.white_level) / settings.ramp, "overexposed"),
+            (0.5 + 0.5 * (settings.uniform_spread - (p95 - p5)) / settings.uniform_spread, "no picture"),
+        ]
+        # A black picture is of one colour as well: the name that says more comes first.
+        named = [entry for entry in found if entry[0] >= 0.5]
+        score = max(entry[0] for entry in found)
+        return score, named[0][1] if named else ""
+
+    def _rest(self, now_ns: int, state: SignalState) -> tuple[float, str]:
+        if not state.still_from_ns:
+            return 0.0, ""
+        return 0.7 * (now_ns - state.still_from_ns) / SECOND / self._freeze_after_s(state), "frozen"
+
+    def _freeze_after_s(self, state: SignalState) -> float:
+        settings = self._settings
+        ordinary_s = max(settings.freeze_after_s, settings.ordinary_factor * state.ordinary_still_s)
+        return ordinary_s if state.lively_s >= settings.lively_s else max(ordinary_s, settings.unknown_after_s)
+
+    def _compare(
+        self, thin: NDArray[np.int16], previous: NDArray[np.int16], last_ns: int, now_ns: int, state: SignalState
+    ) -> None:
+        settings = self._settings
+        blocks = cell_means(np.abs(thin - previous).astype(np.float32), 8)
+        if float((blocks > settings.still_difference).mean()) <= settings.restless_share:
+            state.refreshes = 0
+            state.still_from_ns = state.still_from_ns or last_ns
+            return
+        is_refresh = float((blocks > settings.refresh_difference).mean()) <= settings.restless_share
+        state.refreshes += 1
+        if state.still_from_ns and is_refresh and state.refreshes <= 2:
+            return
+        if state.still_from_ns:
+            rest_s = (now_ns - state.still_from_ns) / SECOND
+            # A rest that was called frozen teaches little: a camera that freezes often is not healthy.
+            was_frozen = rest_s >= self._freeze_after_s(state)
+            state.ordinary_still_s = max(state.ordinary_still_s, rest_s * 0.2 if was_frozen else rest_s)
+        state.ordinary_still_s *= 1.0 - min(1.0, (now_ns - last_ns) / SECOND / 3600)
+        state.still_from_ns = 0
+        state.lively_s += (now_ns - last_ns) / SECOND
+
+
+def _thinned(luma: Luma) -> NDArray[np.int16]:
+    factor = reduction(luma.shape[1], luma.shape[0])
+    thin: NDArray[np.int16] = luma[::factor, ::factor].astype(np.int16)
+    return thin
