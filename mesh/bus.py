@@ -1,0 +1,321 @@
+"""The bus: NATS, events as CloudEvents, JetStream where nothing may be lost. Carries no frames and no pixels (law 7).
+
+    subject                        stream             carries
+    trueframe.anomaly.<camera>     TRUEFRAME_EVENTS   begun, changed and ended anomalies
+    trueframe.camera.<camera>      TRUEFRAME_EVENTS   camera states
+    trueframe.footage.persisted    none (core NATS)   watermarks; the next message heals a lost one
+
+A bus that is not connected is no reason not to start: connecting goes on in the background for ever, and whoever
+publishes meanwhile gets Unavailable. The ids of subjects are validated here, since a camera id becomes part of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+
+from mesh.bus_subscription import CoreSubscription, DurableSubscription, Handler, Message
+from mesh.config import Config
+from mesh.errors import InvalidArgument, Unavailable
+from mesh.files import read_secret
+from mesh.ids import validate_camera_id
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter, gauge
+from mesh.redact import redact, redact_url
+
+__all__ = [
+    "EVENT_STREAM",
+    "EVENT_SUBJECTS",
+    "FOOTAGE_PERSISTED",
+    "Bus",
+    "Handler",
+    "Message",
+    "anomaly_subject",
+    "camera_subject",
+]
+
+log = get_logger("mesh.bus")
+
+EVENT_STREAM = "TRUEFRAME_EVENTS"
+EVENT_SUBJECTS = ("trueframe.anomaly.>", "trueframe.camera.>")
+FOOTAGE_PERSISTED = "trueframe.footage.persisted"
+MAX_PAYLOAD_BYTES = 1 << 20
+SEVEN_DAYS_S = 7 * 24 * 3600.0
+# Within this time JetStream itself drops a second message of the same event id.
+DUPLICATE_WINDOW_S = 120.0
+_RECONNECT_EVERY_S = 0.5
+
+_published = counter("bus_published", "Messages published.", ("kind",))
+_publish_failures = counter("bus_publish_failures", "Messages that could not be published.", ("kind",))
+_connected = gauge("bus_connected", "1 while the bus is connected.")
+
+
+def anomaly_subject(camera: str) -> str:
+    """Subject of the anomalies of a camera. Raises InvalidArgument."""
+    return f"trueframe.anomaly.{validate_camera_id(camera)}"
+
+
+def camera_subject(camera: str) -> str:
+    """Subject of the states of a camera. Raises InvalidArgument."""
+    return f"trueframe.camera.{validate_camera_id(camera)}"
+
+
+class Bus:
+    """A connection to NATS. Use `async with Bus(...)`, or `start` and `close`."""
+
+    def __init__(self, url: str, token: str | None = None, *, name: str = "trueframe", source: str = "") -> None:
+        self._servers = [server.strip() for server in url.split(",") if server.strip()]
+        self._token = token
+        self._name = name
+        self._source = source or f"trueframe/{name}"
+        self._client = Client()
+        self._connecting: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._streams: dict[str, StreamConfig] = {}
+        self._subscriptions: list[DurableSubscription | CoreSubscription] = []
+
+    @classmethod
+    def from_config(cls, config: Config, name: str) -> Bus:
+        """The bus of the configuration; `name` the service's. Raises NotFound if a token file is named and absent."""
+        token = read_secret(config.nats.token_file) if config.nats.token_file else None
+        return cls(config.nats.url, token, name=name)
+
+    async def __aenter__(self) -> Bus:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages go out now."""
+        return bool(self._client.is_connected)
+
+    async def start(self) -> None:
+        """Begins to connect; returns at once. Connecting and reconnecting never give up."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name="bus connects")
+
+    async def ready(self, timeout_s: float = 5.0) -> None:
+        """Returns once connected. Raises Unavailable after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        except TimeoutError:
+            raise self._unavailable("does not answer") from None
+
+    async def close(self) -> None:
+        """Ends all subscriptions, sends what is buffered, and disconnects."""
+        for subscription in list(self._subscriptions):
+            await subscription.close()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+            self._connecting = None
+        if self._client.is_connected:
+            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+                await asyncio.wait_for(self._client.flush(), 2.0)
+        with contextlib.suppress(nats.errors.Error, OSError, asyncio.CancelledError):
+            await self._client.close()
+        self._ready.clear()
+        _connected.set(0)
+
+    async def ensure_stream(
+        self,
+        name: str = EVENT_STREAM,
+        subjects: Sequence[str] = EVENT_SUBJECTS,
+        *,
+        max_age_s: float = SEVEN_DAYS_S,
+        max_bytes: int = 1 << 30,
+    ) -> None:
+        """Makes sure of a file-backed stream, now and after each reconnect. Raises Unavailable while not connected.
+
+        Bounded by age and bytes, whichever comes first; the oldest messages go. A publisher that has been refused for
+        lack of a stream heals by calling this again.
+        """
+        self._streams[name] = StreamConfig(
+            name=name,
+            subjects=list(subjects),
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=max_age_s,
+            max_bytes=max_bytes,
+            max_msg_size=MAX_PAYLOAD_BYTES,
+            duplicate_window=DUPLICATE_WINDOW_S,
+        )
+        await self.ready()
+        await self._ensure(self._streams[name])
+
+    async def publish(self, subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        """Publishes to a stream and returns the message's number in it once it is stored.
+
+        `event_id` deduplicates: the same id twice within two minutes is stored once. `type` is the CloudEvents type
+        ("trueframe.anomaly.begun"). Raises Unavailable (not stored, or not known to be: publish again with the same
+        id), InvalidArgument (too large).
+        """
+        headers = self._headers(event_id, type) | {"Nats-Msg-Id": event_id}
+        _check_payload(subject, payload)
+        if not self._client.is_connected:
+            _publish_failures.labels("stream").inc()
+            raise self._unavailable("is not connected")
+        try:
+            answer = await self._client.jetstream().publish(subject, payload, timeout=5.0, headers=headers)
+        except nats.js.errors.NoStreamResponseError:
+            _publish_failures.labels("stream").inc()
+            await self.restore_streams()
+            raise self._unavailable(f"no stream takes {subject}") from None
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            _publish_failures.labels("stream").inc()
+            raise self._unavailable(_reason(error)) from None
+        _published.labels("stream").inc()
+        return int(answer.seq)
+
+    async def publish_core(self, subject: str, payload: bytes, *, type: str, event_id: str = "") -> None:  # noqa: A002
+        """Publishes at most once, stored nowhere: for what the next message heals. Raises as `publish`."""
+        _check_payload(subject, payload)
+        if not self._client.is_connected:
+            _publish_failures.labels("core").inc()
+            raise self._unavailable("is not connected")
+        try:
+            await self._client.publish(subject, payload, headers=self._headers(event_id, type))
+        except (nats.errors.Error, OSError) as error:
+            _publish_failures.labels("core").inc()
+            raise self._unavailable(_reason(error)) from None
+        _published.labels("core").inc()
+
+    def subscribe_durable(self, stream: str, durable: str, subject: str, handler: Handler) -> DurableSubscription:
+        """Hands every message of a stream to `handler`, one by one, at least once, across restarts of either side.
+
+        `durable` names the reader: its position is kept by the server. A message is acknowledged after `handler` has
+        returned; if it raises, the message comes again, later each time up to a minute; InvalidArgument means that it
+        will never be understood, and discards it with an error in the log. The order is that of the stream, but for
+        messages that come again. Runs until `close`; returns at once.
+        """
+        subscription = DurableSubscription(self, stream, durable, subject, handler)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def subscribe_core(self, subject: str, handler: Handler, *, max_pending: int = 1024) -> CoreSubscription:
+        """Hands messages to `handler` as they come, at most once; beyond `max_pending` they are dropped and counted."""
+        subscription = CoreSubscription(self, subject, handler, max_pending)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    @contextlib.asynccontextmanager
+    async def durable(self, stream: str, durable: str, subject: str, handler: Handler) -> AsyncIterator[None]:
+        """`subscribe_durable` for the time of a block."""
+        subscription = self.subscribe_durable(stream, durable, subject, handler)
+        try:
+            yield
+        finally:
+            await subscription.close()
+
+    # --- for subscriptions -------------------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Client:
+        """The library's client; only for the modules of the bus."""
+        return self._client
+
+    def forget(self, subscription: DurableSubscription | CoreSubscription) -> None:
+        """A subscription has ended."""
+        with contextlib.suppress(ValueError):
+            self._subscriptions.remove(subscription)
+
+    async def wait_connected(self) -> None:
+        """Returns once the first connection is made, however long that takes."""
+        await self._ready.wait()
+
+    async def restore_streams(self) -> None:
+        """Makes the streams that were asked for once more, if the server has lost them."""
+        for stream in self._streams.values():
+            with contextlib.suppress(Unavailable):
+                await self._ensure(stream)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        options: dict[str, Any] = {"token": self._token} if self._token else {}
+        await self._client.connect(
+            self._servers,
+            name=self._name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=_RECONNECT_EVERY_S,  # type: ignore[arg-type]  # seconds, may be a fraction
+            connect_timeout=2,
+            ping_interval=10,
+            max_outstanding_pings=2,
+            # What could not be sent is not held back to be sent late: the outbox does that, and knows the order.
+            pending_size=4 * MAX_PAYLOAD_BYTES,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            **options,
+        )
+        log.info("bus connected", name=self._name)
+        _connected.set(1)
+        await self.restore_streams()
+        self._ready.set()
+
+    async def _ensure(self, stream: StreamConfig) -> None:
+        manager = self._client.jetstream()
+        try:
+            try:
+                await manager.update_stream(stream)
+            except nats.js.errors.NotFoundError:
+                await manager.add_stream(stream)
+        except nats.js.errors.BadRequestError as error:
+            # Two services made it at the same time: the other's is the same.
+            if error.err_code != 10058:
+                raise self._unavailable(_reason(error)) from None
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise self._unavailable(_reason(error)) from None
+
+    async def _on_error(self, error: Exception) -> None:
+        if rate_limited(f"bus error {self._name}", 5.0):
+            log.warning("bus error", error=_reason(error))
+
+    async def _on_disconnected(self) -> None:
+        _connected.set(0)
+        log.warning("bus disconnected", name=self._name)
+
+    async def _on_reconnected(self) -> None:
+        _connected.set(1)
+        log.info("bus reconnected", name=self._name)
+        await self.restore_streams()
+
+    def _headers(self, event_id: str, type: str) -> dict[str, str]:  # noqa: A002
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-source": self._source,
+            "ce-type": type,
+            "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "content-type": "application/protobuf",
+        }
+        return headers | {"ce-id": event_id} if event_id else headers
+
+    def _unavailable(self, reason: str) -> Unavailable:
+        return Unavailable(f"bus {redact_url(','.join(self._servers))}", reason, "It is tried again by itself.")
+
+
+def _check_payload(subject: str, payload: bytes) -> None:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise InvalidArgument(f"message to {subject}", f"is larger than {MAX_PAYLOAD_BYTES} bytes")
+
+
+def _reason(error: BaseException) -> str:
+    return redact(f"{type(error).__name__}: {error}".rstrip(": "))

@@ -1,0 +1,193 @@
+"""Readers of the bus: durable ones on a stream, and plain ones. Made by `mesh.bus.Bus`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from mesh.errors import InvalidArgument
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter
+
+if TYPE_CHECKING:
+    from mesh.bus import Bus
+
+log = get_logger("mesh.bus")
+
+_BATCH = 16
+# A pull request dies with its connection: this is how long a reader may be deaf after a reconnect.
+_FETCH_S = 1.0
+_ACK_WAIT_S = 30.0
+_MAX_UNACKNOWLEDGED = 256
+_RETRY_S = 1.0
+_LONGEST_RETRY_S = 60.0
+
+_handled = counter("bus_handled", "Messages handled.", ("reader",))
+_handler_failures = counter("bus_handler_failures", "Messages whose handler raised; they come again.", ("reader",))
+_discarded = counter("bus_discarded", "Messages that no handler will ever understand.", ("reader",))
+_dropped = counter("bus_dropped", "Messages of core subscriptions dropped because their reader was slow.")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as a handler sees it. `attempt` counts from 1; above 1 it may have been handled before."""
+
+    subject: str
+    data: bytes
+    event_id: str = ""
+    type: str = ""
+    source: str = ""
+    attempt: int = 1
+    stream_seq: int = 0
+
+
+Handler = Callable[[Message], Awaitable[None]]
+
+
+class DurableSubscription:
+    """A reader whose position the server keeps. Heals by itself from lost connections, consumers and streams."""
+
+    def __init__(self, bus: Bus, stream: str, durable: str, subject: str, handler: Handler) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._durable = durable
+        self._subject = subject
+        self._handler = handler
+        self._task = asyncio.create_task(self._run(), name=f"bus reader {durable}")
+
+    async def close(self) -> None:
+        """Stops; what is not acknowledged comes again to the next reader of this name."""
+        await _cancelled(self._task)
+        self._bus.forget(self)
+
+    async def _run(self) -> None:
+        await self._bus.wait_connected()
+        wait_s = 0.1
+        while True:
+            try:
+                subscription = await self._bus.client.jetstream().pull_subscribe(
+                    self._subject, durable=self._durable, stream=self._stream, config=self._config()
+                )
+                try:
+                    wait_s = 0.1
+                    await self._read(subscription)
+                finally:
+                    with contextlib.suppress(nats.errors.Error, OSError):
+                        await subscription.unsubscribe()
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                if rate_limited(f"bus reader {self._durable}", 5.0):
+                    log.warning("bus reader waits", reader=self._durable, error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(wait_s)
+                await self._bus.restore_streams()
+                wait_s = min(wait_s * 2, 2.0)
+
+    def _config(self) -> ConsumerConfig:
+        return ConsumerConfig(
+            durable_name=self._durable,
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=_ACK_WAIT_S,
+            max_ack_pending=_MAX_UNACKNOWLEDGED,
+            max_deliver=-1,
+        )
+
+    async def _read(self, subscription: Any) -> None:
+        while True:
+            try:
+                messages = await subscription.fetch(_BATCH, timeout=_FETCH_S)
+            except TimeoutError:
+                # Nothing came; or the consumer is gone with its stream: asking tells, and raises if so.
+                await subscription.consumer_info()
+                continue
+            for message in messages:
+                await self._handle(message)
+
+    async def _handle(self, raw: Msg) -> None:
+        message = _message(raw)
+        try:
+            await self._handler(message)
+        except InvalidArgument as error:
+            _discarded.labels(self._durable).inc()
+            log.error("message discarded", reader=self._durable, subject=message.subject, reason=str(error))
+            await raw.term()
+        except Exception as error:
+            _handler_failures.labels(self._durable).inc()
+            if rate_limited(f"bus handler {self._durable}", 1.0):
+                log.exception("message not handled; it comes again", reader=self._durable, error=type(error).__name__)
+            await raw.nak(delay=min(_RETRY_S * 2 ** min(message.attempt - 1, 10), _LONGEST_RETRY_S))
+        else:
+            _handled.labels(self._durable).inc()
+            await raw.ack()
+
+
+class CoreSubscription:
+    """A reader of messages that are stored nowhere. Counts what it dropped in `dropped`."""
+
+    def __init__(self, bus: Bus, subject: str, handler: Handler, max_pending: int) -> None:
+        self._bus = bus
+        self._subject = subject
+        self._handler = handler
+        self._queue: asyncio.Queue[Msg] = asyncio.Queue(max_pending)
+        self.dropped = 0
+        self._task = asyncio.create_task(self._run(), name=f"bus reader of {subject}")
+
+    async def close(self) -> None:
+        """Stops; what is pending is let go."""
+        await _cancelled(self._task)
+        self._bus.forget(self)
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self.dropped += 1
+            _dropped.inc()
+            if rate_limited(f"bus dropped {self._subject}"):
+                log.warning("messages dropped", subject=self._subject, dropped=self.dropped)
+
+    async def _run(self) -> None:
+        await self._bus.wait_connected()
+        subscription = await self._bus.client.subscribe(self._subject, cb=self._take)
+        try:
+            while True:
+                message = await self._queue.get()
+                try:
+                    await self._handler(_message(message))
+                except Exception as error:
+                    _handler_failures.labels(self._subject).inc()
+                    if rate_limited(f"bus handler {self._subject}", 1.0):
+                        log.exception("message not handled", subject=self._subject, error=type(error).__name__)
+        finally:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await subscription.unsubscribe()
+
+
+def _message(raw: Msg) -> Message:
+    headers = raw.headers or {}
+    attempt, stream_seq = 1, 0
+    with contextlib.suppress(nats.errors.Error, ValueError):
+        metadata = raw.metadata
+        attempt, stream_seq = metadata.num_delivered or 1, metadata.sequence.stream
+    return Message(
+        subject=raw.subject,
+        data=raw.data,
+        event_id=headers.get("ce-id", ""),
+        type=headers.get("ce-type", ""),
+        source=headers.get("ce-source", ""),
+        attempt=attempt,
+        stream_seq=stream_seq,
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mesh.config import Config, load
+from mesh.security import create_signing_key, mint_token
+from tests.support import until
+
+
+class NatsServer:
+    """A real nats-server with JetStream on a port of 127.0.0.1 that stays the same over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.folder = folder
+        self.token = secrets.token_hex(8)
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        binary = Path(sys.executable).parent / "nats-server"
+        config = self.folder / "nats.conf"
+        config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\nauthorization {{ token: "{self.token}" }}\n'
+            f'jetstream {{ store_dir: "{self.folder}/js" }}\n'
+        )
+        with (self.folder / "nats.log").open("ab") as log:
+            self._process = subprocess.Popen([str(binary), "-c", str(config)], stdout=log, stderr=log)
+        until(self._answers, 20, "nats-server answers")
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def forget_all(self) -> None:
+        """As if its disk was lost. Only while stopped."""
+        shutil.rmtree(self.folder / "js")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    folder = tmp_path / "nats"
+    folder.mkdir()
+    server = NatsServer(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A configuration with keys and folders, as `trueframe up` makes them."""
+    config = load(None, [f"run.data_dir={tmp_path}/data"], {})
+    config.run_dir.mkdir(parents=True, mode=0o700)
+    return config
+
+
+@pytest.fixture
+def mint(config: Config) -> Callable[..., str]:
+    """Mints tokens that the configuration's key vouches for."""
+    config.public_key_file.parent.mkdir(mode=0o700)
+    key = create_signing_key(config.public_key_file.with_suffix(".key"), config.public_key_file)
+    return lambda *arguments, **named: mint_token(key, *arguments, **named)
