@@ -1,0 +1,181 @@
+"""How what is told becomes events: anomalies, camera states and recording watermarks folded in. Pure.
+
+Everything may be told more than once and out of order; a fold returns None when nothing changes. Storing events and
+telling watchers belong to `book.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from event_center.event import Box, Event, Kind, event_id
+from mesh.ids import FrameId
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyReport:
+    """An anomaly as the aggregate told of it."""
+
+    id: str
+    version: int
+    camera: str
+    camera_name: str
+    detector: str
+    first: FrameId
+    peak: FrameId
+    last: FrameId
+    started_ns: int
+    peak_ns: int
+    ended_ns: int
+    score: float
+    boxes: tuple[Box, ...]
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """A camera's state as the broker told of it. `state` is the proto's name without prefix, in small letters."""
+
+    camera: str
+    camera_name: str
+    state: str
+    since_ns: int
+    detail: str
+    last: FrameId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraMemory:
+    """What must be remembered of a camera between two of its states."""
+
+    since_ns: int = 0
+    state: str = ""
+    open_event: str = ""
+
+
+TROUBLES = {
+    "lost": "is lost",
+    "refused": "refuses the connection",
+    "unauthorised": "rejects the credentials",
+    "silent": "is connected and sends nothing",
+}
+RELIEFS = frozenset({"live", "disabled", "ended", "removed"})
+
+_SIGNAL_SUMMARIES = {
+    "frozen": "Picture frozen",
+    "black": "Picture black",
+    "overexposed": "Picture blown out",
+    "no picture": "No picture, one colour only,",
+}
+
+
+def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: FrameId | None, now_ns: int) -> Event | None:
+    """The event after the report; None if the event says that, or something newer, already."""
+    if existing is not None and report.version <= existing.source_version:
+        return None
+    summary, priority = describe_anomaly(report)
+    return Event(
+        id=report.id,
+        kind=Kind.ANOMALY,
+        camera=report.camera,
+        detector=report.detector,
+        summary=summary,
+        priority=priority,
+        started_ns=report.started_ns,
+        ended_ns=report.ended_ns,
+        score=report.score,
+        first=report.first,
+        peak=report.peak,
+        last=report.last,
+        peak_ns=report.peak_ns,
+        boxes=report.boxes,
+        version=existing.version + 1 if existing else 1,
+        changed_ns=now_ns,
+        is_confirmed=_reaches(watermark, report.last),
+        source_version=report.version,
+    )
+
+
+def describe_anomaly(report: AnomalyReport) -> tuple[str, int]:
+    """A sentence for an operator, and the priority."""
+    place = f"on {report.camera_name or report.camera}"
+    name = report.detector.partition("@")[0]
+    if name == "motion":
+        where = f"in {_listed(report.regions)} " if report.regions else ""
+        return f"Motion {where}{place}", 2 if report.regions else 3
+    if name == "signal":
+        label = report.boxes[0].label if report.boxes else ""
+        return f"{_SIGNAL_SUMMARIES.get(label, 'Picture disturbed')} {place}", 2
+    return f"{name.capitalize()} {place}", 3
+
+
+def fold_camera(
+    memory: CameraMemory, open_event: Event | None, report: CameraReport, now_ns: int
+) -> tuple[CameraMemory, Event | None]:
+    """Memory and changed event after a state; the event must be stored before the memory.
+
+    `open_event` is the event that the memory names, if any.
+    """
+    if report.since_ns < memory.since_ns or (report.since_ns == memory.since_ns and report.state == memory.state):
+        return memory, None
+    is_open = open_event is not None and open_event.ended_ns == 0
+    event: Event | None = None
+    open_id = memory.open_event
+    if report.state in TROUBLES:
+        if is_open and open_event is not None:
+            summary, priority = describe_camera(report)
+            if (summary, priority) != (open_event.summary, open_event.priority):
+                event = replace(open_event, summary=summary, priority=priority)
+        else:
+            event = _camera_event(report)
+            open_id = event.id
+    elif report.state in RELIEFS:
+        if is_open and open_event is not None:
+            event = replace(open_event, ended_ns=max(report.since_ns, open_event.started_ns))
+        open_id = ""
+    if event is not None:
+        is_new = not (is_open and open_event is not None)
+        event = replace(
+            event,
+            version=1 if is_new else event.version + 1,
+            changed_ns=now_ns,
+            source_version=report.since_ns,
+        )
+    return CameraMemory(report.since_ns, report.state, open_id), event
+
+
+def describe_camera(report: CameraReport) -> tuple[str, int]:
+    """A sentence for an operator, and the priority."""
+    sentence = f"Camera {report.camera_name or report.camera} {TROUBLES.get(report.state, report.state)}"
+    detail = " ".join(report.detail.split()).rstrip(".")
+    return (f"{sentence}: {detail}" if detail else sentence), 2
+
+
+def fold_watermark(event: Event, watermark: FrameId, now_ns: int) -> Event | None:
+    """The event once footage up to `watermark` is on disk; None if that changes nothing."""
+    if event.is_confirmed or not _reaches(watermark, event.last):
+        return None
+    return replace(event, is_confirmed=True, version=event.version + 1, changed_ns=now_ns)
+
+
+def _camera_event(report: CameraReport) -> Event:
+    summary, priority = describe_camera(report)
+    return Event(
+        id=event_id(report.since_ns, "camera", report.camera, str(report.since_ns)),
+        kind=Kind.CAMERA,
+        camera=report.camera,
+        detector="camera-state",
+        summary=summary,
+        priority=priority,
+        started_ns=report.since_ns,
+        first=report.last,
+        last=report.last,
+    )
+
+
+def _reaches(watermark: FrameId | None, last: FrameId | None) -> bool:
+    return watermark is not None and last is not None and watermark.camera == last.camera and watermark >= last
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
