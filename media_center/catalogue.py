@@ -1,0 +1,249 @@
+"""Which segments a camera has: one record each, in recorded order.
+
+What belongs here: the record of a segment, the table of a camera's segments in memory and its file. What does not: the
+rows inside a segment (`index`) and mending what a crash left (`recovery`). The file is a cache like the index: a
+record that is missing or fails its checksum is made again from the segment.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from media_center.index import SegmentRows
+from media_center.rows import EPOCH_STARTED, FRAME, Rows
+from trueframe.v1 import frames_pb2
+
+CATALOGUE_NAME = "catalogue"
+_NAME = re.compile(r"(\d{19})-(\d{12})\.mp4")
+_RECORD = struct.Struct(">qqqqqqqqQIIHHI")
+_SEGMENT = np.dtype(
+    [
+        ("epoch", ">i8"),
+        ("opened_seq", ">i8"),
+        ("first_seq", ">i8"),
+        ("last_seq", ">i8"),
+        ("first_ns", ">i8"),
+        ("last_ns", ">i8"),
+        ("frames", ">i8"),
+        ("payload_bytes", ">i8"),
+        ("size", ">u8"),
+        ("breaks", ">u4"),
+        ("codec", ">u4"),
+        ("width", ">u2"),
+        ("height", ">u2"),
+        ("crc", ">u4"),
+    ]
+)
+assert _SEGMENT.itemsize == _RECORD.size
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What the catalogue knows of one segment. Only what is confirmed on disk counts."""
+
+    epoch: int
+    opened_seq: int
+    """The seq in its file name: that of its first frame, or the one expected."""
+    first_seq: int = -1
+    """-1 while it holds no frame."""
+    last_seq: int = -1
+    first_ns: int = 0
+    last_ns: int = 0
+    frames: int = 0
+    payload_bytes: int = 0
+    size: int = 0
+    """Bytes of the file up to the last confirmed fragment."""
+    breaks: int = 0
+    """Notes other than the epoch's start, and places where a seq is missing: 0 means one unbroken run of frames."""
+    codec: int = frames_pb2.CODEC_H264
+    width: int = 0
+    height: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its file's name: sorts in recorded order."""
+        return f"{self.epoch:019d}-{self.opened_seq:012d}.mp4"
+
+    def pack(self) -> bytes:
+        """Its record in the catalogue's file."""
+        values = (
+            self.epoch, self.opened_seq, self.first_seq, self.last_seq, self.first_ns, self.last_ns, self.frames,
+            self.payload_bytes, self.size, self.breaks, self.codec, self.width, self.height,
+        )  # fmt: skip
+        body = _RECORD.pack(*values, 0)[:-4]
+        return body + struct.pack(">I", zlib.crc32(body))
+
+    def described(self, started: frames_pb2.EpochStarted) -> Segment:
+        """The same with what its epoch says of the pictures."""
+        return replace(self, codec=started.codec, width=min(started.width, 65535), height=min(started.height, 65535))
+
+    def extended(self, rows: Rows, size: int) -> Segment:
+        """The same with the rows of one more fragment, which ends at file offset `size`."""
+        frames = rows[rows["kind"] == FRAME]
+        breaks = self.breaks + int(np.count_nonzero((rows["kind"] != FRAME) & (rows["kind"] != EPOCH_STARTED)))
+        if not len(frames):
+            return replace(self, size=size, breaks=breaks)
+        seqs = frames["seq"]
+        breaks += int(np.count_nonzero(np.diff(seqs) != 1))
+        if self.frames and int(seqs[0]) != self.last_seq + 1:
+            breaks += 1
+        return replace(
+            self,
+            first_seq=self.first_seq if self.frames else int(seqs[0]),
+            first_ns=self.first_ns if self.frames else int(frames["received_ns"][0]),
+            last_seq=int(seqs[-1]),
+            last_ns=int(frames["received_ns"][-1]),
+            frames=self.frames + len(frames),
+            payload_bytes=self.payload_bytes + int(frames["size"].sum(dtype=np.int64)),
+            size=size,
+            breaks=breaks,
+        )
+
+
+def summarise(name: str, found: SegmentRows) -> Segment:
+    """The record of a segment, from its rows. Raises ValueError if the name is not one of ours."""
+    parsed = parse_name(name)
+    if parsed is None:
+        raise ValueError(f"not the name of a segment: {name!r}")
+    segment = Segment(*parsed).extended(found.rows, found.end)
+    started = epoch_started(found)
+    if started is not None:
+        segment = segment.described(started)
+    return replace(segment, breaks=segment.breaks + len(found.holes))
+
+
+def epoch_started(found: SegmentRows) -> frames_pb2.EpochStarted | None:
+    """The epoch that a segment tells at its beginning."""
+    for row in found.rows[found.rows["kind"] == EPOCH_STARTED]:
+        item = decode_note(found, int(row["offset"]))
+        if item is not None and item.HasField("epoch_started") and item.epoch_started.epoch == found.epoch:
+            return item.epoch_started
+    return None
+
+
+def decode_note(found: SegmentRows, offset: int) -> frames_pb2.Item | None:
+    """The item of a note row; None if its bytes are none."""
+    try:
+        return frames_pb2.Item.FromString(found.notes[offset])
+    except (KeyError, ValueError):
+        return None
+    except Exception as error:  # protobuf's DecodeError derives from Exception alone
+        if type(error).__name__ != "DecodeError":
+            raise
+        return None
+
+
+def parse_name(name: str) -> tuple[int, int] | None:
+    """Epoch and seq out of a segment's file name; None if it is not one."""
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+class View:
+    """A camera's segments at one moment: immutable, so that any thread may read it."""
+
+    __slots__ = ("_open", "_records", "folder")
+
+    def __init__(self, folder: Path, records: np.ndarray[tuple[int], np.dtype[np.void]], open_: Segment | None) -> None:
+        self.folder = folder
+        self._records = records
+        self._open = open_
+
+    def __len__(self) -> int:
+        return len(self._records) + (self._open is not None)
+
+    def __getitem__(self, position: int) -> Segment:
+        if position == len(self._records) and self._open is not None:
+            return self._open
+        if not 0 <= position < len(self._records):
+            raise IndexError(position)
+        return Segment(*self._records[position].item()[:-1])
+
+    def is_open(self, position: int) -> bool:
+        """Whether the segment is still being written."""
+        return position == len(self._records)
+
+    def path(self, position: int) -> Path:
+        """The file of a segment."""
+        return self.folder / self[position].name
+
+    def column(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """One field of all segments."""
+        values = self._records[name].astype(np.int64)
+        return values if self._open is None else np.append(values, getattr(self._open, name))
+
+    def position_of(self, epoch: int, seq: int) -> int:
+        """Position of the last segment that begins at or before an id; -1 if none does."""
+        epochs, seqs = self.column("epoch"), self.column("opened_seq")
+        low = int(np.searchsorted(epochs, epoch, "left"))
+        high = int(np.searchsorted(epochs, epoch, "right"))
+        return low + int(np.searchsorted(seqs[low:high], seq, "right")) - 1
+
+
+class SegmentTable:
+    """A camera's segments: closed ones, and the one being written. One thread changes it; it hands out views."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._records = np.zeros(64, _SEGMENT)
+        self._count = 0
+        self._open: Segment | None = None
+
+    def view(self) -> View:
+        """The segments now."""
+        return View(self.folder, self._records[: self._count], self._open)
+
+    @property
+    def open(self) -> Segment | None:
+        """The segment being written."""
+        return self._open
+
+    @open.setter
+    def open(self, segment: Segment | None) -> None:
+        self._open = segment
+
+    def append(self, segment: Segment) -> None:
+        """Adds a closed segment behind all others."""
+        if self._count == len(self._records):
+            self._records = np.concatenate([self._records, np.zeros(self._count, _SEGMENT)])
+        self._records[self._count] = np.frombuffer(segment.pack(), _SEGMENT)[0]
+        self._count += 1
+
+
+def read_catalogue(folder: Path) -> dict[str, Segment]:
+    """The records of a camera's catalogue file by segment name; broken ones are left out."""
+    try:
+        data = (folder / CATALOGUE_NAME).read_bytes()
+    except OSError:
+        return {}
+    found: dict[str, Segment] = {}
+    for position in range(0, len(data) - _RECORD.size + 1, _RECORD.size):
+        body = data[position : position + _RECORD.size]
+        if zlib.crc32(body[:-4]) == int.from_bytes(body[-4:], "big"):
+            segment = Segment(*_RECORD.unpack(body)[:-1])
+            if segment.epoch >= 0 and segment.opened_seq >= 0:
+                found[segment.name] = segment
+    return found
+
+
+def write_catalogue(folder: Path, view: View) -> None:
+    """Replaces a camera's catalogue file by the closed segments of a view."""
+    temporary = folder / (CATALOGUE_NAME + ".new")
+    temporary.write_bytes(b"".join(view[i].pack() for i in range(len(view)) if not view.is_open(i)))
+    temporary.replace(folder / CATALOGUE_NAME)
+
+
+def append_catalogue(folder: Path, segment: Segment) -> None:
+    """Adds a closed segment to a camera's catalogue file. A torn last record is overwritten by alignment."""
+    path = folder / CATALOGUE_NAME
+    with path.open("ab") as file:
+        torn = file.tell() % _RECORD.size
+        if torn:
+            file.truncate(file.tell() - torn)
+        file.write(segment.pack())

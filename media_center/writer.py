@@ -1,0 +1,185 @@
+"""The writer thread: takes closed fragments of all cameras, writes and syncs them in rounds, tells what is confirmed.
+
+What belongs here: the bounded queue, the rhythm of rounds, free space. What does not: one camera's files (`lane`).
+
+One round serves every camera: write all that waits, `fdatasync` each file touched, commit the indexes, announce. Rounds
+begin at most half of `sync_s` apart, so that a frame is confirmed within `fragment_s + sync_s` while the disk keeps up.
+When it does not, the queue fills to its bound and further fragments are left out and counted: memory never grows, and
+nobody waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from media_center.cutter import Fragment
+from media_center.lane import Commit, Lane
+from media_center.losses import Losses
+from mesh.clocks import Clock
+from mesh.ids import FrameId
+from mesh.logs import get_logger, rate_limited
+
+log = get_logger("media_center.writer")
+
+QUEUE_BYTES = 256 << 20
+"""Closed fragments that may wait for the disk, all cameras together."""
+
+
+class FootageWriter:
+    """Owns the lanes. `submit` may be called from any one thread; `on_commit` is called in the writer thread."""
+
+    def __init__(
+        self,
+        root: Path,
+        lanes: dict[str, Lane],
+        on_commit: Callable[[list[Commit]], None],
+        clock: Clock,
+        *,
+        sync_s: float = 1.0,
+        min_free_bytes: int = 0,
+        queue_bytes: int = QUEUE_BYTES,
+    ) -> None:
+        self._root = root
+        self._lanes = lanes
+        self._on_commit = on_commit
+        self._clock = clock
+        self._spacing_s = sync_s / 2
+        self._min_free_bytes = min_free_bytes
+        self._queue_bytes = queue_bytes
+        self._condition = threading.Condition()
+        self._queue: list[Fragment] = []
+        self._queued_bytes = 0
+        self._overflow: dict[str, Losses] = {}
+        self._submitted: dict[str, FrameId] = {}
+        self._overflowed_frames = 0
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="footage-writer", daemon=True)
+        self.rounds = 0
+        self.is_full = False
+        """The disk has less free space than it must keep: nothing is recorded."""
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    @property
+    def queued_bytes(self) -> int:
+        """About what waits for the disk in memory."""
+        return self._queued_bytes
+
+    @property
+    def lost_frames(self) -> int:
+        """Frames that could not be written, all cameras together."""
+        return self._overflowed_frames + sum(lane.lost_frames for lane in list(self._lanes.values()))
+
+    def submit(self, fragment: Fragment) -> bool:
+        """Hands over a fragment. If the queue is full its frames are dropped, counted and told; returns False then."""
+        camera = fragment.camera
+        overflow = self._overflow.get(camera)
+        with self._condition:
+            if self._queued_bytes + fragment.size_bytes > self._queue_bytes:
+                if overflow is None:
+                    overflow = self._overflow[camera] = Losses()
+                after = self._submitted.get(camera)
+                self._overflowed_frames += overflow.drop(fragment, after, self._clock.utc_ns())
+                return False
+            if overflow is not None:
+                fragment.lost = overflow.take(fragment.first)
+                del self._overflow[camera]
+            self._queue.append(fragment)
+            self._queued_bytes += fragment.size_bytes
+            self._condition.notify()
+        if fragment.last is not None:
+            self._submitted[camera] = fragment.last
+        return True
+
+    def stop(self, timeout_s: float = 10.0) -> bool:
+        """Writes and syncs what waits, closes everything. Returns whether that was done in time."""
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                began_s = time.monotonic()
+                try:
+                    self._round()
+                except Exception:
+                    log.exception("a round of writing failed")
+                self.rounds += 1
+                self._pause(began_s + self._spacing_s - time.monotonic())
+        finally:
+            for lane in self._lanes.values():
+                with contextlib.suppress(OSError):
+                    lane.close()
+
+    def _wait(self) -> bool:
+        """Waits for fragments; False when there are none and none will come."""
+        with self._condition:
+            while not self._queue and not self._is_stopping:
+                self._condition.wait()
+            return bool(self._queue)
+
+    def _pause(self, duration_s: float) -> None:
+        with self._condition:
+            if duration_s > 0 and not self._is_stopping:
+                self._condition.wait_for(lambda: self._is_stopping, duration_s)
+
+    def _round(self) -> None:
+        with self._condition:
+            work, self._queue = self._queue, []
+        now_ns = self._clock.utc_ns()
+        self._look_at_space()
+        touched: dict[str, Lane] = {}
+        for fragment in work:
+            lane = self._lane(fragment.camera)
+            if self.is_full:
+                lane.drop(fragment, now_ns)
+            else:
+                self._report(fragment.camera, "write", lane.write(fragment, now_ns))
+                touched[fragment.camera] = lane
+            with self._condition:
+                self._queued_bytes -= fragment.size_bytes
+        for camera, lane in touched.items():
+            if lane.is_dirty:
+                self._report(camera, "sync", lane.sync(now_ns))
+        commits = [lane.commit() for lane in touched.values()]
+        if commits:
+            self._on_commit(commits)
+
+    def _lane(self, camera: str) -> Lane:
+        lane = self._lanes.get(camera)
+        if lane is None:
+            lane = self._lanes[camera] = Lane(camera, self._root / camera, None)
+        return lane
+
+    def _look_at_space(self) -> None:
+        free = free_bytes(self._root)
+        is_full = free is None or free < self._min_free_bytes
+        if is_full and rate_limited("footage disk full", 10):
+            log.error("disk full: not recording", folder=self._root, free_bytes=free, needed_bytes=self._min_free_bytes)
+        if self.is_full and not is_full:
+            log.info("disk has space again: recording", folder=self._root, free_bytes=free)
+        self.is_full = is_full
+
+    @staticmethod
+    def _report(camera: str, what: str, error: OSError | None) -> None:
+        if error is not None and rate_limited(f"footage {what} {camera}", 10):
+            log.error(f"footage could not be {what}: told as a gap", camera=camera, reason=error.strerror or str(error))
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Bytes that may still be written to the disk of a folder; None if the folder is not there."""
+    try:
+        state = os.statvfs(folder)
+    except OSError:
+        return None
+    return state.f_bavail * state.f_frsize
