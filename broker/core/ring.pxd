@@ -1,0 +1,73 @@
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint8_t
+
+cdef enum:
+    KIND_FRAME = 1
+    KIND_GAP = 2
+    KIND_STARTED = 3
+    KIND_ENDED = 4
+
+cdef struct Entry:
+    PyObject* item
+    Py_ssize_t size
+    int64_t epoch
+    int64_t seq
+    int64_t received_ns
+    int64_t monotonic_ns
+    # Frames that the ring had taken before this entry, over all epochs: positions that survive eviction.
+    int64_t frames_before
+    # Of a gap: how many frames, -1 if unknown.
+    int64_t count
+    int reason
+    uint8_t kind
+    bint joins
+
+cdef class Epoch:
+    cdef readonly int64_t number
+    cdef readonly int64_t first_ordinal
+    cdef readonly int64_t frames
+    cdef readonly bint ended
+    cdef readonly bytes started
+
+cdef class RingReader:
+    cdef PacketRing ring
+    cdef int64_t next_index
+    cdef int64_t next_ordinal
+
+    cdef int appended(self, list to_wake) except -1
+    cdef int gap_evicted(self, int reason, int64_t count) except -1
+
+cdef class PacketRing:
+    cdef readonly str camera
+    cdef readonly Py_ssize_t max_bytes
+    cdef readonly int64_t max_ns
+    cdef readonly Py_ssize_t max_items
+    cdef Entry* entries
+    cdef Py_ssize_t capacity
+    cdef int64_t first
+    cdef int64_t end
+    cdef list epochs
+    cdef bint epochs_forgotten
+    cdef list readers
+    cdef int64_t newest_ns
+    cdef int64_t newest_monotonic_ns
+    cdef int64_t evicted_gap_ordinal
+    cdef int evicted_gap_reason
+    cdef readonly Py_ssize_t bytes
+    cdef readonly int64_t frames
+    cdef readonly int64_t evicted_frames
+    cdef readonly int64_t evicted_items
+
+    cdef Entry* at(self, int64_t index) noexcept
+    cdef int64_t behind(self, int64_t ordinal) noexcept
+    cdef int64_t oldest_join(self) noexcept
+    cdef Epoch epoch(self, int64_t number)
+    cdef int append(self, Entry* entry, object item, list to_wake) except -1
+    cdef int evict_one(self) except -1
+    cdef int grow(self) except -1
+    cdef list take_frame(
+        self, int64_t epoch, int64_t seq, int64_t received_ns, int64_t monotonic_ns, int join_point, bint damaged,
+        bytes item,
+    )
+    cdef Epoch _open_epoch(self, int64_t number, bytes started)
+    cdef int _wake(self, list to_wake) except -1
