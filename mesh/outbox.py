@@ -1,0 +1,195 @@
+"""Events that leave with the change that caused them: a pending list inside the document, written in the same write.
+
+    body = add_event(body, OutboxEvent(subject=..., type=..., payload=...))
+    await collection.put(id, body, version)     # the change and its event are durable together
+    publisher.wake()
+
+A publisher sends what is pending and marks it sent. If the process dies between the two, the event goes out again under
+the same id: JetStream drops it within two minutes, and consumers are idempotent anyhow. Sent entries stay for seven
+days (at most 256 a document, oldest first out), so that they can be replayed when the stream was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mesh.clocks import Clock, SystemClock
+from mesh.errors import Conflict, InvalidArgument, NotFound, TrueframeError
+from mesh.ids import new_event_id
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter, gauge
+from mesh.store_port import Between, Body, Collection, Document, modify, scan
+
+log = get_logger("mesh.outbox")
+
+# Declare it as an index of the collection: `store.collection("events", [PENDING_FIELD, ...])`.
+PENDING_FIELD = "outbox_pending"
+_ENTRIES_FIELD = "outbox"
+_KEEP_SENT_NS = 7 * 24 * 3600 * 1_000_000_000
+_MAX_SENT = 256
+_MAX_PENDING = 1024
+# Small against what a document may hold, with its other events.
+MAX_PAYLOAD_BYTES = 256 << 10
+_POLL_S = 5.0
+_LONGEST_WAIT_S = 5.0
+
+_sent = counter("outbox_sent", "Events sent from an outbox.", ("collection",))
+_waiting = gauge("outbox_waiting_documents", "Documents with events that are not sent yet.", ("collection",))
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """An event to be sent. `type` is the CloudEvents type."""
+
+    subject: str
+    type: str
+    payload: bytes
+    id: str = field(default_factory=new_event_id)
+
+
+class EventBus(Protocol):
+    """The part of `mesh.bus.Bus` that an outbox needs."""
+
+    async def publish(self, subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        """Stores the event; raises Unavailable."""
+        ...
+
+
+def add_event(body: Body, event: OutboxEvent, clock: Clock | None = None) -> Body:
+    """The body with the event among its pending ones. Raises InvalidArgument: too large, or 1024 are pending already."""
+    if len(event.payload) > MAX_PAYLOAD_BYTES:
+        # Found out when it is sent, it would hold back all that come after it.
+        raise InvalidArgument(f"event for {event.subject}", f"is larger than {MAX_PAYLOAD_BYTES} bytes")
+    entries = list(body.get(_ENTRIES_FIELD, []))
+    if sum(1 for entry in entries if not entry.get("sent_ns")) >= _MAX_PENDING:
+        raise InvalidArgument("outbox", f"{_MAX_PENDING} events of this document wait already", "Is the bus reachable?")
+    entries.append(
+        {
+            "id": event.id,
+            "subject": event.subject,
+            "type": event.type,
+            "payload": base64.b64encode(event.payload).decode(),
+            "queued_ns": (clock or SystemClock()).utc_ns(),
+        }
+    )
+    return _with_entries(body, entries)
+
+
+def without_outbox(body: Body) -> Body:
+    """The body as its owner knows it."""
+    return {key: value for key, value in body.items() if key not in (_ENTRIES_FIELD, PENDING_FIELD)}
+
+
+def carry_outbox(old: Body, new: Body) -> Body:
+    """The new body with the outbox of the old one: for owners that write whole documents."""
+    return {**new, **{key: old[key] for key in (_ENTRIES_FIELD, PENDING_FIELD) if key in old}}
+
+
+def _with_entries(body: Body, entries: list[dict[str, Any]]) -> Body:
+    pending = sum(1 for entry in entries if not entry.get("sent_ns"))
+    return {**body, _ENTRIES_FIELD: entries, PENDING_FIELD: pending}
+
+
+def _mark_sent(body: Body, sent: set[str], now_ns: int) -> Body | None:
+    entries = [dict(entry) for entry in body.get(_ENTRIES_FIELD, [])]
+    marked = [entry for entry in entries if entry["id"] in sent and not entry.get("sent_ns")]
+    if not marked:
+        return None
+    for entry in marked:
+        entry["sent_ns"] = now_ns
+    old = [entry for entry in entries if entry.get("sent_ns")]
+    excess = {id(entry) for entry in old[: max(len(old) - _MAX_SENT, 0)]}
+    expired = {id(entry) for entry in old if entry["sent_ns"] < now_ns - _KEEP_SENT_NS}
+    return _with_entries(body, [entry for entry in entries if id(entry) not in excess | expired])
+
+
+class OutboxPublisher:
+    """Sends the pending events of a collection, in order inside each document. Use `async with`, or `run`."""
+
+    def __init__(self, collection: Collection, bus: EventBus, clock: Clock | None = None) -> None:
+        self._collection = collection
+        self._bus = bus
+        self._clock = clock or SystemClock()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> OutboxPublisher:
+        self._task = asyncio.create_task(self.run(), name=f"outbox of {self._collection.name}")
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """Something was written; looks at once. Without it, within five seconds."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Sends for ever; a bus or store that is away is waited for."""
+        wait_s = 0.1
+        while True:
+            self._woken.clear()
+            try:
+                await self.send_pending()
+            except TrueframeError as error:
+                if rate_limited(f"outbox {self._collection.name}", 10.0):
+                    log.warning("outbox waits", collection=self._collection.name, reason=str(error))
+                # Not woken early: a new event does not bring the bus back.
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            else:
+                wait_s = 0.1
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), _POLL_S)
+
+    async def send_pending(self) -> None:
+        """Sends what is pending now, the longest waiting document first. Raises the store's and the bus's errors."""
+        waiting = [document async for document in scan(self._collection, {PENDING_FIELD: Between(1, None)})]
+        _waiting.labels(self._collection.name).set(len(waiting))
+        waiting.sort(key=_oldest_pending_ns)
+        for number, document in enumerate(waiting):
+            await self._send(document)
+            _waiting.labels(self._collection.name).set(len(waiting) - number - 1)
+
+    async def replay(self, since_ns: int, send: Callable[[OutboxEvent], Awaitable[object]]) -> int:
+        """Hands every kept event queued at or after a UTC time to `send` again; returns how many."""
+        count = 0
+        async for document in scan(self._collection):
+            for entry in document.body.get(_ENTRIES_FIELD, []):
+                if entry["queued_ns"] >= since_ns:
+                    await send(_event(entry))
+                    count += 1
+        return count
+
+    async def _send(self, document: Document) -> None:
+        sent: set[str] = set()
+        try:
+            for entry in document.body[_ENTRIES_FIELD]:
+                if not entry.get("sent_ns"):
+                    event = _event(entry)
+                    await self._bus.publish(event.subject, event.payload, event_id=event.id, type=event.type)
+                    sent.add(event.id)
+                    _sent.labels(self._collection.name).inc()
+        finally:
+            if sent:
+                now_ns = self._clock.utc_ns()
+                # Gone meanwhile, or written without end: then they are sent once more, which consumers bear.
+                with contextlib.suppress(NotFound, Conflict):
+                    await modify(self._collection, document.id, lambda body: _mark_sent(body, sent, now_ns))
+
+
+def _event(entry: dict[str, Any]) -> OutboxEvent:
+    return OutboxEvent(entry["subject"], entry["type"], base64.b64decode(entry["payload"]), entry["id"])
+
+
+def _oldest_pending_ns(document: Document) -> int:
+    return min((e["queued_ns"] for e in document.body.get(_ENTRIES_FIELD, []) if not e.get("sent_ns")), default=0)

@@ -1,0 +1,31 @@
+"""Documents: the port (`mesh.store_port`) and its adapters, under one name."""
+
+from __future__ import annotations
+
+from mesh.store_port import (
+    AnyOf,
+    Between,
+    Body,
+    Collection,
+    Document,
+    DocumentStore,
+    Page,
+    Where,
+    modify,
+    scan,
+)
+from mesh.store_sqlite import SqliteStore
+
+__all__ = [
+    "AnyOf",
+    "Between",
+    "Body",
+    "Collection",
+    "Document",
+    "DocumentStore",
+    "Page",
+    "SqliteStore",
+    "Where",
+    "modify",
+    "scan",
+]
