@@ -1,0 +1,99 @@
+"""`python -m tui --data DIR`: the terminal wall of a running instance; `--config FILE` for endpoints of your own.
+
+What should not be in this module: anything that draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mesh.config import load
+from mesh.errors import TrueframeError, Unavailable, from_rpc_error
+from mesh.ids import FrameId
+from mesh.process import die_with_parent
+
+
+def endpoints_of(arguments: argparse.Namespace) -> tuple[dict[str, str], Path]:
+    """Where the services are, and the file of the token to show them. Raises TrueframeError."""
+    if arguments.config is not None:
+        config = load(arguments.config, arguments.set)
+        sections = ("broker", "pixels", "media_center", "event_center", "aggregate")
+        operator_token = config.run.data_dir / "keys" / "operator.token"
+        token_file = operator_token if operator_token.exists() else config.token_file
+        return {section: getattr(config, section).endpoint for section in sections}, token_file
+    from trueframe.running import find_running
+
+    running = find_running(arguments.data)
+    return running.endpoints, Path(running.token_file)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shows the wall until the user leaves it; returns the exit code."""
+    endpoints, token_file = endpoints_of(arguments)
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        raise Unavailable("terminal wall", "this is no terminal", "`trueframe up --headless` prints lines instead")
+    # After the checks, so that a mistake is told at once.
+    import grpc
+
+    from mesh.channel import Credentials
+    from trueframe.feeds import Feeds
+    from trueframe.keys import user_name
+    from trueframe.situation import Situation
+    from trueframe.v1 import footage_pb2, footage_pb2_grpc
+    from tui.app import WallApp
+    from tui.frame_screen import RecordedFrame
+
+    situation = Situation()
+    feeds: Feeds | None = None
+
+    async def feed() -> None:
+        nonlocal feeds
+        feeds = Feeds(endpoints, Credentials.from_file(token_file), situation)
+        feeds.on_camera, feeds.on_event = app.camera_told, app.event_told
+        if wanted:
+            feeds.want_pictures(*wanted[-1])
+        await feeds.run()
+
+    wanted: list[tuple[int, int]] = []
+
+    def want_pictures(width: int, height: int) -> None:
+        wanted[:] = [(width, height)]
+        if feeds is not None:
+            feeds.want_pictures(width, height)
+
+    async def fetch(frame: FrameId) -> RecordedFrame:
+        if feeds is None:
+            raise Unavailable("media center", "is not connected yet", "Try again in a moment")
+        stub = footage_pb2_grpc.FootageServiceStub(feeds.channel("media_center"))
+        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=1280)
+        try:
+            answer = await stub.GetSnapshot(request, timeout=10.0)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        return RecordedFrame(FrameId.from_proto(answer.frame.id), answer.frame.received_ns, answer.png, answer.inexact)
+
+    app = WallApp(situation, fetch, feed, want_pictures, user_name(), arguments.duration_s)
+    code = app.run()
+    return app.return_code or (code if code is not None else 0)
+
+
+def main() -> None:
+    """The process."""
+    die_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m tui", description="The terminal wall of trueframe.")
+    parser.add_argument("--data", default="trueframe-data", help="data folder of the running instance")
+    parser.add_argument("--config", type=Path, help="configuration with the endpoints, instead of --data")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="leave after this time")
+    arguments = parser.parse_args()
+    try:
+        sys.exit(run(arguments))
+    except TrueframeError as error:
+        sys.stderr.write(f"trueframe: {' '.join(str(error).split())}\n")
+        sys.exit(3 if isinstance(error, Unavailable) else 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Colours, marks and words of the display: grey by default, saturated colour only for alarms, never colour alone.
+
+What should not be in this module: when something is an alarm (`trueframe.situation`), drawing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.style import Style
+
+GROUND = (16, 16, 16)
+GROUND_HEX = "#101010"
+ALARM_RGB = (255, 48, 48)
+ALARM_HEX = "#ff3030"
+
+PLAIN = Style(color="#a8a8a8", bgcolor=GROUND_HEX)
+FAINT = Style(color="#6c6c6c", bgcolor=GROUND_HEX)
+BRIGHT = Style(color="#f0f0f0", bgcolor=GROUND_HEX)
+SELECTED = Style(color="#101010", bgcolor="#c8c8c8")
+ALARM = Style(color="#ffffff", bgcolor="#c00000", bold=True)
+ALARM_TEXT = Style(color=ALARM_HEX, bgcolor=GROUND_HEX, bold=True)
+# An alarm that is over: the shape stays, the saturation goes.
+PAST = Style(color="#909090", bgcolor=GROUND_HEX)
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """How a state is shown: by shape, by word, by colour."""
+
+    mark: str
+    word: str
+    style: Style
+
+
+STATES: Mapping[str, Badge] = {
+    "connecting": Badge("◌", "CONNECTING", FAINT),
+    "live": Badge("●", "LIVE", PLAIN),
+    "silent": Badge("▲", "SILENT", ALARM),
+    "frozen": Badge("▲", "FROZEN", ALARM),
+    "refused": Badge("▲", "REFUSED", ALARM),
+    "unauthorised": Badge("▲", "UNAUTHORISED", ALARM),
+    "lost": Badge("▲", "LOST", ALARM),
+    "disabled": Badge("○", "OFF", FAINT),
+    "ended": Badge("■", "ENDED", FAINT),
+}
+UNKNOWN_STATE = Badge("?", "UNKNOWN", FAINT)
+
+KINDS: Mapping[str, str] = {"anomaly": "▲", "camera": "■", "system": "◆"}
+
+
+def badge_of(state: str) -> Badge:
+    """The badge of a camera state, also of one that this version does not know."""
+    return STATES.get(state, UNKNOWN_STATE)
+
+
+def has_true_colour(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the terminal says that it shows 24-bit colour; 256 colours are used otherwise."""
+    if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return True
+    term = environment.get("TERM", "")
+    return term.endswith("-direct") or term in ("xterm-kitty", "alacritty", "foot", "wezterm", "xterm-ghostty")

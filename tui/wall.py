@@ -1,0 +1,244 @@
+"""The wall: a tile a camera, drawn on the app's tick from the newest pictures, changed rows only.
+
+What should not be in this module: where pictures come from (`trueframe.feeds`), how a tile looks (`tile`).
+"""
+
+from __future__ import annotations
+
+import time
+
+from rich.color import ColorSystem
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from trueframe.situation import CameraSight, Situation
+from trueframe.times import show_duration
+from tui.grid import Grid, grid_for, neighbour
+from tui.keys import WALL_KEYS, bindings
+from tui.palette import FAINT, GROUND_HEX, PLAIN, badge_of
+from tui.strips import ReadyStrip
+from tui.tile import Tile
+
+SECOND_NS = 1_000_000_000
+
+
+class Wall(Widget, can_focus=True):
+    """All cameras at once, or one of them large."""
+
+    DEFAULT_CSS = "Wall { width: 1fr; height: 1fr; background: #101010; }"
+    BINDINGS = bindings(WALL_KEYS)
+
+    class SizeWanted(Message):
+        """Pictures of this many pixels fit the tiles."""
+
+        def __init__(self, width: int, height: int) -> None:
+            super().__init__()
+            self.width = width
+            self.height = height
+
+    def __init__(self, situation: Situation, true_colour: bool = True) -> None:
+        super().__init__(id="wall")
+        self.situation = situation
+        self.selected = 0
+        self.zoomed: str | None = None
+        self._true_colour = true_colour
+        self._grid = grid_for(1, 80, 24)
+        self._tiles: dict[str, Tile] = {}
+        self._page: list[CameraSight] = []
+        self._page_number = 0
+        self._count = 0
+        self._strips: list[Strip] = []
+        self._laid_out: tuple[object, ...] = ()
+        self._ground = Strip.render_style(PLAIN, " ", ColorSystem.TRUECOLOR if true_colour else ColorSystem.EIGHT_BIT)
+
+    @property
+    def grid(self) -> Grid:
+        """How the tiles stand."""
+        return self._grid
+
+    @property
+    def selected_camera(self) -> str | None:
+        """Id of the camera that the cursor is on."""
+        shown = self._shown()
+        return shown[self.selected].id if shown and self.selected < len(shown) else None
+
+    def _shown(self) -> list[CameraSight]:
+        cameras = list(self.situation.cameras.values())
+        if self.zoomed is not None:
+            cameras = [camera for camera in cameras if camera.id == self.zoomed]
+        # Cameras that are switched off stand last.
+        return sorted(cameras, key=lambda camera: (camera.state == "disabled", camera.id))
+
+    # Keys.
+
+    def action_move(self, dx: int, dy: int) -> None:
+        """Moves the cursor."""
+        self.selected = neighbour(self.selected, len(self._shown()), self._grid, dx, dy)
+        self.draw_newest()
+
+    def action_page(self, step: int) -> None:
+        """Turns the page."""
+        count = len(self._shown())
+        target = self._page_number + step
+        if 0 <= target < self._grid.pages(count):
+            self.selected = target * self._grid.per_page
+            self.draw_newest()
+
+    def action_zoom(self) -> None:
+        """Shows one camera large, or all again."""
+        if self.zoomed is None:
+            self.zoomed = self.selected_camera
+        else:
+            self.leave_zoom()
+        self.draw_newest()
+
+    def leave_zoom(self) -> bool:
+        """Shows all cameras again; returns whether one was large."""
+        if self.zoomed is None:
+            return False
+        camera, self.zoomed = self.zoomed, None
+        ids = [one.id for one in self._shown()]
+        self.selected = ids.index(camera) if camera in ids else 0
+        self.draw_newest()
+        return True
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor on a tile, a double click makes it large."""
+        column, row = event.x // self._grid.tile_width, event.y // self._grid.tile_height
+        if column < self._grid.columns and row < self._grid.rows:
+            wanted = self._page_number * self._grid.per_page + row * self._grid.columns + column
+            if wanted < len(self._shown()):
+                self.selected = wanted
+                if event.chain == 2:
+                    self.action_zoom()
+                self.draw_newest()
+
+    def on_focus(self) -> None:
+        """The cursor shows where keys go."""
+        self.draw_newest()
+
+    def on_blur(self) -> None:
+        """The cursor is elsewhere."""
+        self.draw_newest()
+
+    def on_resize(self) -> None:
+        """Another size, another grid."""
+        self.draw_newest()
+
+    # Drawing.
+
+    def draw_newest(self) -> None:
+        """Takes what is new in the situation; asks Textual to write the rows that changed."""
+        if not self.size.width or not self.size.height:
+            return
+        shown = self._shown()
+        self.selected = max(0, min(self.selected, len(shown) - 1))
+        self._grid = grid_for(len(shown), self.size.width, self.size.height)
+        self._page_number = self.selected // self._grid.per_page
+        start = self._page_number * self._grid.per_page
+        self._page = shown[start : start + self._grid.per_page]
+        layout = (self.size, self._grid, len(shown), tuple(camera.id for camera in self._page))
+        if layout != self._laid_out:
+            self._lay_out(layout)
+            return
+        now_ns = time.time_ns()
+        dirty: set[int] = set()
+        for place, camera in enumerate(self._page):
+            top = place // self._grid.columns * self._grid.tile_height
+            dirty.update(top + row for row in self._draw_tile(place, camera, now_ns))
+        self._refresh_rows(dirty)
+
+    def _lay_out(self, layout: tuple[object, ...]) -> None:
+        grid = self._grid
+        self._laid_out = layout
+        self._tiles = {
+            camera.id: Tile(grid.picture_width, grid.picture_rows, self._true_colour) for camera in self._page
+        }
+        self.post_message(self.SizeWanted(grid.picture_width, grid.picture_rows * 2))
+        now_ns = time.time_ns()
+        for place, camera in enumerate(self._page):
+            self._draw_tile(place, camera, now_ns)
+        self._strips = [self._row(y) for y in range(self.size.height)]
+        self.refresh()
+
+    def _draw_tile(self, place: int, camera: CameraSight, now_ns: int) -> list[int]:
+        """Brings one tile up to date; returns its changed rows, 0 being the header."""
+        tile = self._tiles[camera.id]
+        picture = self.situation.pictures.get(camera.id)
+        gives_pictures = camera.state in ("live", "frozen")
+        rows = [row + 1 for row in tile.show_picture(picture, dim=not gives_pictures)]
+        if picture is not None:
+            self.situation.picture_drawn(camera.id)
+        rows += [row + 1 for row in tile.show_notes(self._notes(camera, now_ns))]
+        selected = self.has_focus and self._page_number * self._grid.per_page + place == self.selected
+        if tile.show_header(camera, now_ns, selected):
+            rows.append(0)
+        return rows
+
+    def _notes(self, camera: CameraSight, now_ns: int) -> list[str]:
+        if not camera.is_alarm:
+            return []
+        since = show_duration(max(0, now_ns - camera.since_ns) / SECOND_NS)
+        badge = badge_of(camera.state)
+        return [f"{badge.mark} {badge.word} {since}", *([camera.detail] if camera.detail else [])]
+
+    def _refresh_rows(self, dirty: set[int]) -> None:
+        rows = sorted(row for row in dirty if row < len(self._strips))
+        for row in rows:
+            self._strips[row] = self._row(row)
+        regions = []
+        while rows:
+            last = 0
+            while last + 1 < len(rows) and rows[last + 1] == rows[last] + 1:
+                last += 1
+            regions.append(Region(0, rows[0], self.size.width, last + 1))
+            rows = rows[last + 1 :]
+        if regions:
+            self.refresh(*regions)
+
+    def _row(self, y: int) -> Strip:
+        grid, width = self._grid, self.size.width
+        tile_row, row = divmod(y, grid.tile_height)
+        cameras = self._page[tile_row * grid.columns : (tile_row + 1) * grid.columns]
+        if tile_row >= grid.rows or not cameras:
+            return self._empty_row(y)
+        tiles = [self._tiles[camera.id] for camera in cameras]
+        gap = grid.tile_width - grid.picture_width
+        rest = width - grid.tile_width * len(tiles)
+
+        def segments() -> list[Segment]:
+            pieces: list[Segment] = []
+            for tile in tiles:
+                pieces += tile.header_segments() if row == 0 else tile.row_segments(row - 1)
+                pieces.append(Segment(" " * gap, PLAIN))
+            return [*pieces, Segment(" " * rest, PLAIN)] if rest else pieces
+
+        if row == 0:
+            return Strip(segments(), width)
+        gap_ansi = self._ground * gap
+        ansi = "".join(tile.row_ansi(row - 1) + gap_ansi for tile in tiles)
+        return ReadyStrip(ansi + self._ground * rest, width, segments)
+
+    def _empty_row(self, y: int) -> Strip:
+        width = self.size.width
+        if self._page or y != self.size.height // 2:
+            return Strip([Segment(" " * width, PLAIN)], width)
+        text = "no camera yet"
+        left = max(0, (width - len(text)) // 2)
+        return Strip([Segment((" " * left + text).ljust(width)[:width], FAINT)], width)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows Textual asks for, ready-made."""
+        if len(self._strips) != self.size.height:
+            self._strips = [self._empty_row(y) for y in range(self.size.height)]
+        strips = self._strips[crop.y : crop.bottom]
+        if crop.x or crop.width != self.size.width:
+            return [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
+
+
+__all__ = ["GROUND_HEX", "Wall"]
