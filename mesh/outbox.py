@@ -61,7 +61,7 @@ class EventBus(Protocol):
 
 
 def add_event(body: Body, event: OutboxEvent, clock: Clock | None = None) -> Body:
-    """The body with the event among its pending ones. Raises InvalidArgument: too large, or 1024 are pending already."""
+    """The body with the event among its pending ones. Raises InvalidArgument: too large, or 1024 pending."""
     if len(event.payload) > MAX_PAYLOAD_BYTES:
         # Found out when it is sent, it would hold back all that come after it.
         raise InvalidArgument(f"event for {event.subject}", f"is larger than {MAX_PAYLOAD_BYTES} bytes")

@@ -147,8 +147,11 @@ class SqliteCollection:
             elif isinstance(condition, AnyOf):
                 conditions.append(f"{value} IN ({', '.join('?' * len(condition.values))})")
                 parameters += condition.values
+            elif condition is None:
+                conditions.append(f"{value} IS NULL")
             else:
-                conditions.append(f"{value} IS ?")
+                # With "IS ?" SQLite would sort although the index has the order.
+                conditions.append(f"{value} = ?")
                 parameters.append(condition)
         return conditions, parameters
 

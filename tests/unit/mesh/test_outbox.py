@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mesh.clocks import ManualClock
+from mesh.errors import InvalidArgument, Unavailable
+from mesh.outbox import (
+    PENDING_FIELD,
+    OutboxEvent,
+    OutboxPublisher,
+    add_event,
+    carry_outbox,
+    without_outbox,
+)
+from mesh.store import Collection, SqliteStore
+from tests.support import auntil
+
+
+class RecordingBus:
+    """Stands for the bus where its failures are to be chosen; the real one is in the integration tests."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.failures = 0
+
+    async def publish(self, subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("bus", "is away")
+        self.sent.append((event_id, subject, payload))
+        return len(self.sent)
+
+
+@pytest.fixture
+async def events(tmp_path: Path) -> AsyncIterator[Collection]:
+    async with SqliteStore(tmp_path / "events.sqlite") as store:
+        yield await store.collection("events", [PENDING_FIELD])
+
+
+def event(number: int, payload: bytes = b"x") -> OutboxEvent:
+    return OutboxEvent("trueframe.anomaly.gate", "trueframe.anomaly.begun", payload, f"e{number}")
+
+
+async def test_pending_events_are_sent_once_and_in_order(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    body = {"summary": "somebody"}
+    for number in range(3):
+        body = add_event(body, event(number, bytes([number])), clock)
+    await events.put("a", body)
+    publisher = OutboxPublisher(events, bus, clock)
+    await publisher.send_pending()
+    await publisher.send_pending()
+    assert [(row[0], row[2]) for row in bus.sent] == [("e0", b"\0"), ("e1", b"\1"), ("e2", b"\2")]
+    assert (await events.get("a")).body[PENDING_FIELD] == 0
+
+
+async def test_what_was_sent_before_a_failure_is_not_sent_again(events: Collection) -> None:
+    bus = RecordingBus()
+    await events.put("a", add_event(add_event({}, event(0)), event(1)))
+    publisher = OutboxPublisher(events, bus)
+
+    original = bus.publish
+
+    async def second_fails(subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        if event_id == "e1" and bus.failures == 0:
+            bus.failures = 1
+        return await original(subject, payload, event_id=event_id, type=type)
+
+    bus.publish = second_fails  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await publisher.send_pending()
+    assert (await events.get("a")).body[PENDING_FIELD] == 1
+    bus.publish = original  # type: ignore[method-assign]
+    await publisher.send_pending()
+    assert [row[0] for row in bus.sent] == ["e0", "e1"]
+
+
+async def test_the_documents_that_wait_longest_go_first(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    await events.put("z", add_event({}, event(0), clock))
+    clock.advance(1)
+    await events.put("a", add_event({}, event(1), clock))
+    await OutboxPublisher(events, bus, clock).send_pending()
+    assert [row[0] for row in bus.sent] == ["e0", "e1"]
+
+
+async def test_a_change_of_the_document_while_it_is_sent_is_kept(events: Collection) -> None:
+    bus = RecordingBus()
+    await events.put("a", add_event({"n": 1}, event(0)))
+    original = bus.publish
+
+    async def changed_meanwhile(subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        document = await events.get("a")
+        if document.body["n"] == 1:
+            await events.put("a", add_event({**document.body, "n": 2}, event(1)), document.version)
+        return await original(subject, payload, event_id=event_id, type=type)
+
+    bus.publish = changed_meanwhile  # type: ignore[method-assign]
+    publisher = OutboxPublisher(events, bus)
+    await publisher.send_pending()
+    body = (await events.get("a")).body
+    assert (body["n"], body[PENDING_FIELD]) == (2, 1)
+    await publisher.send_pending()
+    assert [row[0] for row in bus.sent] == ["e0", "e1"]
+
+
+async def test_a_publisher_sends_by_itself_when_woken_and_after_the_bus_was_away(events: Collection) -> None:
+    bus = RecordingBus()
+    bus.failures = 2
+    async with OutboxPublisher(events, bus) as publisher:
+        await events.put("a", add_event({}, event(0)))
+        publisher.wake()
+        await auntil(lambda: bus.sent, 10)
+        await events.put("b", add_event({}, event(1)))
+        publisher.wake()
+        await auntil(lambda: len(bus.sent) == 2, 3)
+
+
+async def test_sent_events_can_be_replayed_for_seven_days(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    publisher = OutboxPublisher(events, bus, clock)
+    await events.put("a", add_event({}, event(0), clock))
+    await publisher.send_pending()
+    clock.advance(6 * 24 * 3600)
+    document = await events.get("a")
+    await events.put("a", add_event(document.body, event(1), clock))
+    await publisher.send_pending()
+    replayed: list[OutboxEvent] = []
+
+    async def take(one: OutboxEvent) -> None:
+        replayed.append(one)
+
+    assert await publisher.replay(0, take) == 2
+    assert replayed == [event(0), event(1)]
+    assert await publisher.replay(clock.utc_ns(), take) == 1
+    clock.advance(2 * 24 * 3600)
+    document = await events.get("a")
+    await events.put("a", add_event(document.body, event(2), clock))
+    await publisher.send_pending()
+    assert await publisher.replay(0, take) == 2
+
+
+async def test_a_document_keeps_at_most_256_sent_events(events: Collection) -> None:
+    bus = RecordingBus()
+    body: dict[str, object] = {}
+    for number in range(300):
+        body = add_event(body, event(number))
+    await events.put("a", body)
+    publisher = OutboxPublisher(events, bus)
+    await publisher.send_pending()
+    assert len(bus.sent) == 300
+    entries = (await events.get("a")).body["outbox"]
+    assert [entries[0]["id"], entries[-1]["id"], len(entries)] == ["e44", "e299", 256]
+
+
+def test_an_outbox_is_bounded_in_events_and_bytes() -> None:
+    with pytest.raises(InvalidArgument, match="larger than"):
+        add_event({}, event(0, bytes((256 << 10) + 1)))
+    body: dict[str, object] = {}
+    for number in range(1024):
+        body = add_event(body, event(number, b""))
+    with pytest.raises(InvalidArgument, match="wait already"):
+        add_event(body, event(1024))
+
+
+def test_an_owner_that_writes_whole_documents_carries_the_outbox_over() -> None:
+    old = add_event({"n": 1}, event(0))
+    assert without_outbox(old) == {"n": 1}
+    new = carry_outbox(old, {"n": 2})
+    assert without_outbox(new) == {"n": 2}
+    assert new["outbox"] == old["outbox"]
