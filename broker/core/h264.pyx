@@ -11,8 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from broker.core.annexb cimport find_short_start_code, find_start_code
 from broker.core.h264_bits cimport (
-    PARAMETER_SET_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, flag, parse_recovery_point, parse_sps, skip_bits,
-    unescape, ue,
+    PARAMETER_SET_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, parse_recovery_point, parse_sps, unescape, ue,
 )
 
 

@@ -5,8 +5,7 @@ it (`h264`). A read past the end sets `failed` and gives zeros, so that a parser
 is bounded by the standard's own limits.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 
 cdef void bits_open(Bits* bits, const uint8_t* data, Py_ssize_t size) noexcept nogil:

@@ -9,11 +9,10 @@ captured = delivered + the sum of not_delivered + pending. For one thread only, 
 from collections import deque
 
 from cpython.bytes cimport PyBytes_GET_SIZE
-from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 
 from broker.core.ring cimport (
-    KIND_ENDED, KIND_FRAME, KIND_GAP, KIND_STARTED, Entry, Epoch, PacketRing, RingReader,
+    KIND_FRAME, KIND_GAP, KIND_STARTED, Entry, Epoch, PacketRing, RingReader, call_all,
 )
 
 
@@ -360,8 +359,7 @@ cdef class Subscriber:
         if cursor.has_more():
             cursor.queued = True
             self._enqueue(cursor, to_wake)
-        for wake in to_wake:
-            wake()
+        call_all(to_wake)
 
     def remove(self, str camera not None):
         """Stops reading a camera; returns its last counters. Raises KeyError if it is not read."""
@@ -488,9 +486,7 @@ cdef class Hub:
     ):
         """Gives a frame, encoded by `wire.encode_frame`, to all subscribers of its camera."""
         cdef PacketRing ring = self._known(camera)
-        cdef list to_wake = ring.take_frame(epoch, seq, received_ns, monotonic_ns, join_point, damaged, item)
-        for wake in to_wake:
-            wake()
+        call_all(ring.take_frame(epoch, seq, received_ns, monotonic_ns, join_point, damaged, item))
 
     def append_item(self, str camera not None, item):
         """Gives a gap or the begin or end of an epoch to all subscribers of its camera; see PacketRing.append_item."""

@@ -22,6 +22,8 @@ cdef struct Entry:
     uint8_t kind
     bint joins
 
+cdef int call_all(list to_wake) except -1
+
 cdef class Epoch:
     cdef readonly int64_t number
     cdef readonly int64_t first_ordinal
@@ -70,4 +72,3 @@ cdef class PacketRing:
         bytes item,
     )
     cdef Epoch _open_epoch(self, int64_t number, bytes started)
-    cdef int _wake(self, list to_wake) except -1

@@ -4,10 +4,10 @@ What belongs here: what is held, what goes, and where a reader may begin. What d
 (`hub`). An item is one bytes object however many read it; a frame costs no other Python object.
 """
 
+from cpython.exc cimport PyErr_WriteUnraisable
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t
 
 
 cdef enum:
@@ -21,6 +21,16 @@ cdef int64_t _live_items = 0
 def live_items():
     """Items that all rings of this process hold: a debug counter for leaks."""
     return _live_items
+
+
+cdef int call_all(list to_wake) except -1:
+    """Wakes subscribers; one whose call fails must not keep the news from the others, nor the camera from going on."""
+    for wake in to_wake:
+        try:
+            wake()
+        except Exception:
+            PyErr_WriteUnraisable(wake)
+    return 0
 
 
 cdef class Epoch:
@@ -109,7 +119,7 @@ cdef class PacketRing:
 
         Raises ValueError if it is not the next of its epoch, or its epoch is not the newest or is over.
         """
-        self._wake(self.take_frame(epoch, seq, received_ns, monotonic_ns, join_point, damaged, item))
+        call_all(self.take_frame(epoch, seq, received_ns, monotonic_ns, join_point, damaged, item))
 
     cdef list take_frame(
         self, int64_t epoch, int64_t seq, int64_t received_ns, int64_t monotonic_ns, int join_point, bint damaged,
@@ -187,7 +197,7 @@ cdef class PacketRing:
             entry.kind = KIND_ENDED
             entry.received_ns = message.ended_ns or self.newest_ns
         self.append(&entry, encoded, to_wake)
-        self._wake(to_wake)
+        call_all(to_wake)
 
     cdef Epoch _open_epoch(self, int64_t number, bytes started):
         cdef Epoch epoch = Epoch.__new__(Epoch)
@@ -206,11 +216,6 @@ cdef class PacketRing:
             self.epochs_forgotten = True
             del self.epochs[0]
         return epoch
-
-    cdef int _wake(self, list to_wake) except -1:
-        for wake in to_wake:
-            wake()
-        return 0
 
     cdef Entry* at(self, int64_t index) noexcept:
         return &self.entries[index & (self.capacity - 1)]
