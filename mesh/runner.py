@@ -12,12 +12,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from mesh import logs
 from mesh.config import Config, load
 from mesh.errors import InvalidArgument, NotFound, TrueframeError, first_known
+from mesh.files import private_folder
 from mesh.process import die_with_parent
 from mesh.redact import redact
 
@@ -46,6 +48,7 @@ def run_service(main: Main, name: str | None = None, *, stop_within_s: float = S
         _refuse(service, error)
     logs.configure(service, config.run.log_level, as_json=config.run.log_json)
     try:
+        private_folder(config.run_dir)
         with _metrics(config, service):
             asyncio.run(_run(main, config, stop_within_s))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -54,15 +57,20 @@ def run_service(main: Main, name: str | None = None, *, stop_within_s: float = S
         known = first_known(error)
         if known is None:
             log.exception("service failed")
-            _say(service, f"failed: {type(error).__name__}: {error}")
+            _say(service, f"failed: {_innermost(error)!r}")
             sys.exit(_EXIT_FAILED)
-        log.error("service failed", error=type(known).__name__, reason=str(known))
         _refuse(service, known)
 
 
-def _refuse(service: str, error: TrueframeError) -> None:
+def _refuse(service: str, error: TrueframeError) -> NoReturn:
     _say(service, str(error))
     sys.exit(_EXIT_BAD_INPUT if isinstance(error, InvalidArgument | NotFound) else _EXIT_FAILED)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _say(service: str, text: str) -> None:
@@ -101,7 +109,7 @@ def _end_for_sure(after_s: float) -> None:
 
 
 @contextlib.contextmanager
-def _metrics(config: Config, service: str):  # type: ignore[no-untyped-def]
+def _metrics(config: Config, service: str) -> Iterator[None]:
     if not config.run.metrics:
         yield
         return

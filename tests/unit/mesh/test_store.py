@@ -129,13 +129,17 @@ async def test_an_undeclared_field_is_refused_and_not_scanned_for(things: Collec
         await things.query(order="-colour")
 
 
-async def test_a_query_uses_its_index(things: Collection, store: SqliteStore) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WHERE json_extract(body, '$.camera') = 'gate' LIMIT 100",
+        "WHERE 1 ORDER BY json_extract(body, '$.camera') DESC, id DESC LIMIT 100",
+        "WHERE json_extract(body, '$.camera') >= 'a' ORDER BY json_extract(body, '$.camera'), id LIMIT 100",
+    ],
+)
+async def test_a_query_uses_its_index(things: Collection, store: SqliteStore, query: str) -> None:
     plan = await store.read(
-        lambda connection: connection.execute(
-            "EXPLAIN QUERY PLAN SELECT id FROM things WHERE json_extract(body, '$.camera') = ? "
-            "ORDER BY json_extract(body, '$.camera'), id",
-            ("gate",),
-        ).fetchall()
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {things.name} {query}").fetchall()
     )
     assert "things by camera" in plan[0][3]
     assert "TEMP B-TREE" not in str(plan)
