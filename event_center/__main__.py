@@ -1,0 +1,28 @@
+"""`python -m event_center --config FILE`: the event center's process."""
+
+from __future__ import annotations
+
+from event_center.book import EventBook
+from event_center.intake import listening
+from event_center.service import EventService
+from mesh.bus import Bus
+from mesh.config import Config
+from mesh.files import private_folder
+from mesh.runner import run_service
+from mesh.server import serve
+from mesh.store import SqliteStore
+from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
+
+
+async def main(config: Config) -> None:
+    """Serves until it is cancelled."""
+    folder = private_folder(config.run.data_dir / "events")
+    async with SqliteStore(folder / "events.sqlite") as store, Bus.from_config(config, "event-center") as bus:
+        book = await EventBook.open(store)
+        registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
+        async with serve(config.event_center.endpoint, config, [registration]) as server, listening(bus, book):
+            await server.wait()
+
+
+if __name__ == "__main__":
+    run_service(main)

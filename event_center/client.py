@@ -1,0 +1,235 @@
+"""Events for other parts and for programs: list, get, watch; asynchronous and synchronous.
+
+    async with EventClient(endpoint, token) as events:
+        async for event in events.watch():
+            print(event.summary)
+
+Events are the wire's own messages (`trueframe.v1.events_pb2.Event`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from mesh.channel import Token, connect, connect_sync
+from mesh.errors import ResourceExhausted, Unavailable, from_rpc_error
+from trueframe.v1.events_pb2 import (
+    Event,
+    EventKind,
+    GetEventRequest,
+    ListEventsRequest,
+    ListEventsResponse,
+    WatchEventsRequest,
+)
+from trueframe.v1.events_pb2_grpc import EventServiceStub
+
+__all__ = ["Event", "EventClient", "SyncEventClient"]
+
+DEADLINE_S = 10.0
+_PAGE = 500
+_REMEMBERED = 20_000
+_LONGEST_WAIT_S = 2.0
+
+
+class _Watch:
+    """Where a watch stands, so that it can be resumed: pure, shared by both clients."""
+
+    def __init__(self, cameras: Iterable[str], since_ns: int) -> None:
+        self._cameras = list(cameras)
+        self._since_ns = since_ns
+        # A watch from now on resumes from the time it was opened; a second covers clocks that differ a little.
+        self._resume_ns = since_ns or time.time_ns() - 1_000_000_000
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._has_begun = False
+        self._wait_s = 0.1
+
+    def request(self) -> WatchEventsRequest:
+        since_ns = self._resume_ns if self._has_begun else self._since_ns
+        return WatchEventsRequest(cameras=self._cameras, since_ns=since_ns)
+
+    def opened(self) -> None:
+        """The stream stands: whatever happens from here on is not missed by resuming."""
+        self._has_begun = True
+        self._wait_s = 0.1
+
+    def is_new(self, event: Event) -> bool:
+        self._resume_ns = max(self._resume_ns, event.changed_ns)
+        if self._seen.get(event.id, 0) >= event.version:
+            return False
+        self._seen[event.id] = event.version
+        self._seen.move_to_end(event.id)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    def wait_s(self, error: grpc.RpcError, reconnect: bool) -> float:
+        """How long to wait before the next try; raises the error if there is to be none."""
+        known = from_rpc_error(error)
+        if not reconnect or not isinstance(known, Unavailable | ResourceExhausted):
+            raise known from None
+        wait_s, self._wait_s = self._wait_s, min(self._wait_s * 2, _LONGEST_WAIT_S)
+        return wait_s
+
+
+class EventClient:
+    """The event center, asynchronously. Raises errors of `mesh.errors`: Unavailable, NotFound, InvalidArgument, …"""
+
+    def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
+        self._channel = connect(endpoint, token, **options)
+        self._stub: Any = EventServiceStub(self._channel)
+
+    async def __aenter__(self) -> EventClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all watches."""
+        await self._channel.close()
+
+    async def list(
+        self,
+        *,
+        cameras: Iterable[str] = (),
+        from_ns: int = 0,
+        to_ns: int = 0,
+        kinds: Iterable[EventKind.ValueType] = (),
+        limit: int = 100,
+        timeout_s: float = DEADLINE_S,
+    ) -> list[Event]:
+        """The newest events that meet the filter, newest first, `limit` at most."""
+        events: list[Event] = []
+        request = _list_request(cameras, from_ns, to_ns, kinds, limit)
+        while True:
+            try:
+                answer: ListEventsResponse = await self._stub.ListEvents(request, timeout=timeout_s)
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from None
+            if not _take_page(events, answer, request, limit):
+                return events
+
+    async def get(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> Event:
+        """One event. Raises NotFound."""
+        try:
+            answer = await self._stub.GetEvent(GetEventRequest(id=event_id), timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        event: Event = answer.event
+        return event
+
+    async def watch(
+        self, *, cameras: Iterable[str] = (), since_ns: int = 0, reconnect: bool = True
+    ) -> AsyncIterator[Event]:
+        """Events as they begin and change, each version at most once, the versions of an event growing.
+
+        With `since_ns`, stored events changed at or after that time come first. Connects again by itself and misses
+        nothing; with `reconnect=False` a lost connection raises Unavailable.
+        """
+        watch = _Watch(cameras, since_ns)
+        while True:
+            call = self._stub.WatchEvents(watch.request())
+            try:
+                await call.initial_metadata()
+                watch.opened()
+                async for answer in call:
+                    if watch.is_new(answer.event):
+                        yield answer.event
+                # A server that stops in order ends the stream without an error.
+                await asyncio.sleep(0.1)
+            except grpc.aio.AioRpcError as error:
+                await asyncio.sleep(watch.wait_s(error, reconnect))
+            finally:
+                call.cancel()
+
+
+class SyncEventClient:
+    """The event center for plain programs; as EventClient."""
+
+    def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
+        self._channel = connect_sync(endpoint, token, **options)
+        self._stub: Any = EventServiceStub(self._channel)
+        self._closed = threading.Event()
+
+    def __enter__(self) -> SyncEventClient:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all watches."""
+        self._closed.set()
+        self._channel.close()
+
+    def list(
+        self,
+        *,
+        cameras: Iterable[str] = (),
+        from_ns: int = 0,
+        to_ns: int = 0,
+        kinds: Iterable[EventKind.ValueType] = (),
+        limit: int = 100,
+        timeout_s: float = DEADLINE_S,
+    ) -> list[Event]:
+        """As EventClient.list."""
+        events: list[Event] = []
+        request = _list_request(cameras, from_ns, to_ns, kinds, limit)
+        while True:
+            try:
+                answer = self._stub.ListEvents(request, timeout=timeout_s)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from None
+            if not _take_page(events, answer, request, limit):
+                return events
+
+    def get(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> Event:
+        """As EventClient.get."""
+        try:
+            event: Event = self._stub.GetEvent(GetEventRequest(id=event_id), timeout=timeout_s).event
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return event
+
+    def watch(self, *, cameras: Iterable[str] = (), since_ns: int = 0, reconnect: bool = True) -> Iterator[Event]:
+        """As EventClient.watch. Ends when the client is closed in another thread."""
+        watch = _Watch(cameras, since_ns)
+        while not self._closed.is_set():
+            call = self._stub.WatchEvents(watch.request())
+            try:
+                call.initial_metadata()
+                watch.opened()
+                for answer in call:
+                    if watch.is_new(answer.event):
+                        yield answer.event
+                self._closed.wait(0.1)
+            except grpc.RpcError as error:
+                if self._closed.is_set():
+                    return
+                self._closed.wait(watch.wait_s(error, reconnect))
+            finally:
+                call.cancel()
+
+
+def _list_request(
+    cameras: Iterable[str], from_ns: int, to_ns: int, kinds: Iterable[EventKind.ValueType], limit: int
+) -> ListEventsRequest:
+    return ListEventsRequest(
+        page_size=max(1, min(limit, _PAGE)), cameras=list(cameras), from_ns=from_ns, to_ns=to_ns, kinds=list(kinds)
+    )
+
+
+def _take_page(events: list[Event], answer: ListEventsResponse, request: ListEventsRequest, limit: int) -> bool:
+    """Whether another page is wanted; `request` then asks for it."""
+    events.extend(answer.events)
+    request.page_token = answer.next_page_token
+    request.page_size = max(1, min(limit - len(events), _PAGE))
+    return bool(answer.next_page_token) and len(events) < limit

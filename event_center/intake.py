@@ -1,0 +1,42 @@
+"""What the event center hears: durable readers of anomalies and camera states, and the recorder's watermarks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from event_center.book import EventBook
+from event_center.wire import anomaly_report, camera_report, watermarks
+from mesh.bus import EVENT_STREAM, EVENT_SUBJECTS, FOOTAGE_PERSISTED, Bus, Message
+from mesh.errors import Unavailable
+from mesh.logs import get_logger
+
+log = get_logger("event_center.intake")
+
+ANOMALIES, CAMERAS = EVENT_SUBJECTS
+
+
+@asynccontextmanager
+async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
+    """Hears and enters into the book for the time of a block. A message is acknowledged once it is on disk."""
+
+    async def on_anomaly(message: Message) -> None:
+        await book.tell_anomaly(anomaly_report(message.data))
+
+    async def on_camera(message: Message) -> None:
+        await book.tell_camera(camera_report(message.data))
+
+    async def on_persisted(message: Message) -> None:
+        await book.tell_watermarks(watermarks(message.data))
+
+    try:
+        await bus.ensure_stream()
+    except Unavailable as error:
+        # Made as soon as the bus is there; readers wait for it.
+        log.warning("bus is away", reason=str(error))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-anomalies", ANOMALIES, on_anomaly))
+        await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-cameras", CAMERAS, on_camera))
+        persisted = bus.subscribe_core(FOOTAGE_PERSISTED, on_persisted)
+        stack.push_async_callback(persisted.close)
+        yield

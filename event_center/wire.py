@@ -1,0 +1,145 @@
+"""Events to and from the wire: protobuf of the service, and the payloads that come over the bus, checked.
+
+A payload that cannot be understood raises InvalidArgument and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from event_center.event import Box, Event, Kind
+from event_center.folding import AnomalyReport, CameraReport
+from mesh.errors import InvalidArgument
+from mesh.ids import FrameId, validate_camera_id
+from trueframe.v1 import cameras_pb2, events_pb2, frames_pb2, inspection_pb2
+
+MAX_BOXES = 64
+MAX_WATERMARKS = 100_000
+
+KINDS: dict[Kind, events_pb2.EventKind.ValueType] = {
+    Kind.ANOMALY: events_pb2.EVENT_KIND_ANOMALY,
+    Kind.CAMERA: events_pb2.EVENT_KIND_CAMERA,
+    Kind.SYSTEM: events_pb2.EVENT_KIND_SYSTEM,
+}
+
+
+def event_to_proto(event: Event) -> events_pb2.Event:
+    """The event for clients."""
+    message = events_pb2.Event(
+        id=event.id,
+        kind=KINDS[event.kind],
+        camera=event.camera,
+        detector=event.detector,
+        summary=event.summary,
+        priority=event.priority,
+        score=event.score,
+        started_ns=event.started_ns,
+        ended_ns=event.ended_ns,
+        peak_ns=event.peak_ns,
+        boxes=[
+            events_pb2.Box(x=b.x, y=b.y, width=b.width, height=b.height, label=b.label, score=b.score)
+            for b in event.boxes
+        ],
+        version=event.version,
+        changed_ns=event.changed_ns,
+        footage_confirmed=event.is_confirmed,
+    )
+    for field, frame in ((message.first, event.first), (message.peak, event.peak), (message.last, event.last)):
+        if frame is not None:
+            field.CopyFrom(frame.to_proto())
+    return message
+
+
+def kinds_from_proto(kinds: Any) -> list[Kind]:
+    """Kinds of a filter. Raises InvalidArgument."""
+    by_number = {number: kind for kind, number in KINDS.items()}
+    if unknown := [number for number in kinds if number not in by_number]:
+        raise InvalidArgument("kinds", f"holds {unknown[0]}, which is no kind of event")
+    return [by_number[number] for number in kinds]
+
+
+def anomaly_report(payload: bytes) -> AnomalyReport:
+    """What the aggregate told."""
+    message = inspection_pb2.Anomaly()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise InvalidArgument("anomaly", f"is no protobuf message ({error})") from None
+    camera = validate_camera_id(message.camera)
+    if not 0 < len(message.id) <= 100 or not message.id.isalnum() or message.version < 1:
+        raise InvalidArgument(f"anomaly {message.id[:80]!r}", "has no well-formed id and version")
+    if len(message.boxes) > MAX_BOXES or len(message.regions) > MAX_BOXES:
+        raise InvalidArgument(f"anomaly {message.id}", f"has more than {MAX_BOXES} boxes or regions")
+    return AnomalyReport(
+        id=message.id,
+        version=message.version,
+        camera=camera,
+        camera_name=message.camera_name[:200],
+        detector=message.detector[:100],
+        first=_frame(message.id, camera, message.first),
+        peak=_frame(message.id, camera, message.peak),
+        last=_frame(message.id, camera, message.last),
+        started_ns=message.started_ns,
+        peak_ns=message.peak_ns,
+        ended_ns=message.ended_ns,
+        score=_fraction(message.id, message.score),
+        boxes=tuple(
+            Box(
+                *(_fraction(message.id, v) for v in (b.x, b.y, b.width, b.height)),
+                b.label[:100],
+                _fraction("", b.score),
+            )
+            for b in message.boxes
+        ),
+        regions=tuple(name[:100] for name in message.regions),
+    )
+
+
+def camera_report(payload: bytes) -> CameraReport:
+    """What the broker told."""
+    message = cameras_pb2.WatchCamerasResponse()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise InvalidArgument("camera state", f"is no protobuf message ({error})") from None
+    camera = message.camera
+    camera_id = validate_camera_id(camera.spec.id)
+    state = "removed" if message.removed else _state_name(camera.state)
+    last = FrameId(camera_id, camera.epoch, camera.last_seq) if camera.epoch > 0 and camera.last_seq >= 0 else None
+    return CameraReport(
+        camera_id, camera.spec.display_name[:200], state, camera.state_since_ns, camera.detail[:500], last
+    )
+
+
+def watermarks(payload: bytes) -> list[FrameId]:
+    """How far footage is on disk, as the media center told."""
+    try:
+        rows = json.loads(payload)["watermarks"]
+        if not isinstance(rows, list) or len(rows) > MAX_WATERMARKS:
+            raise ValueError("not a list, or too long a one")
+        return [FrameId(validate_camera_id(str(row["camera"])), int(row["epoch"]), int(row["seq"])) for row in rows]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidArgument("watermarks", f"cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _state_name(state: int) -> str:
+    try:
+        return cameras_pb2.CameraState.Name(state).removeprefix("CAMERA_STATE_").lower()  # type: ignore[arg-type]
+    except ValueError:
+        raise InvalidArgument("camera state", f"{state} is not known") from None
+
+
+def _frame(anomaly: str, camera: str, frame: frames_pb2.FrameId) -> FrameId:
+    if frame.camera != camera or frame.epoch < 0 or frame.seq < 0:
+        raise InvalidArgument(f"anomaly {anomaly}", "names a frame of another camera, or none")
+    return FrameId.from_proto(frame)
+
+
+def _fraction(anomaly: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise InvalidArgument(f"anomaly {anomaly}", "holds a number that is none")
+    return min(max(value, 0.0), 1.0)
