@@ -87,14 +87,7 @@ def anomaly_report(payload: bytes) -> AnomalyReport:
         peak_ns=message.peak_ns,
         ended_ns=message.ended_ns,
         score=_fraction(message.id, message.score),
-        boxes=tuple(
-            Box(
-                *(_fraction(message.id, v) for v in (b.x, b.y, b.width, b.height)),
-                b.label[:100],
-                _fraction("", b.score),
-            )
-            for b in message.boxes
-        ),
+        boxes=tuple(_box(message.id, box) for box in message.boxes),
         regions=tuple(name[:100] for name in message.regions),
     )
 
@@ -137,6 +130,11 @@ def _frame(anomaly: str, camera: str, frame: frames_pb2.FrameId) -> FrameId:
     if frame.camera != camera or frame.epoch < 0 or frame.seq < 0:
         raise InvalidArgument(f"anomaly {anomaly}", "names a frame of another camera, or none")
     return FrameId.from_proto(frame)
+
+
+def _box(anomaly: str, box: events_pb2.Box) -> Box:
+    x, y, width, height, score = (_fraction(anomaly, v) for v in (box.x, box.y, box.width, box.height, box.score))
+    return Box(x, y, width, height, box.label[:100], score)
 
 
 def _fraction(anomaly: str, value: float) -> float:

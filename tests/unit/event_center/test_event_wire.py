@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -47,10 +48,8 @@ def test_numbers_that_are_none_are_refused() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_understood_or_refused(payload: bytes) -> None:
     for parse in (anomaly_report, camera_report, watermarks):
-        try:
+        with contextlib.suppress(InvalidArgument):
             parse(payload)
-        except InvalidArgument:
-            pass
 
 
 def test_a_camera_state_is_understood_and_a_removed_camera_too() -> None:
