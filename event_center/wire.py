@@ -15,7 +15,7 @@ from event_center.event import Box, Event, Kind
 from event_center.folding import AnomalyReport, CameraReport
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
-from trueframe.v1 import cameras_pb2, events_pb2, frames_pb2, inspection_pb2
+from trueframe.v1 import events_pb2, frames_pb2, inspection_pb2
 
 MAX_BOXES = 64
 MAX_WATERMARKS = 100_000
@@ -93,19 +93,24 @@ def anomaly_report(payload: bytes) -> AnomalyReport:
 
 
 def camera_report(payload: bytes) -> CameraReport:
-    """What the broker told."""
-    message = cameras_pb2.WatchCamerasResponse()
+    """What the broker told: JSON, described in `broker/announcer.py`."""
     try:
-        message.ParseFromString(payload)
-    except DecodeError as error:
-        raise InvalidArgument("camera state", f"is no protobuf message ({error})") from None
-    camera = message.camera
-    camera_id = validate_camera_id(camera.spec.id)
-    state = "removed" if message.removed else _state_name(camera.state)
-    last = FrameId(camera_id, camera.epoch, camera.last_seq) if camera.epoch > 0 and camera.last_seq >= 0 else None
-    return CameraReport(
-        camera_id, camera.spec.display_name[:200], state, camera.state_since_ns, camera.detail[:500], last
-    )
+        body = json.loads(payload)
+        camera = validate_camera_id(str(body["camera"]))
+        last = FrameId.parse(str(body["last"])) if body.get("last") else None
+        report = CameraReport(
+            camera=camera,
+            camera_name=str(body.get("camera_name") or "")[:200],
+            state=str(body["state"])[:40],
+            since_ns=_int64(body["since_ns"]),
+            detail=str(body.get("detail") or "")[:500],
+            last=last,
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        raise InvalidArgument("camera state", f"cannot be read ({type(error).__name__}: {error})") from None
+    if last is not None and last.camera != camera:
+        raise InvalidArgument(f"state of camera {camera}", "names a frame of another camera")
+    return report
 
 
 def watermarks(payload: bytes) -> list[FrameId]:
@@ -114,16 +119,18 @@ def watermarks(payload: bytes) -> list[FrameId]:
         rows = json.loads(payload)["watermarks"]
         if not isinstance(rows, list) or len(rows) > MAX_WATERMARKS:
             raise ValueError("not a list, or too long a one")
-        return [FrameId(validate_camera_id(str(row["camera"])), int(row["epoch"]), int(row["seq"])) for row in rows]
+        return [
+            FrameId(validate_camera_id(str(row["camera"])), _int64(row["epoch"]), _int64(row["seq"])) for row in rows
+        ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidArgument("watermarks", f"cannot be read ({type(error).__name__}: {error})") from None
 
 
-def _state_name(state: int) -> str:
-    try:
-        return cameras_pb2.CameraState.Name(state).removeprefix("CAMERA_STATE_").lower()  # type: ignore[arg-type]
-    except ValueError:
-        raise InvalidArgument("camera state", f"{state} is not known") from None
+def _int64(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(f"{number} is no 63-bit number")
+    return number
 
 
 def _frame(anomaly: str, camera: str, frame: frames_pb2.FrameId) -> FrameId:

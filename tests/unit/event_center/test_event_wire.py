@@ -13,7 +13,7 @@ from event_center.event import Box, Event, Kind
 from event_center.wire import anomaly_report, camera_report, event_to_proto, watermarks
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
-from trueframe.v1 import cameras_pb2, events_pb2, frames_pb2, inspection_pb2
+from trueframe.v1 import events_pb2, frames_pb2, inspection_pb2
 
 
 def anomaly() -> inspection_pb2.Anomaly:
@@ -52,15 +52,14 @@ def test_any_bytes_are_understood_or_refused(payload: bytes) -> None:
             parse(payload)
 
 
-def test_a_camera_state_is_understood_and_a_removed_camera_too() -> None:
-    camera = cameras_pb2.Camera(
-        spec=cameras_pb2.CameraSpec(id="yard", display_name="Hof"), state=cameras_pb2.CAMERA_STATE_LOST,
-        state_since_ns=5, detail="no route", epoch=3, last_seq=9,
-    )  # fmt: skip
-    report = camera_report(cameras_pb2.WatchCamerasResponse(camera=camera).SerializeToString())
+def test_a_camera_state_is_understood_and_one_that_is_not_is_refused() -> None:
+    body = {"camera": "yard", "camera_name": "Hof", "state": "lost", "since_ns": 5, "detail": "no route"}
+    report = camera_report(json.dumps(body | {"last": "yard/3/9"}).encode())
     assert (report.state, report.since_ns, report.last) == ("lost", 5, FrameId("yard", 3, 9))
-    removed = camera_report(cameras_pb2.WatchCamerasResponse(camera=camera, removed=True).SerializeToString())
-    assert removed.state == "removed"
+    assert camera_report(json.dumps(body | {"last": None}).encode()).last is None
+    for wrong in ({"since_ns": "x"}, {"since_ns": 1 << 70}, {"camera": "Ä"}, {"last": "gate/1/1"}, {"last": 5}):
+        with pytest.raises(InvalidArgument):
+            camera_report(json.dumps(body | wrong).encode())
 
 
 def test_watermarks_are_understood() -> None:
