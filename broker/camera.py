@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from broker.kinds import State
 from trueframe.v1 import cameras_pb2
 from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_CONNECTING,
@@ -31,7 +32,10 @@ from trueframe.v1.cameras_pb2 import (
 
 _NS = 1_000_000_000
 
-State: TypeAlias = cameras_pb2.CameraState
+
+def state_name(state: State) -> str:
+    """The state as one lower-case word: "live", "unauthorised"."""
+    return cameras_pb2.CameraState.Name(state).removeprefix("CAMERA_STATE_").lower()
 
 
 # ---- events in ------------------------------------------------------------------------------------------------------

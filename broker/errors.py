@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from broker.kinds import EndReason, State
 from mesh.errors import AlreadyExists, NotFound, TrueframeError
 from trueframe.v1 import cameras_pb2, frames_pb2
 
@@ -24,8 +25,8 @@ from trueframe.v1 import cameras_pb2, frames_pb2
 class SourceFailure(TrueframeError):
     """A source cannot be read now. Texts hold no credentials."""
 
-    state: ClassVar[cameras_pb2.CameraState] = cameras_pb2.CAMERA_STATE_LOST
-    end_reason: ClassVar[frames_pb2.EpochEndReason] = frames_pb2.EPOCH_END_REASON_CONNECTION_LOST
+    state: ClassVar[State] = cameras_pb2.CAMERA_STATE_LOST
+    end_reason: ClassVar[EndReason] = frames_pb2.EPOCH_END_REASON_CONNECTION_LOST
 
 
 class SourceUnreachable(SourceFailure, ConnectionError):

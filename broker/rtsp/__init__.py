@@ -1,1 +1,1 @@
-"""Our RTSP client: from a URL to access units. Messages, authentication and SDP are pure; only `connection` has a socket."""
+"""Our RTSP client: from a URL to access units. All is pure but `connection` and `play`."""

@@ -73,7 +73,9 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
 class Authenticator:
     """Answers challenges for one connection: the strongest supported scheme, and a nonce count that grows."""
 
-    def __init__(self, credentials: Credentials, client_nonce: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+    def __init__(
+        self, credentials: Credentials, client_nonce: Callable[[], str] = lambda: secrets.token_hex(8)
+    ) -> None:
         self._credentials = credentials
         self._client_nonce = client_nonce
         self._challenge: Challenge | None = None
@@ -118,7 +120,12 @@ class Authenticator:
         if algorithm.upper().endswith("-SESS"):
             ha1 = digest(f"{ha1}:{nonce}:{client_nonce}".encode())
         ha2 = digest(f"{method}:{url}".encode())
-        fields = [f'username="{_escaped(user)}"', f'realm="{_escaped(realm)}"', f'nonce="{_escaped(nonce)}"', f'uri="{url}"']
+        fields = [
+            f'username="{_escaped(user)}"',
+            f'realm="{_escaped(realm)}"',
+            f'nonce="{_escaped(nonce)}"',
+            f'uri="{url}"',
+        ]
         if _offers_auth(parameters):
             self._count += 1
             count = f"{self._count:08x}"

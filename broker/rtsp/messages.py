@@ -68,7 +68,9 @@ class Request:
         return _number(self.headers.get("CSeq"))
 
 
-def encode_request(method: str, url: str, cseq: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> bytes:
+def encode_request(
+    method: str, url: str, cseq: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+) -> bytes:
     """The wire form of a request. A line break in any value raises MalformedMessage, so nothing can be injected."""
     lines = [f"{method} {url} RTSP/1.0", f"CSeq: {cseq}", *(f"{name}: {value}" for name, value in headers)]
     if body:
@@ -78,7 +80,9 @@ def encode_request(method: str, url: str, cseq: int, headers: Iterable[tuple[str
 
 def encode_response(status: int, reason: str, cseq: int, headers: Iterable[tuple[str, str]] = ()) -> bytes:
     """The wire form of a bodyless answer, for requests that a camera sends to us."""
-    return _encode_lines([f"RTSP/1.0 {status} {reason}", f"CSeq: {cseq}", *(f"{name}: {value}" for name, value in headers)])
+    return _encode_lines(
+        [f"RTSP/1.0 {status} {reason}", f"CSeq: {cseq}", *(f"{name}: {value}" for name, value in headers)]
+    )
 
 
 def _encode_lines(lines: list[str]) -> bytes:

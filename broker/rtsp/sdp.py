@@ -78,7 +78,7 @@ def _attribute(lines: list[str], name: str) -> str:
 
 def _media(lines: list[str]) -> Media | None:
     words = lines[0][2:].split()
-    if len(words) < 4 or not words[3].isdigit():
+    if len(words) < 4 or not (words[3].isascii() and words[3].isdigit()):
         return None
     kind, payload_type = words[0].lower(), int(words[3])
     encoding, clock_rate = _STATIC.get(payload_type, ("", 90000))
@@ -91,7 +91,9 @@ def _media(lines: list[str]) -> Media | None:
         if name.lower() == "a=rtpmap":
             parts = rest.strip().split("/")
             encoding = parts[0].strip().upper()
-            clock_rate = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() and 0 < int(parts[1]) < 10**9 else clock_rate
+            clock_rate = (
+                int(parts[1]) if len(parts) > 1 and parts[1].isdigit() and 0 < int(parts[1]) < 10**9 else clock_rate
+            )
         elif name.lower() == "a=fmtp":
             for part in rest.split(";"):
                 key, _, text = part.strip().partition("=")

@@ -1,0 +1,95 @@
+"""`python -m broker --config FILE`: the broker process. Composition only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+from broker.announcer import Announcer
+from broker.camera import Timing
+from broker.core import Hub
+from broker.metrics import BrokerCollector
+from broker.registry import CameraRegistry, StateChange, source_player
+from broker.service import BROKER_SERVICE, CAMERA_SERVICE, BrokerServicer, CameraServicer
+from broker.store import BrokerStore, StoredCamera
+from broker.subscriptions import Subscriptions
+from mesh.bus import Bus
+from mesh.clocks import SystemClock
+from mesh.config import CameraSeed, Config
+from mesh.runner import run_service
+from mesh.server import serve
+from trueframe.v1 import broker_pb2_grpc, cameras_pb2_grpc
+
+# Host names are resolved in threads; a hanging resolver of some cameras must leave some for the others.
+_RESOLVERS = 64
+_DRAIN_S = 1.5
+
+
+async def main(config: Config) -> None:
+    """Serves until cancelled; then ends every epoch in order and hands out what subscribers have not had yet."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolver"))
+    clock = SystemClock()
+    settings = config.broker
+    async with contextlib.AsyncExitStack() as stack:
+        store = await BrokerStore.open(config.run.data_dir / "broker" / "broker.db")
+        stack.push_async_callback(store.close)
+        bus = await stack.enter_async_context(Bus.from_config(config, "broker"))
+        announcer = Announcer(bus)
+        hub = Hub(max_bytes=settings.ring_bytes, max_ns=round(settings.ring_seconds * 1e9))
+
+        def on_state(change: StateChange) -> None:
+            entry = registry.get(change.camera)
+            announcer.state_changed(change, entry.stored.display_name or change.camera, entry.feed.newest_id)
+
+        registry = CameraRegistry(
+            hub,
+            store,
+            clock,
+            source_player(settings.connect_timeout_s),
+            Timing(silent_after_s=settings.silent_after_s),
+            settings.max_cameras,
+            on_state,
+        )
+        subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers)
+        stack.enter_context(BrokerCollector(registry, subscriptions))
+        broker, cameras = BrokerServicer(subscriptions), CameraServicer(registry, clock)
+        await stack.enter_async_context(
+            serve(
+                settings.endpoint,
+                config,
+                servicers=[
+                    (broker_pb2_grpc.add_BrokerServiceServicer_to_server, broker, BROKER_SERVICE),
+                    (cameras_pb2_grpc.add_CameraServiceServicer_to_server, cameras, CAMERA_SERVICE),
+                ],
+                generic=[broker.stream_handler()],
+            )
+        )
+        background = [asyncio.create_task(announcer.run()), asyncio.create_task(_sample(registry))]
+        try:
+            await registry.start(_seed(seed) for seed in config.cameras)
+            await asyncio.gather(*background)
+        finally:
+            # In this order: the last items of every epoch are in the rings before the streams end.
+            await registry.stop()
+            subscriptions.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await subscriptions.drained()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+async def _sample(registry: CameraRegistry) -> None:
+    while True:
+        registry.sample_rates()
+        await asyncio.sleep(1.0)
+
+
+def _seed(seed: CameraSeed) -> StoredCamera:
+    return StoredCamera(seed.id, seed.source, seed.display_name, dict(seed.labels), seed.disabled)
+
+
+if __name__ == "__main__":
+    run_service(main)

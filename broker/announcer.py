@@ -1,0 +1,119 @@
+"""Camera states told to the bus, each change once, in order; the broker runs as well without one.
+
+Subject `trueframe.camera.<id>`, CloudEvents type `trueframe.camera.state`, payload JSON:
+
+    {"camera": "gate", "camera_name": "North gate", "state": "lost", "since_ns": …, "detail": "…",
+     "last": "gate/EPOCH/SEQ" or null, "before": {"state": "live", "since_ns": …, "duration_ns": …}}
+
+`state` is the proto's name in small letters without its prefix, or "removed". Does not belong here: deciding states.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from dataclasses import dataclass
+
+from broker.camera import state_name
+from broker.registry import StateChange
+from mesh.bus import Bus, camera_subject
+from mesh.errors import TrueframeError
+from mesh.ids import FrameId, new_event_id
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter
+
+log = get_logger("broker.announcer")
+
+EVENT_TYPE = "trueframe.camera.state"
+_MAX_PENDING = 4096
+_RETRY_S = 1.0
+
+_dropped = counter("broker_state_events_dropped", "Camera states that were never told: the bus was away too long.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    subject: str
+    payload: bytes
+    event_id: str
+
+
+class Announcer:
+    """Tells the bus. At most 4,096 messages wait for it; beyond that the oldest go, and are counted."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._pending: deque[_Message] = deque()
+        self._news = asyncio.Event()
+        self.dropped = 0
+
+    def state_changed(self, change: StateChange, camera_name: str, last: FrameId | None) -> None:
+        """Puts a change of state into the queue."""
+        self._put(
+            change.camera,
+            {
+                "camera": change.camera,
+                "camera_name": camera_name,
+                "state": state_name(change.after.state),
+                "since_ns": change.after.since_ns,
+                "detail": change.after.detail,
+                "last": str(last) if last else None,
+                "before": {
+                    "state": state_name(change.before.state),
+                    "since_ns": change.before.since_ns,
+                    "duration_ns": max(0, change.after.since_ns - change.before.since_ns),
+                },
+            },
+        )
+
+    def removed(self, camera: str, camera_name: str, now_ns: int) -> None:
+        """Puts the removal of a camera into the queue."""
+        self._put(
+            camera,
+            {
+                "camera": camera,
+                "camera_name": camera_name,
+                "state": "removed",
+                "since_ns": now_ns,
+                "detail": "",
+                "last": None,
+                "before": None,
+            },
+        )
+
+    async def run(self) -> None:
+        """Publishes until cancelled, each message until the bus has stored it."""
+        with contextlib.suppress(TrueframeError):
+            await self._bus.ensure_stream()
+        while True:
+            while self._pending:
+                message = self._pending[0]
+                if not await self._publish(message):
+                    await asyncio.sleep(_RETRY_S)
+                elif self._pending and self._pending[0] is message:
+                    self._pending.popleft()
+            self._news.clear()
+            await self._news.wait()
+
+    async def _publish(self, message: _Message) -> bool:
+        try:
+            if self._bus.connected:
+                await self._bus.publish(message.subject, message.payload, event_id=message.event_id, type=EVENT_TYPE)
+                return True
+        except TrueframeError as error:
+            if rate_limited("announcer", 10):
+                log.warning("camera state waits for the bus", pending=len(self._pending), reason=str(error))
+            with contextlib.suppress(TrueframeError):
+                await self._bus.ensure_stream()
+        return False
+
+    def _put(self, camera: str, event: dict[str, object]) -> None:
+        if len(self._pending) >= _MAX_PENDING:
+            self._pending.popleft()
+            self.dropped += 1
+            _dropped.inc()
+        payload = json.dumps(event, ensure_ascii=False).encode()
+        self._pending.append(_Message(camera_subject(camera), payload, new_event_id()))
+        self._news.set()

@@ -1,0 +1,366 @@
+"""Where a frame is minted: an access unit comes in, an encoded item with identity, times and digest goes to the hub.
+
+Belongs here: seq, epochs on one connection, damage, gaps, counters. Does not belong here: sockets and files (`rtsp`,
+`sources`), states and retries (`camera`, `owner`), subscribers (the core's hub). All of it runs on the event loop's
+thread; `Ingest.unit` is the hot path and neither awaits nor queues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from broker.core import MAX_UNIT_BYTES, DamageTracker, H264Inspector, Hub, encode_frame, sha256
+from broker.epochs import CLOCK_STEP_NS, Epoch, EpochBook
+from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
+from broker.kinds import EndReason, Reason
+from mesh.clocks import Clock
+from mesh.ids import FrameId
+from mesh.logs import get_logger
+from trueframe.v1 import frames_pb2
+from trueframe.v1.frames_pb2 import (
+    CODEC_H264,
+    EPOCH_END_REASON_CLOCK_STEPPED,
+    EPOCH_END_REASON_FORMAT_CHANGED,
+    EPOCH_ORIGIN_LIVE,
+    GAP_REASON_BEFORE_PARAMETER_SETS,
+    GAP_REASON_NETWORK_LOSS,
+    GAP_REASON_REFUSED,
+    EpochEnded,
+    EpochStarted,
+    Gap,
+)
+
+log = get_logger("broker.ingest")
+
+_HELD_UNITS = 256
+_HELD_BYTES = 2 * MAX_UNIT_BYTES
+_EPOCHS_AT_ONCE = 5
+_EPOCHS_WITHIN_NS = 60_000_000_000
+
+# payload, pts, damaged, lost_before, monotonic_ns, camera_time_ns, uncertainty_ns
+_Unit: TypeAlias = "tuple[bytes, int | None, bool, bool, int, int | None, int | None]"
+
+
+@dataclass(slots=True)
+class FeedCounters:
+    """What one camera gave since the broker started: frames, and what got no id, by reason."""
+
+    frames: int = 0
+    damaged_frames: int = 0
+    payload_bytes: int = 0
+    network_gaps: int = 0
+    refused_units: int = 0
+    units_before_parameter_sets: int = 0
+    epochs: int = 0
+    connections: int = 0
+    audio_packets_dropped: int = 0
+    last_received_ns: int = 0
+
+
+@dataclass(slots=True)
+class Feed:
+    """One camera's way into the hub, for all its connections. Owned by the camera's task."""
+
+    camera: str
+    hub: Hub
+    book: EpochBook
+    clock: Clock
+    on_connected: Callable[[], None]
+    on_first_frame: Callable[[], None]
+    on_epoch: Callable[[], None]
+    on_failure: Callable[[SourceFailure], None]
+    counters: FeedCounters = field(default_factory=FeedCounters)
+    last_id: FrameId | None = None
+    last_sign_ns: int = 0
+    ingest: Ingest | None = None
+
+    @property
+    def newest_id(self) -> FrameId | None:
+        """Id of the newest frame, or None before the first."""
+        if self.ingest is not None and self.ingest.last_seq >= 0:
+            return FrameId(self.camera, self.ingest.number, self.ingest.last_seq)
+        return self.last_id
+
+    async def open_epoch(self, time_base: tuple[int, int], parameter_sets: bytes) -> Ingest:
+        """Begins an epoch, stored before this returns. Call once a connection, just before frames can arrive."""
+        self.ingest = Ingest(self, await self.mint(), time_base, parameter_sets)
+        return self.ingest
+
+    async def mint(self) -> Epoch:
+        """A stored epoch. Raises SourceUnreachable if it cannot be stored; trying again later can heal that."""
+        try:
+            epoch = await self.book.mint(self.camera)
+        except Exception as error:
+            log.exception("epoch cannot be stored", camera=self.camera)
+            reason = f"a new epoch cannot be stored ({type(error).__name__}: {error})"
+            raise SourceUnreachable(f"camera {self.camera!r}", reason, "Check the disk of the broker.") from error
+        self.counters.epochs += 1
+        return epoch
+
+    def connected(self) -> None:
+        """The source said that it plays."""
+        self.counters.connections += 1
+        self.sign_of_life()
+        self.on_connected()
+
+    def sign_of_life(self) -> None:
+        """The source is there, though no frame is due yet."""
+        self.last_sign_ns = self.clock.monotonic_ns()
+
+    def end_epoch(self, reason: EndReason, detail: str) -> None:
+        """Ends the open epoch, if there is one. `detail` holds no credentials."""
+        if self.ingest is not None:
+            self.ingest.end(reason, detail)
+            self.ingest = None
+
+
+class Ingest:
+    """Mints the frames of one connection: one epoch, and those that follow on it when format or clock change."""
+
+    def __init__(self, feed: Feed, epoch: Epoch, time_base: tuple[int, int], parameter_sets: bytes) -> None:
+        self._feed = feed
+        self._camera = feed.camera
+        self._hub = feed.hub
+        self._clock = feed.clock
+        self._counters = feed.counters
+        self._time_base = time_base
+        self._inspector = H264Inspector(parameter_sets)
+        self._held: deque[_Unit] | None = None
+        self._held_bytes = 0
+        self._minting: asyncio.Task[None] | None = None
+        self._openings: deque[int] = deque(maxlen=_EPOCHS_AT_ONCE)
+        self._has_ended = False
+        self._begin(epoch)
+
+    def _begin(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+        self._number = epoch.number
+        self._utc_minus_monotonic = epoch.started_ns - epoch.monotonic_ns
+        self._seq = 0
+        self._is_announced = False
+        self._damage = DamageTracker()
+        self._size = (0, 0)
+        self._is_loss_pending = False
+        self._refused_pending = 0
+        self._before_sets = 0
+
+    @property
+    def epoch(self) -> int:
+        """The open epoch once it was announced, else 0."""
+        return self._number if self._is_announced else 0
+
+    @property
+    def number(self) -> int:
+        """The epoch, announced or not."""
+        return self._number
+
+    @property
+    def last_seq(self) -> int:
+        """Last seq of the open epoch; -1 if none yet."""
+        return self._seq - 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the open epoch in pixels; zeros before it was announced."""
+        return self._size
+
+    def unit(
+        self,
+        payload: bytes,
+        pts: int | None,
+        damaged: bool,
+        lost_before: bool,
+        monotonic_ns: int,
+        camera_time_ns: int | None,
+        camera_time_uncertainty_ns: int | None,
+    ) -> None:
+        """Takes one access unit in canonical form. `monotonic_ns`: when its last packet arrived."""
+        if self._has_ended:
+            return  # The connection is being torn down, on purpose.
+        if self._held is not None:
+            self._hold((payload, pts, damaged, lost_before, monotonic_ns, camera_time_ns, camera_time_uncertainty_ns))
+            return
+        if lost_before:
+            self._is_loss_pending = True
+        inspector = self._inspector
+        info = inspector.inspect(payload)
+        if info.nals == 0 or len(payload) > MAX_UNIT_BYTES:
+            self.refuse()
+            return
+        if not self._is_announced:
+            if not inspector.complete:
+                self._before_sets += 1
+                self._counters.units_before_parameter_sets += 1
+                return
+            self._announce(monotonic_ns)
+        reason = self._reason_for_new_epoch(monotonic_ns, info.has_sps)
+        if reason is not None:
+            self._hold((payload, pts, damaged, False, monotonic_ns, camera_time_ns, camera_time_uncertainty_ns))
+            self._open_next(reason, monotonic_ns)
+            return
+        received_ns = monotonic_ns + self._utc_minus_monotonic
+        seq = self._seq
+        if self._is_loss_pending or self._refused_pending:
+            self._tell_gaps(received_ns, seq)
+        join_point = info.join_point
+        if join_point != 1:  # JOIN_POINT_NONE
+            payload = inspector.with_parameter_sets(payload)
+        is_damaged = damaged or info.malformed
+        follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after)
+        item = encode_frame(
+            self._camera,
+            self._number,
+            seq,
+            received_ns,
+            monotonic_ns,
+            camera_time_ns,
+            camera_time_uncertainty_ns,
+            pts,
+            join_point,
+            info.recovers_after,
+            is_damaged,
+            follows_damage,
+            sha256(payload),
+            payload,
+        )
+        self._hub.append_frame(self._camera, self._number, seq, received_ns, monotonic_ns, join_point, is_damaged, item)
+        self._seq = seq + 1
+        counters = self._counters
+        counters.frames += 1
+        counters.payload_bytes += len(payload)
+        counters.last_received_ns = received_ns
+        if is_damaged:
+            counters.damaged_frames += 1
+        self._feed.last_sign_ns = monotonic_ns
+        if seq == 0:
+            self._feed.on_first_frame()
+
+    def refuse(self, count: int = 1) -> None:
+        """Counts units that got no id because they were malformed or too long; told before the next frame."""
+        self._counters.refused_units += count
+        self._refused_pending += count
+
+    def end(self, reason: EndReason, detail: str) -> None:
+        """Ends the epoch; what was held back for an epoch that never opened is counted as refused."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if self._minting is not None:
+            self._minting.cancel()
+        if self._held:
+            self.refuse(len(self._held))
+        self._close_epoch(reason, detail, self._clock.monotonic_ns())
+
+    # ---- epochs on the same connection ------------------------------------------------------------------------------
+
+    def _reason_for_new_epoch(self, monotonic_ns: int, has_sps: bool) -> EndReason | None:
+        if has_sps and (self._inspector.width, self._inspector.height) != self._size:
+            return EPOCH_END_REASON_FORMAT_CHANGED
+        if abs(self._clock.utc_ns() - monotonic_ns - self._utc_minus_monotonic) <= CLOCK_STEP_NS:
+            return None
+        # This process may have been stopped between the read and now: only a fresh pair of clocks proves a step.
+        if self._epoch.is_stepped(self._clock.utc_ns(), self._clock.monotonic_ns()):
+            return EPOCH_END_REASON_CLOCK_STEPPED
+        return None
+
+    def _open_next(self, reason: EndReason, now_ns: int) -> None:
+        detail = {
+            EPOCH_END_REASON_FORMAT_CHANGED: "The camera changed its picture size.",
+            EPOCH_END_REASON_CLOCK_STEPPED: "The wall clock of the broker's host was stepped.",
+        }[reason]
+        self._close_epoch(reason, detail, now_ns)
+        self._is_announced = False
+        if len(self._openings) == _EPOCHS_AT_ONCE and now_ns - self._openings[0] < _EPOCHS_WITHIN_NS:
+            reason_text = f"changed its picture size {_EPOCHS_AT_ONCE} times within a minute"
+            self._feed.on_failure(SourceRefused(f"camera {self._camera!r}", reason_text, "Check the camera."))
+            return
+        self._openings.append(now_ns)
+        self._minting = asyncio.get_running_loop().create_task(self._mint_next())
+
+    async def _mint_next(self) -> None:
+        try:
+            epoch = await self._feed.mint()
+        except SourceFailure as error:
+            self._feed.on_failure(error)
+            return
+        held, self._held, self._held_bytes, self._minting = self._held or deque(), None, 0, None
+        refused, lost = self._refused_pending, self._is_loss_pending
+        self._begin(epoch)
+        self._refused_pending, self._is_loss_pending = refused, lost
+        for unit in held:
+            self.unit(*unit)
+
+    def _hold(self, unit: _Unit) -> None:
+        """Keeps a unit until the next epoch is stored, some milliseconds; bounded: what does not fit is counted."""
+        held = self._held = self._held if self._held is not None else deque()
+        if len(held) >= _HELD_UNITS or self._held_bytes + len(unit[0]) > _HELD_BYTES:
+            self.refuse()
+            return
+        held.append(unit)
+        self._held_bytes += len(unit[0])
+
+    def _announce(self, monotonic_ns: int) -> None:
+        self._is_announced = True
+        self._size = (self._inspector.width, self._inspector.height)
+        num, den = self._time_base
+        self._hub.append_item(
+            self._camera,
+            EpochStarted(
+                camera=self._camera,
+                epoch=self._number,
+                origin=EPOCH_ORIGIN_LIVE,
+                codec=CODEC_H264,
+                width=self._size[0],
+                height=self._size[1],
+                parameter_sets=self._inspector.parameter_sets,
+                started_ns=self._epoch.started_ns,
+                monotonic_ns=self._epoch.monotonic_ns,
+                time_base=frames_pb2.Rational(num=num, den=den),
+            ),
+        )
+        self._tell_before_sets(self._epoch.received_ns(monotonic_ns), 0)
+        self._feed.on_epoch()
+
+    def _close_epoch(self, reason: EndReason, detail: str, monotonic_ns: int) -> None:
+        now_ns = self._epoch.received_ns(monotonic_ns)
+        self._tell_before_sets(now_ns, None)
+        if self._refused_pending or self._is_loss_pending:
+            self._tell_gaps(now_ns, None)
+        if not self._is_announced:
+            return
+        ended = EpochEnded(camera=self._camera, epoch=self._number, reason=reason, ended_ns=now_ns, detail=detail)
+        if self._seq:
+            ended.last_seq = self._seq - 1
+            self._feed.last_id = FrameId(self._camera, self._number, self._seq - 1)
+        self._hub.append_item(self._camera, ended)
+
+    # ---- gaps -------------------------------------------------------------------------------------------------------
+
+    def _tell_before_sets(self, now_ns: int, before: int | None) -> None:
+        if self._before_sets:
+            self._tell(GAP_REASON_BEFORE_PARAMETER_SETS, self._before_sets, now_ns, before)
+            self._before_sets = 0
+
+    def _tell_gaps(self, now_ns: int, before: int | None) -> None:
+        """Tells what is missing before frame `before` (None: before the end of the epoch)."""
+        if self._is_loss_pending:
+            self._is_loss_pending = False
+            self._counters.network_gaps += 1
+            self._tell(GAP_REASON_NETWORK_LOSS, None, now_ns, before)
+        if self._refused_pending:
+            self._tell(GAP_REASON_REFUSED, self._refused_pending, now_ns, before)
+            self._refused_pending = 0
+        self._damage.lost()
+
+    def _tell(self, reason: Reason, count: int | None, now_ns: int, before: int | None) -> None:
+        gap = Gap(camera=self._camera, reason=reason, noticed_ns=now_ns, count=count)
+        last = FrameId(self._camera, self._number, self._seq - 1) if self._seq else self._feed.last_id
+        if last is not None:
+            gap.after.CopyFrom(last.to_proto())
+        if before is not None:
+            gap.before.CopyFrom(FrameId(self._camera, self._number, before).to_proto())
+        self._hub.append_item(self._camera, gap)

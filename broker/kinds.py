@@ -1,0 +1,11 @@
+"""Names for the types of protobuf enum values, as annotations need them. Nothing else belongs here."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from trueframe.v1 import cameras_pb2, frames_pb2
+
+State: TypeAlias = "cameras_pb2.CameraState.ValueType"
+EndReason: TypeAlias = "frames_pb2.EpochEndReason.ValueType"
+Reason: TypeAlias = "frames_pb2.GapReason.ValueType"

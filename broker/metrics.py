@@ -1,0 +1,89 @@
+"""The broker's figures for Prometheus, read from its counters when somebody asks: the hot path pays nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from broker.camera import state_name
+from broker.kinds import Reason
+from broker.registry import CameraRegistry
+from broker.subscriptions import Subscriptions
+from mesh.metrics import REGISTRY
+from trueframe.v1.frames_pb2 import GapReason
+
+_CAMERA_COUNTERS = (
+    ("frames", "Frames minted."),
+    ("damaged_frames", "Frames minted as damaged."),
+    ("payload_bytes", "Payload of the frames."),
+    ("network_gaps", "Gaps of unknown count."),
+    ("refused_units", "Access units refused: malformed or too long."),
+    ("units_before_parameter_sets", "Access units that came before the first parameter sets."),
+    ("epochs", "Epochs opened."),
+    ("connections", "Connections that played."),
+    ("audio_packets_dropped", "Audio packets dropped."),
+)
+
+
+class BrokerCollector:
+    """A prometheus_client collector over the registry and the subscriptions."""
+
+    def __init__(self, registry: CameraRegistry, subscriptions: Subscriptions) -> None:
+        self._cameras = registry
+        self._subscriptions = subscriptions
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: names are only known when collected."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures as they are now."""
+        entries = self._cameras.entries()
+        for name, doc in _CAMERA_COUNTERS:
+            family = CounterMetricFamily(f"trueframe_broker_{name}", doc, labels=["camera"])
+            for entry in entries:
+                family.add_metric([entry.stored.id], getattr(entry.feed.counters, name))
+            yield family
+        states = GaugeMetricFamily(
+            "trueframe_broker_camera_state", "1 for the present state.", labels=["camera", "state"]
+        )
+        for entry in entries:
+            states.add_metric([entry.stored.id, state_name(entry.owner.state.state)], 1)
+        yield states
+        yield from self._collect_subscriptions()
+
+    def _collect_subscriptions(self) -> Iterator[Metric]:
+        opened = GaugeMetricFamily("trueframe_broker_subscriptions", "Open subscriptions.")
+        delivered = CounterMetricFamily(
+            "trueframe_broker_delivered_frames", "Frames handed out.", labels=["subscriber"]
+        )
+        missed = CounterMetricFamily(
+            "trueframe_broker_not_delivered_frames", "Frames not handed out.", labels=["subscriber", "reason"]
+        )
+        handed: dict[str, int] = {}
+        lost: dict[tuple[str, str], int] = {}
+        subscriptions = self._subscriptions.list()
+        for subscription in subscriptions:
+            for camera in subscription.subscriber.cameras:
+                counters = subscription.subscriber.counters(camera)
+                handed[subscription.name] = handed.get(subscription.name, 0) + counters.delivered
+                for reason, row in counters.not_delivered.items():
+                    key = (subscription.name, GapReason.Name(cast(Reason, reason)).removeprefix("GAP_REASON_").lower())
+                    lost[key] = lost.get(key, 0) + row.count
+        for name, count in handed.items():
+            delivered.add_metric([name], count)
+        for (name, reason_name), count in lost.items():
+            missed.add_metric([name, reason_name], count)
+        opened.add_metric([], len(subscriptions))
+        yield opened
+        yield delivered
+        yield missed
+
+    def __enter__(self) -> BrokerCollector:
+        REGISTRY.register(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        REGISTRY.unregister(self)

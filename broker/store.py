@@ -1,0 +1,154 @@
+"""What the broker keeps: its cameras with their credentials, and the last epoch of each. One SQLite file, mode 0600.
+
+Belongs here: the file. Does not belong here: what the values mean. Frames never come near it.
+
+One thread writes; every write is on disk (WAL, synchronous=FULL) when its call returns. Rows of removed cameras stay
+without their source: their ids are never given again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mesh.errors import FailedPrecondition
+from mesh.files import private_folder
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS camera (
+    id TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    is_disabled INTEGER NOT NULL,
+    is_removed INTEGER NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS epoch (camera TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCamera:
+    """One camera as an administrator described it. `source` holds credentials and is shown by nobody."""
+
+    id: str
+    source: str = field(repr=False)
+    display_name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    is_disabled: bool = False
+    is_removed: bool = False
+    version: int = 1
+
+
+class BrokerStore:
+    """The file. Open it with `await BrokerStore.open(path)`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="broker-store")
+        self._database: sqlite3.Connection | None = None
+
+    @classmethod
+    async def open(cls, path: Path) -> BrokerStore:
+        """Opens or creates the file. Raises FailedPrecondition naming what is wrong with it."""
+        store = cls(path)
+        try:
+            await store._call(store._open)
+        except (sqlite3.Error, OSError) as error:
+            store._executor.shutdown(wait=False)
+            raise FailedPrecondition(
+                f"broker store {path}",
+                f"cannot be opened ({error})",
+                "Check the disk and the permissions of the data folder.",
+            ) from error
+        return store
+
+    async def close(self) -> None:
+        """Closes the file."""
+        await self._call(self._close)
+        self._executor.shutdown()
+
+    async def cameras(self) -> list[StoredCamera]:
+        """All that were ever added, removed ones included."""
+        return await self._call(self._read_cameras)
+
+    async def put_camera(self, camera: StoredCamera) -> None:
+        """Stores a camera; on disk when this returns."""
+        await self._call(lambda: self._write_camera(camera))
+
+    async def load(self) -> Mapping[str, int]:
+        """The last epoch of every camera."""
+        return await self._call(lambda: dict(self._open_database().execute("SELECT camera, last FROM epoch")))
+
+    async def save(self, last: Mapping[str, int]) -> None:
+        """Stores last epochs in one write; on disk when this returns."""
+        await self._call(lambda: self._write_epochs(last))
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _open(self) -> None:
+        private_folder(self._path.parent)
+        # Created with its mode before SQLite sees it; SQLite gives its -wal and -shm files the same.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        self._path.chmod(0o600)
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute("PRAGMA secure_delete=ON")
+        database.executescript(_SCHEMA)
+        self._database = database
+
+    def _close(self) -> None:
+        self._open_database().close()
+        self._database = None
+
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise FailedPrecondition(f"broker store {self._path}", "is closed")
+        return self._database
+
+    def _read_cameras(self) -> list[StoredCamera]:
+        rows = self._open_database().execute(
+            "SELECT id, source, display_name, labels, is_disabled, is_removed, version FROM camera ORDER BY id"
+        )
+        return [
+            StoredCamera(id_, source, name, json.loads(labels), bool(disabled), bool(removed), version)
+            for id_, source, name, labels, disabled, removed, version in rows
+        ]
+
+    def _write_camera(self, camera: StoredCamera) -> None:
+        row = (
+            camera.id,
+            camera.source,
+            camera.display_name,
+            json.dumps(dict(camera.labels), ensure_ascii=False),
+            int(camera.is_disabled),
+            int(camera.is_removed),
+            camera.version,
+        )
+        self._open_database().execute("INSERT OR REPLACE INTO camera VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _write_epochs(self, last: Mapping[str, int]) -> None:
+        database = self._open_database()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            # Never smaller than what is there, whoever wrote it.
+            database.executemany(
+                "INSERT INTO epoch VALUES (?, ?) ON CONFLICT (camera) DO UPDATE SET last = max(last, excluded.last)",
+                list(last.items()),
+            )
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")

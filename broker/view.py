@@ -1,0 +1,48 @@
+"""Cameras as protobuf shows them: credentials taken out, counters put in. Used by the gRPC face only."""
+
+from __future__ import annotations
+
+from broker.registry import Entry
+from broker.store import StoredCamera
+from mesh.redact import redact_url
+from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraSpec
+
+
+def camera_view(entry: Entry, now_ns: int) -> Camera:
+    """The camera as it is; `now_ns` is monotonic."""
+    feed, state = entry.feed, entry.owner.state
+    counters = feed.counters
+    ingest = feed.ingest
+    rates = entry.rates.rates(now_ns, counters.frames, counters.payload_bytes)
+    frame_rate, bit_rate = rates if state.state == CAMERA_STATE_LIVE else (0.0, 0.0)
+    return Camera(
+        spec=CameraSpec(
+            id=entry.stored.id,
+            source=redact_url(entry.stored.source),
+            display_name=entry.stored.display_name or entry.stored.id,
+            labels=dict(entry.stored.labels),
+            disabled=entry.stored.is_disabled,
+        ),
+        state=state.state,
+        state_since_ns=state.since_ns,
+        detail=state.detail,
+        epoch=ingest.epoch if ingest else 0,
+        last_seq=ingest.last_seq if ingest and ingest.epoch else -1,
+        width=ingest.size[0] if ingest else 0,
+        height=ingest.size[1] if ingest else 0,
+        frames=counters.frames,
+        damaged_frames=counters.damaged_frames,
+        network_gaps=counters.network_gaps,
+        connections=counters.connections,
+        frame_rate=frame_rate,
+        bit_rate=bit_rate,
+        audio_packets_dropped=counters.audio_packets_dropped,
+        last_received_ns=counters.last_received_ns,
+        version=entry.stored.version,
+    )
+
+
+def stored_of(spec: CameraSpec) -> StoredCamera:
+    """What an administrator asked for, unchecked."""
+    name = "" if spec.display_name == spec.id else spec.display_name
+    return StoredCamera(spec.id, spec.source, name, dict(spec.labels), spec.disabled)
