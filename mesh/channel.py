@@ -21,6 +21,8 @@ from mesh.logs import get_logger
 log = get_logger("mesh.channel")
 
 MAX_MESSAGE_BYTES = 64 << 20
+# Of unary calls that name none. Streams have none: they last.
+DEADLINE_S = 30.0
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -132,23 +134,29 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
 class _Call:
     """A multi-callable that adds the token to the metadata of each call."""
 
-    def __init__(self, call: Any, credentials: Credentials) -> None:
+    def __init__(self, call: Any, credentials: Credentials, deadline_s: float | None = None) -> None:
         self._call = call
         self._credentials = credentials
+        self._deadline_s = deadline_s
+
+    def _named(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        if self._deadline_s is not None and len(arguments) < 2 and named.get("timeout") is None:
+            named["timeout"] = self._deadline_s
+        return {**named, "metadata": self._metadata(named.get("metadata"))}
 
     def _metadata(self, metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
         return (*(metadata or ()), self._credentials.metadata())
 
-    def __call__(self, *arguments: Any, metadata: Any = None, **named: Any) -> Any:
-        return self._call(*arguments, metadata=self._metadata(metadata), **named)
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._call(*arguments, **self._named(arguments, named))
 
-    def with_call(self, *arguments: Any, metadata: Any = None, **named: Any) -> Any:
+    def with_call(self, *arguments: Any, **named: Any) -> Any:
         """The synchronous API's call that also gives the call object."""
-        return self._call.with_call(*arguments, metadata=self._metadata(metadata), **named)
+        return self._call.with_call(*arguments, **self._named(arguments, named))
 
-    def future(self, *arguments: Any, metadata: Any = None, **named: Any) -> Any:
+    def future(self, *arguments: Any, **named: Any) -> Any:
         """The synchronous API's call that does not wait."""
-        return self._call.future(*arguments, metadata=self._metadata(metadata), **named)
+        return self._call.future(*arguments, **self._named(arguments, named))
 
 
 class _Calls:
@@ -159,7 +167,7 @@ class _Calls:
         self._credentials = credentials
 
     def unary_unary(self, *arguments: Any, **named: Any) -> Any:
-        return _Call(self._channel.unary_unary(*arguments, **named), self._credentials)
+        return _Call(self._channel.unary_unary(*arguments, **named), self._credentials, DEADLINE_S)
 
     def unary_stream(self, *arguments: Any, **named: Any) -> Any:
         return _Call(self._channel.unary_stream(*arguments, **named), self._credentials)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     import grpc
 
 ERROR_METADATA_KEY = "trueframe-error-bin"
-_MAX_FIELD_CHARACTERS = 600
-_MAX_MESSAGE_CHARACTERS = 1200
+# gRPC refuses metadata beyond 8 KiB; the message travels percent-encoded, the fields as base64.
+_MAX_FIELD_BYTES = 700
+_MAX_MESSAGE_BYTES = 900
 
 
 class TrueframeError(Exception):
@@ -153,17 +154,19 @@ def status_of(error: TrueframeError) -> grpc.StatusCode:
 
 def rpc_details(error: TrueframeError) -> str:
     """The message for the status, cut to what fits into gRPC's metadata limits."""
-    return _cut(str(error), _MAX_MESSAGE_CHARACTERS)
+    return _cut(str(error), _MAX_MESSAGE_BYTES)
 
 
 def rpc_metadata(error: TrueframeError) -> tuple[tuple[str, bytes], ...]:
     """Trailing metadata from which `from_rpc_error` restores the fields on the other side."""
-    fields = [_cut(text, _MAX_FIELD_CHARACTERS) for text in (error.thing, error.reason, error.remedy)]
+    fields = [_cut(text, _MAX_FIELD_BYTES) for text in (error.thing, error.reason, error.remedy)]
     return ((ERROR_METADATA_KEY, json.dumps(fields, ensure_ascii=False).encode()),)
 
 
-def from_rpc_error(error: grpc.RpcError) -> TrueframeError:
-    """The error that a failed call stands for. Fields are restored when the server is one of ours.
+def from_rpc_error(error: grpc.RpcError, thing: str = "") -> TrueframeError:
+    """The error that a failed call stands for. Fields are restored when the server is one of ours and answered.
+
+    `thing` names what was called ("broker at unix:/…") for the case that it did not.
 
     Works for `grpc.aio.AioRpcError` and for the synchronous API.
     """
@@ -174,11 +177,11 @@ def from_rpc_error(error: grpc.RpcError) -> TrueframeError:
     for key, value in trailing or ():
         if key == ERROR_METADATA_KEY:
             try:
-                thing, reason, remedy = (str(field) for field in json.loads(value))
+                named, reason, remedy = (str(field) for field in json.loads(value))
             except ValueError:
                 break
-            return kind(thing, reason, remedy)
-    return kind("", str(details or error), _REMEDY_WITHOUT_FIELDS.get(kind, ""))
+            return kind(named, reason, remedy)
+    return kind(thing, str(details or error), _REMEDY_WITHOUT_FIELDS.get(kind, ""))
 
 
 _REMEDY_WITHOUT_FIELDS: dict[type[TrueframeError], str] = {
@@ -197,5 +200,9 @@ def first_known(error: BaseException) -> TrueframeError | None:
     return None
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _cut(text: str, limit_bytes: int) -> str:
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    data = printable.encode(errors="replace")
+    if len(data) <= limit_bytes:
+        return data.decode()
+    return data[:limit_bytes].decode(errors="ignore") + "…"

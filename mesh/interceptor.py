@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -23,6 +23,7 @@ from mesh.errors import (
     PermissionDenied,
     TrueframeError,
     Unauthenticated,
+    Unavailable,
     first_known,
     rpc_details,
     rpc_metadata,
@@ -47,6 +48,14 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
+        self._streams = _OpenStreams()
+
+    def end_streams(self) -> None:
+        """Ends every open stream with UNAVAILABLE, and those that come: the service is stopping.
+
+        They would not end by themselves, and their clients are better off looking elsewhere at once.
+        """
+        self._streams.end()
 
     async def intercept_service(
         self,
@@ -69,7 +78,7 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
                 raise _not_allowed(method, principal)
         except TrueframeError as error:
             refusal = error
-        return _wrap(handler, method, principal, refusal)
+        return _wrap(handler, method, principal, refusal, self._streams)
 
 
 def _bearer_token(metadata: Any) -> str:
@@ -92,17 +101,52 @@ def _not_allowed(method: str, principal: Principal) -> PermissionDenied:
     )
 
 
-def _wrap(handler: Any, method: str, principal: Principal | None, refusal: TrueframeError | None) -> Any:
+class _OpenStreams:
+    """The tasks of the streams being served, so that stopping can end them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.ending = False
+
+    @contextlib.contextmanager
+    def one_more(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        if self.ending:
+            raise _stopping()
+        self._tasks.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.ending:
+                raise
+            raise _stopping() from None
+        finally:
+            self._tasks.discard(task)
+
+    def end(self) -> None:
+        self.ending = True
+        for task in self._tasks:
+            task.cancel()
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("service", "is stopping", "Connect again, from where the stream ended.")
+
+
+def _wrap(
+    handler: Any, method: str, principal: Principal | None, refusal: TrueframeError | None, streams: _OpenStreams
+) -> Any:
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
     async def unary_response(request: Any, context: Any) -> Any:
-        async with _guard(method, context, principal, refusal, streams=handler.request_streaming):
+        async with _guard(method, context, principal, refusal, streams if handler.request_streaming else None):
             answer = behaviour(request, context)
             return await answer if inspect.isawaitable(answer) else answer
 
     # One coroutine that writes for itself: no second generator between the servicer and the transport.
     async def stream_response(request: Any, context: Any) -> None:
-        async with _guard(method, context, principal, refusal, streams=True):
+        async with _guard(method, context, principal, refusal, streams):
             answer = behaviour(request, context)
             if inspect.isasyncgen(answer):
                 async with contextlib.aclosing(answer):
@@ -128,7 +172,11 @@ def _wrap(handler: Any, method: str, principal: Principal | None, refusal: Truef
 
 @contextlib.asynccontextmanager
 async def _guard(
-    method: str, context: Any, principal: Principal | None, refusal: TrueframeError | None, *, streams: bool
+    method: str,
+    context: Any,
+    principal: Principal | None,
+    refusal: TrueframeError | None,
+    streams: _OpenStreams | None,
 ) -> AsyncIterator[None]:
     """Runs a servicer's method: names the caller, bounds a stream by its token's life, turns errors into statuses."""
     started_s = time.monotonic()
@@ -137,9 +185,10 @@ async def _guard(
         if refusal is not None or principal is None:
             raise refusal or Unauthenticated("call", "carries no token")
         set_principal(principal)
-        if streams:
-            async with _until_token_ends(principal):
-                yield
+        if streams is not None:
+            with streams.one_more():
+                async with _until_token_ends(principal):
+                    yield
         else:
             yield
     except grpc.aio.AbortError:

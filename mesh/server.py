@@ -32,6 +32,8 @@ __all__ = ["Registration", "RunningServer", "run_service", "serve"]
 log = get_logger("mesh.server")
 
 MAX_MESSAGE_BYTES = 64 << 20
+# Beyond these, calls are answered RESOURCE_EXHAUSTED.
+MAX_CALLS = 1024
 # (add_XServicer_to_server, servicer, "package.Service")
 Registration = tuple[Callable[[Any, Any], None], Any, str]
 
@@ -83,7 +85,8 @@ async def serve(
     options: Iterable[tuple[str, Any]] = (),
     grace_s: float = 2.0,
 ) -> AsyncIterator[RunningServer]:
-    """Serves until the block is left; then tells NOT_SERVING, takes no calls, and cancels those left after `grace_s`.
+    """Serves until the block is left; then tells NOT_SERVING, ends streams with UNAVAILABLE, takes no new calls, and
+    cancels those that are left after `grace_s`.
 
     `endpoint` is "unix:/path" or "host:port". `generic` handlers outrank a servicer's method of the same name (see
     `mesh.grpc_bytes`). `verifier` is by default that of `config.public_key_file`. Without `credentials` (TLS) only Unix
@@ -96,7 +99,9 @@ async def serve(
     interceptor = SecurityInterceptor(verifier or Verifier.from_file(config.public_key_file))
     _require_private(endpoint, credentials)
     _clear_stale_socket(endpoint)
-    server = grpc.aio.server(interceptors=[interceptor], options=[*_OPTIONS, *options])
+    server = grpc.aio.server(
+        interceptors=[interceptor], options=[*_OPTIONS, *options], maximum_concurrent_rpcs=MAX_CALLS
+    )
     registrar = _Registrar(server, list(generic))
     for add, servicer, _ in registrations:
         add(servicer, registrar)
@@ -112,12 +117,15 @@ async def serve(
         yield running
     finally:
         # Shielded: a second cancellation must not leave calls and the socket behind.
-        await asyncio.shield(_stop(server, health, grace_s))
+        await asyncio.shield(_stop(server, interceptor, health, grace_s))
         log.info("stopped serving", endpoint=bound)
 
 
-async def _stop(server: grpc.aio.Server, health: health_aio.HealthServicer, grace_s: float) -> None:
+async def _stop(
+    server: grpc.aio.Server, interceptor: SecurityInterceptor, health: health_aio.HealthServicer, grace_s: float
+) -> None:
     await health.enter_graceful_shutdown()
+    interceptor.end_streams()
     await server.stop(grace_s)
 
 
