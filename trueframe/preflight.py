@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from mesh.errors import FailedPrecondition, PermissionDenied, PortInUse, ResourceExhausted
+from mesh.errors import FailedPrecondition, PermissionDenied, ResourceExhausted
 from mesh.files import private_folder
 from trueframe.layout import Layout
 from trueframe.running import Running
@@ -86,18 +86,6 @@ def check_space(folder: Path, min_free_bytes: int) -> None:
             f"{free / 1e9:.2f} GB free, and {min_free_bytes / 1e9:.2f} GB must stay free",
             "make room, name another folder with --data, or lower media_center.min_free_bytes",
         )
-
-
-def check_port(port: int, what: str) -> None:
-    """Raises PortInUse if nobody may listen on 127.0.0.1:port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise PortInUse(
-                f"port {port} for {what}", error.strerror or str(error), "choose another, or stop what uses it"
-            ) from None
 
 
 def free_port(preferred: int | None = None) -> int:

@@ -24,6 +24,7 @@ from trueframe.enrolment import Enrolment
 from trueframe.keys import mint_tokens
 from trueframe.layout import Layout, layout_of
 from trueframe.log_files import BoundedLog
+from trueframe.metrics import serve_metrics
 from trueframe.nats import nats_token, write_nats_config
 from trueframe.plan import nats_spec, service_specs
 from trueframe.running import Running
@@ -55,7 +56,7 @@ def resolve_config(options: UpOptions, layout: Layout, nats_port: int) -> Config
     config = load(options.config, options.settings)
     run = replace(config.run, data_dir=layout.data, run_dir=layout.sockets)
     if options.metrics_port is not None:
-        run = replace(run, metrics=True)
+        run = replace(run, metrics=True, metrics_port=0)
     # Endpoints and keys of an embedded instance are the supervisor's; settings of behaviour are the user's.
     return complete(
         replace(
@@ -233,12 +234,15 @@ def run_up(options: UpOptions) -> int:
     preflight.prepare_folders(layout)
     with preflight.take_lock(layout):
         load(options.config, options.settings)
-        if options.metrics_port:
-            preflight.check_port(options.metrics_port, "metrics")
 
         async def run() -> int:
             supervisor = Supervisor(options, layout)
             preflight.check_space(layout.data, supervisor.config.media_center.min_free_bytes)
-            return await supervisor.run()
+            if options.metrics_port is None:
+                return await supervisor.run()
+            async with await serve_metrics(options.metrics_port, layout.sockets) as metrics:
+                port = metrics.sockets[0].getsockname()[1]
+                supervisor.tell("info", f"metrics at http://127.0.0.1:{port}/metrics")
+                return await supervisor.run()
 
         return asyncio.run(run())

@@ -1,0 +1,248 @@
+"""The app as a user drives it, without services: a situation by hand, keys, what is on the screen."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from mesh.errors import NotFound
+from mesh.ids import FrameId
+from tests.support import auntil
+from trueframe.situation import BoxSight, CameraSight, EventSight, Picture, Situation
+from tui.app import WallApp
+from tui.frame_screen import FrameScreen, RecordedFrame
+from tui.help_screen import HelpScreen
+from tui.strips import ReadyStrip
+
+SIZE = (130, 40)
+
+
+def situation_of(cameras: int) -> Situation:
+    situation = Situation()
+    for number in range(cameras):
+        camera = f"cam-{number + 1}"
+        situation.camera_told(CameraSight(camera, camera, "live", last_received_ns=time.time_ns()))
+    return situation
+
+
+def picture(camera: str, colour: tuple[int, int, int], seq: int = 0, size: tuple[int, int] = (16, 8)) -> Picture:
+    rgb = bytes(colour) * (size[0] * size[1])
+    return Picture(FrameId(camera, 1, seq), time.time_ns(), *size, rgb, False, time.time_ns())
+
+
+def event(number: int, **fields: object) -> EventSight:
+    sight = EventSight(
+        f"e{number}", "anomaly", "cam-1", "motion@1", f"somebody {number}", 2, 0.9,
+        FrameId("cam-1", 1, 5), FrameId("cam-1", 1, 7), FrameId("cam-1", 1, 9),
+        number * 1_000_000_000, 0, 0, (BoxSight(0.25, 0.25, 0.5, 0.5),), 1,
+    )  # fmt: skip
+    return replace(sight, **fields)  # type: ignore[arg-type]
+
+
+def png(colour: int) -> bytes:
+    import io
+
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="image2pipe") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "rgb24"
+        frame = av.VideoFrame.from_ndarray(np.full((36, 64, 3), colour, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+async def nothing_recorded(frame: FrameId) -> RecordedFrame:
+    raise NotFound(f"frame {frame}", "is not recorded")
+
+
+def text_of(app: WallApp) -> str:
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+async def test_every_camera_has_a_tile_with_its_state_and_the_age_of_its_picture() -> None:
+    situation = situation_of(3)
+    situation.camera_told(CameraSight("cam-2", "Südtor", "lost", time.time_ns(), "no route to host"))
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        situation.picture_arrived(picture("cam-1", (1, 2, 3)))
+        await auntil(lambda: "0." in text_of(app).splitlines()[0])
+        await pilot.pause()
+        text = text_of(app)
+        assert "● LIVE  cam-1" in text
+        assert "▲ LOST" in text
+        assert "Südtor" in text
+        assert "no route to host" in text
+        assert "2/3 live" in text
+
+
+async def test_the_picture_on_the_wall_is_the_newest_one() -> None:
+    situation = situation_of(1)
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE):
+        for seq, colour in enumerate([(200, 0, 0), (0, 200, 0), (0, 0, 200)]):
+            situation.picture_arrived(picture("cam-1", colour, seq))
+        row = app.wall.grid.picture_rows // 2 + 1
+        await auntil(
+            lambda: isinstance(app.wall._strips[row], ReadyStrip) and "2;0;0;200" in app.wall._strips[row]._ansi
+        )
+        assert situation.pictures_replaced == 2
+
+
+async def test_a_tick_without_news_writes_nothing() -> None:
+    situation = situation_of(4)
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        for number in range(4):
+            still = picture(f"cam-{number + 1}", (9, 9, 9))
+            situation.picture_arrived(replace(still, received_ns=time.time_ns() - 3_600_000_000_000))
+        ticks = app.ticks
+        await auntil(lambda: app.ticks > ticks + 2)
+        before = list(app.wall._strips)
+        ticks = app.ticks
+        await auntil(lambda: app.ticks > ticks + 2)
+        await pilot.pause()
+        assert all(now is then for now, then in zip(app.wall._strips, before, strict=True))
+
+
+async def test_arrow_keys_move_and_enter_shows_one_camera_large() -> None:
+    app = WallApp(situation_of(4), nothing_recorded, true_colour=True)
+    wanted: list[tuple[int, int]] = []
+    app._want_pictures = lambda width, height: wanted.append((width, height))
+    async with app.run_test(size=SIZE) as pilot:
+        await auntil(lambda: wanted)
+        small = wanted[-1]
+        await pilot.press("right", "down")
+        assert app.wall.selected_camera == "cam-4"
+        await pilot.press("enter")
+        await auntil(lambda: wanted[-1][0] > small[0])
+        assert app.wall.zoomed == "cam-4"
+        await pilot.press("escape")
+        await auntil(lambda: wanted[-1] == small)
+        assert app.wall.selected_camera == "cam-4"
+
+
+async def test_the_cursor_stays_with_its_event_when_newer_ones_come() -> None:
+    situation = situation_of(1)
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        for number in (1, 2, 3):
+            situation.event_told(event(number))
+        await pilot.press("tab", "down")
+        chosen = app.event_list.selected_event
+        assert chosen is not None
+        situation.event_told(event(4))
+        await auntil(lambda: "somebody 4" in text_of(app))
+        assert app.event_list.selected_event == chosen
+        await pilot.press("home")
+        situation.event_told(event(5))
+        assert app.event_list.selected_event == event(5)
+
+
+async def test_enter_on_an_event_shows_its_peak_frame_with_its_box_and_escape_leads_back() -> None:
+    situation = situation_of(1)
+    situation.event_told(event(1))
+    asked: list[FrameId] = []
+
+    async def fetch(frame: FrameId) -> RecordedFrame:
+        asked.append(frame)
+        return RecordedFrame(frame, 1_000_000_000, png(80))
+
+    app = WallApp(situation, fetch, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("tab", "enter")
+        await auntil(lambda: "cam-1/1/7" in text_of(app))
+        assert asked == [FrameId("cam-1", 1, 7)]
+        screen = app.screen
+        assert isinstance(screen, FrameScreen)
+        cells = screen._picture._cells
+        assert cells is not None
+        red = bytes([255, 48, 48])
+        assert any(red in cells.colours(row) for row in range(cells.rows))
+        await pilot.press("left")
+        await auntil(lambda: "cam-1/1/6" in text_of(app))
+        cells = screen._picture._cells
+        assert cells is not None
+        assert not any(red in cells.colours(row) for row in range(cells.rows))
+        await pilot.press("escape")
+        assert not isinstance(app.screen, FrameScreen)
+
+
+async def test_a_frame_that_is_not_on_disk_yet_is_asked_for_again() -> None:
+    situation = situation_of(1)
+    situation.event_told(event(1))
+    asked = 0
+
+    async def fetch(frame: FrameId) -> RecordedFrame:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise NotFound(f"frame {frame}", "is not recorded")
+        return RecordedFrame(frame, 1_000_000_000, png(80))
+
+    app = WallApp(situation, fetch, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("tab", "enter")
+        await auntil(lambda: "not on disk yet" in text_of(app))
+        await auntil(lambda: "1970-01-01" in text_of(app))
+
+
+async def test_keys_work_while_a_frame_is_being_fetched() -> None:
+    situation = situation_of(2)
+    situation.event_told(event(1))
+
+    async def never(frame: FrameId) -> RecordedFrame:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = WallApp(situation, never, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("tab", "enter")
+        await auntil(lambda: "fetching" in text_of(app))
+        await pilot.press("escape", "tab", "right")
+        assert app.wall.selected_camera == "cam-2"
+
+
+async def test_a_silent_service_is_an_alarm_above_everything_until_it_answers() -> None:
+    situation = situation_of(1)
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE):
+        situation.link_told("media_center", False, time.time_ns())
+        await auntil(lambda: "▲ ALARM  media center does not answer" in text_of(app).splitlines()[0])
+        situation.link_told("media_center", True, time.time_ns())
+        await auntil(lambda: "ALARM" not in text_of(app))
+
+
+async def test_help_shows_every_key_and_lies_over_the_wall() -> None:
+    situation = situation_of(1)
+    app = WallApp(situation, nothing_recorded, true_colour=True)
+    async with app.run_test(size=(130, 60)) as pilot:
+        situation.picture_arrived(picture("cam-1", (10, 200, 30)))
+        await pilot.press("question_mark")
+        await auntil(lambda: isinstance(app.screen, HelpScreen))
+        await auntil(lambda: "its recorded frame, with its box" in text_of(app))
+        await pilot.press("escape")
+        assert not isinstance(app.screen, HelpScreen)
+
+
+async def test_a_narrow_terminal_has_the_events_below_the_wall() -> None:
+    app = WallApp(situation_of(1), nothing_recorded, true_colour=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.event_list.region.y >= app.wall.region.bottom
+        await pilot.resize_terminal(130, 40)
+        await auntil(lambda: app.event_list.region.x >= app.wall.region.right)
+
+
+async def test_q_leaves_with_a_code_that_says_whether_anything_was_live() -> None:
+    app = WallApp(situation_of(1), nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("q")
+    assert app.return_value == 0
+    app = WallApp(Situation(), nothing_recorded, true_colour=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("q")
+    assert app.return_value == 1
