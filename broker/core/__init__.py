@@ -1,7 +1,7 @@
 """Compiled core: RTP and bitstream, wire items, rings. No I/O and no event loop.
 
-Each name has its home in the module of its concept: `bitstream` (NAL forms, what a unit says of itself), `rtp` (framing,
-reassembly, reports), `wire` (frames on the wire), `ring` and `hub` (fan-out).
+Each name has its home in the module of its concept: `bitstream` (NAL forms, what a unit says of itself), `rtp`
+(framing, reassembly, reports), `wire` (frames on the wire), `ring` and `hub` (fan-out).
 """
 
 from broker.core.bitstream import (
