@@ -115,7 +115,7 @@ def _encoded(pictures: Iterable[npt.NDArray[np.uint8]], spec: SceneSpec) -> Iter
     context.options = {
         "preset": "veryfast",
         "tune": "zerolatency",
-        "crf": "27",
+        "crf": "24",
         "x264-params": ":".join(f"{name}={value}" for name, value in settings.items()),
     }
     for index, picture in enumerate(pictures):
