@@ -215,8 +215,7 @@ cdef Py_ssize_t _get_varint(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, 
     cdef uint64_t result = 0
     cdef int shift = 0
     while at < end and shift < 70:
-        if shift == 63 and data[at] > 1:
-            return -1
+        # Bits beyond the 64th are dropped, as protobuf does.
         result |= <uint64_t> (data[at] & 0x7F) << shift
         if data[at] < 0x80:
             value[0] = result

@@ -1,4 +1,4 @@
-"""Writes what the core reads: H.264 syntax bit by bit, and RTP packets. Written from the standards, not from the core."""
+"""Writes what the core reads: H.264 syntax bit by bit, and RTP packets; from the standards, not the core."""
 
 from __future__ import annotations
 

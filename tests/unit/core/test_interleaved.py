@@ -99,15 +99,13 @@ def test_garbage_between_frames_is_skipped_and_counted() -> None:
 def test_endless_garbage_ends_the_connection() -> None:
     parser = InterleavedParser()
     with pytest.raises(InterleavedError, match="neither RTSP nor"):
-        for _ in range(40):
-            parser.feed(b"\x00" * 65536, 0)
+        parser.feed(b"\x00" * (40 * 65536), 0)
 
 
 def test_an_endless_head_ends_the_connection() -> None:
     parser = InterleavedParser()
     with pytest.raises(InterleavedError, match="head is longer"):
-        for _ in range(40):
-            parser.feed(b"RTSP/1.0 200 OK\r\nX: " + b"a" * 65536, 0)
+        parser.feed(b"RTSP/1.0 200 OK\r\nX: " + b"a" * 65536, 0)
 
 
 @pytest.mark.parametrize("value", ["-1", "99999999999999999999", "1048577", "4 4", "x", "", "0x10", "\u0664"])
