@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from media_center.units import WireFrame
+from broker.client import WireFrame
 from media_center.rows import EPOCH_ENDED, EPOCH_STARTED, GAP
 from mesh.ids import FrameId
 from trueframe.v1 import frames_pb2
@@ -222,9 +222,7 @@ class Cutter:
         fragment = self._fragment
         if ends_segment:
             self._segment_is_open = False
-        elif fragment is None or self._fragment_first_ns is None:
-            return []
-        elif frame.monotonic_ns - self._fragment_first_ns < limits.fragment_ns:
+        elif fragment is None or self._fragment_first_ns is None or frame.monotonic_ns - self._fragment_first_ns < limits.fragment_ns:
             return []
         if fragment is not None:
             fragment.next_monotonic_ns = frame.monotonic_ns

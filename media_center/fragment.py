@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from media_center.units import WireFrame, to_length_prefixed
+from broker.client import WireFrame, to_length_prefixed
 from media_center.boxes import Picture, Sample, media_data_header, movie_fragment, segment_header
 from media_center.cutter import Fragment, Note, note_of
 from media_center.rows import (

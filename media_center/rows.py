@@ -73,7 +73,8 @@ ROW: Final = np.dtype(
 )
 """One record of 112 bytes. Of a note, only kind, received_ns (when), offset and size (of its message) are set."""
 ROW_SIZE: Final = ROW.itemsize
-assert ROW_SIZE == ROW_STRUCT.size == 112 and HEAD_SIZE == 136
+assert ROW_SIZE == ROW_STRUCT.size == 112
+assert HEAD_SIZE == 136
 
 MAX_BOX: Final = 64 << 20
 """No row box of ours is larger: what claims to be is refused before memory is taken for it."""

@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from media_center.units import from_length_prefixed
+from broker.client import from_length_prefixed
 from media_center.rows import FRAME, MAX_BOX, ROW_STRUCT, SIGNATURE, MalformedRows, RowBox, decode_row_box
 
 MAX_PAYLOAD = 16 << 20

@@ -11,6 +11,7 @@ drift away, and everything is presented `REORDER_DELAY` later, which an edit lis
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -103,7 +104,7 @@ class Timeline:
             decode = max(ticks(frame.monotonic_ns - self._base_ns), earliest)
             decodes.append(decode)
             earliest = decode + 1
-        durations = [after - before for before, after in zip(decodes, decodes[1:], strict=False)]
+        durations = [after - before for before, after in itertools.pairwise(decodes)]
         if durations:
             self._last_duration = durations[-1]
         if next_monotonic_ns is not None:

@@ -1,0 +1,103 @@
+"""`python -m media_center --config FILE`: the recorder and archive of one machine. Composition only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from broker.client import BrokerClient
+from media_center.announcer import announce
+from media_center.archive import Archive
+from media_center.cutter import Limits
+from media_center.errors import DiskFull
+from media_center.lane import Commit
+from media_center.metrics import FootageCollector
+from media_center.recorder import Recorder
+from media_center.recovery import recover
+from media_center.service import SERVICE_NAME, FootageServicer
+from media_center.writer import FootageWriter, free_bytes
+from mesh.bus import Bus
+from mesh.channel import Credentials
+from mesh.clocks import SystemClock
+from mesh.config import Config, MediaCenterConfig
+from mesh.errors import FailedPrecondition
+from mesh.runner import run_service
+from mesh.server import serve
+from trueframe.v1 import footage_pb2_grpc
+
+
+async def main(config: Config) -> None:
+    """Serves and records until cancelled; then everything received is on disk."""
+    settings = config.media_center
+    root = prepare_folder(config.footage_dir, settings.min_free_bytes)
+    clock = SystemClock()
+    loop = asyncio.get_running_loop()
+    recovered = await asyncio.to_thread(recover, root)
+    lanes = {camera: found.lane for camera, found in recovered.items()}
+    archive = Archive(
+        root,
+        {camera: found.table for camera, found in recovered.items()},
+        {camera: lane.watermark for camera, lane in lanes.items() if lane.watermark is not None},
+    )
+
+    def on_commit(commits: list[Commit]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
+            loop.call_soon_threadsafe(archive.apply, commits)
+
+    writer = FootageWriter(
+        root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes
+    )
+    servicer = FootageServicer(archive, clock)
+    async with contextlib.AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
+        client = await stack.enter_async_context(
+            BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
+        )
+        resumptions = {camera: found.resumption for camera, found in recovered.items()}
+        recorder = Recorder(client, writer, limits_of(settings), clock, resumptions)
+        stack.enter_context(FootageCollector(recorder, writer, archive))
+        await stack.enter_async_context(
+            serve(
+                settings.endpoint,
+                config,
+                servicers=[(footage_pb2_grpc.add_FootageServiceServicer_to_server, servicer, SERVICE_NAME)],
+                generic=servicer.generic_handlers(),
+            )
+        )
+        writer.start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(announce(archive, bus), name="footage announcer")
+            tasks.create_task(recorder.run(), name="recorder")
+
+
+def prepare_folder(root: Path, min_free_bytes: int) -> Path:
+    """Makes sure of a footage folder that can be recorded to. Raises FailedPrecondition, DiskFull."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".writable"
+        probe.write_bytes(b"trueframe")
+        probe.unlink()
+    except OSError as error:
+        raise FailedPrecondition(
+            f"footage folder {root}",
+            f"cannot be written ({error.strerror})",
+            "Free some space, mend its permissions, or set media_center.footage_dir.",
+        ) from None
+    free = free_bytes(root)
+    if free is not None and free < min_free_bytes:
+        raise DiskFull.at_start(root, free, min_free_bytes)
+    return root
+
+
+def limits_of(settings: MediaCenterConfig) -> Limits:
+    """When to cut, out of the configuration."""
+    return Limits(
+        fragment_ns=round(settings.fragment_s * 1e9),
+        segment_ns=round(settings.segment_s * 1e9),
+        max_segment_ns=round(max(settings.max_segment_s, settings.segment_s) * 1e9),
+    )
+
+
+if __name__ == "__main__":
+    run_service(main)

@@ -1,0 +1,74 @@
+"""All footage of one media center as its readers see it: what is confirmed on disk, and word of each commit.
+
+What belongs here: the tables of all cameras, watermarks, waking those who follow. What does not: writing (`writer`)
+and files (`footage`). Lives in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from media_center.catalogue import SegmentTable
+from media_center.errors import NeverRecorded
+from media_center.footage import CameraFootage, RowCache
+from media_center.lane import Commit
+from mesh.ids import FrameId
+
+
+class Archive:
+    """What is recorded, camera by camera."""
+
+    def __init__(self, root: Path, tables: dict[str, SegmentTable], watermarks: dict[str, FrameId]) -> None:
+        self._root = root
+        self._tables = tables
+        self._watermarks = watermarks
+        self._cache = RowCache()
+        self._version = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def version(self) -> int:
+        """Grows with every commit."""
+        return self._version
+
+    @property
+    def watermarks(self) -> dict[str, FrameId]:
+        """The last frame of each camera that is confirmed on disk."""
+        return self._watermarks
+
+    def cameras(self) -> list[str]:
+        """Cameras of which something is recorded, sorted."""
+        return sorted(camera for camera, table in self._tables.items() if len(table.view()))
+
+    def footage(self, camera: str) -> CameraFootage:
+        """A camera's footage at this moment; may be read in any thread. Raises NeverRecorded."""
+        table = self._tables.get(camera)
+        if table is None or not len(table.view()):
+            raise NeverRecorded.of(camera)
+        return CameraFootage(camera, table.view(), self._cache)
+
+    def apply(self, commits: Iterable[Commit]) -> list[FrameId]:
+        """Enters what was confirmed on disk; returns the watermarks that moved."""
+        moved = []
+        for commit in commits:
+            table = self._tables.get(commit.camera)
+            if table is None:
+                table = self._tables[commit.camera] = SegmentTable(self._root / commit.camera)
+            for segment in commit.closed:
+                table.append(segment)
+            table.open = commit.open
+            if commit.watermark is not None and self._watermarks.get(commit.camera) != commit.watermark:
+                self._watermarks[commit.camera] = commit.watermark
+                moved.append(commit.watermark)
+        self._version += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        return moved
+
+    async def wait_for_commit(self, version: int) -> int:
+        """Waits until something was confirmed since `version`; returns the present version."""
+        while self._version == version:
+            await self._changed.wait()
+        return self._version

@@ -1,0 +1,104 @@
+"""What can go wrong with footage. Statuses come from the parents' rows in `mesh.errors`.
+
+    TrueframeError
+    ├── NotFound
+    │   ├── NeverRecorded          nothing was ever recorded of the camera
+    │   └── NotRecorded            the camera is known, the frame or range is not
+    ├── FailedPrecondition
+    │   └── NotDecodable           no join point before the frame is recorded
+    ├── DataLoss
+    │   └── FootageDamaged         the bytes on disk fail their digest
+    └── ResourceExhausted
+        ├── DiskFull               too little space to begin recording
+        └── ExportTooLong
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mesh.errors import DataLoss, FailedPrecondition, NotFound, ResourceExhausted
+from mesh.ids import FrameId
+from mesh.logs import get_logger, rate_limited
+
+log = get_logger("media_center")
+
+
+class NeverRecorded(NotFound):
+    """Nothing was ever recorded of a camera."""
+
+    def __init__(self, thing: str, reason: str = "was never recorded here", remedy: str = "") -> None:
+        super().__init__(thing, reason, remedy or "`trueframe cameras list` shows the cameras.")
+
+    @classmethod
+    def of(cls, camera: str) -> NeverRecorded:
+        """For a camera."""
+        return cls(f"camera {camera!r}")
+
+
+class NotRecorded(NotFound):
+    """A frame or range of which there is no footage."""
+
+    @classmethod
+    def frame(cls, frame: FrameId) -> NotRecorded:
+        """For a frame."""
+        return cls(f"frame {frame}", "is not recorded", "ListRecordings tells what is.")
+
+    @classmethod
+    def range(cls, camera: str) -> NotRecorded:
+        """For a range without a frame."""
+        return cls(f"footage of {camera!r}", "has no frame in the range", "ListRecordings tells what is recorded.")
+
+
+class NotDecodable(FailedPrecondition):
+    """A frame that cannot be decoded from what is recorded."""
+
+    @classmethod
+    def frame(cls, frame: FrameId) -> NotDecodable:
+        """For a frame."""
+        return cls(
+            f"frame {frame}",
+            "cannot be decoded: the frames from the join point before it on are not all recorded",
+            "Ask for a later frame.",
+        )
+
+
+class FootageDamaged(DataLoss):
+    """Recorded bytes that fail their digest."""
+
+    @classmethod
+    def frame(cls, frame: FrameId) -> FootageDamaged:
+        """For a frame."""
+        return cls(f"frame {frame}", "is damaged on disk: its bytes fail their digest", "Restore the segment.")
+
+
+class DiskFull(ResourceExhausted):
+    """Too little space to begin recording."""
+
+    @classmethod
+    def at_start(cls, folder: Path, free: int, needed: int) -> DiskFull:
+        """For a footage folder."""
+        return cls(
+            f"footage folder {folder}",
+            f"has {_mebibytes(free)} MiB free and must keep {_mebibytes(needed)} MiB",
+            "Free some space, or set media_center.footage_dir or media_center.min_free_bytes.",
+        )
+
+
+class ExportTooLong(ResourceExhausted):
+    """A range with more frames than one export takes."""
+
+    @classmethod
+    def frames(cls, frames: int, limit: int) -> ExportTooLong:
+        """For a range."""
+        return cls("export", f"has {frames} frames and at most {limit} are possible", "Export it in parts.")
+
+
+def unreadable(camera: str, segment: str) -> None:
+    """Logs, seldom, that a segment the catalogue knows cannot be read; the stream tells it as gaps."""
+    if rate_limited(f"unreadable {camera}", 10):
+        log.error("segment cannot be read", camera=camera, segment=segment)
+
+
+def _mebibytes(size: int) -> int:
+    return size >> 20

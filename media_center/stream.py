@@ -1,0 +1,97 @@
+"""One camera's recorded stream: items in the very form and order of the live one.
+
+What belongs here: going from rows to encoded items, telling what is unreadable, going on when more is recorded. What
+does not: several cameras on one clock and pacing (`replay`). Reads files: call it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from broker.client import encode_item
+from media_center.footage import CameraFootage, Position
+from media_center.payloads import RecordedFrame, read_frames
+from media_center.ranges import Selection
+from media_center.walk import Run, Told, Walker
+from mesh.ids import FrameId
+from trueframe.v1 import frames_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedItem:
+    """One entry of a FrameBatch, and when it is due."""
+
+    due_ns: int
+    """UTC nanoseconds of the frame, or of the last frame before it; never less than before."""
+    data: bytes
+    is_unreadable: bool = False
+
+
+class CameraStream:
+    """Streams a selection; `items` may be called again with newer footage to go on where it stopped."""
+
+    def __init__(self, selection: Selection, camera: str) -> None:
+        self._next = selection.begin
+        self._stop = selection.stop
+        self._walker = Walker(camera, selection.after)
+        self._due_ns = 0
+        self.camera = camera
+
+    def items(self, footage: CameraFootage) -> Iterator[StreamedItem]:
+        """The items from where it stands to the end of the selection, or of what is recorded now."""
+        for segment in range(self._next.segment, len(footage.view)):
+            if self._stop is not None and segment > self._stop.segment:
+                return
+            found = footage.rows(segment)
+            first_row = self._next.row if segment == self._next.segment else 0
+            stop_row = len(found.rows)
+            if self._stop is not None and segment == self._stop.segment:
+                stop_row = min(stop_row, self._stop.row)
+            record = footage.view[segment]
+            if not len(found.rows) and record.frames and first_row == 0:
+                pieces: list[Run | Told] = [*self._walker.lose(record)]
+                self._next = Position(segment + 1, 0)
+            else:
+                pieces = self._walker.feed(segment, found, first_row, stop_row)
+                # Before the payloads are read: whoever stops in the middle does not come back.
+                self._next = Position(segment, max(first_row, stop_row))
+            for piece in pieces:
+                if isinstance(piece, Run):
+                    yield from self._frames(footage, piece)
+                else:
+                    yield StreamedItem(self._due_ns, encode_item(piece))
+
+    def _frames(self, footage: CameraFootage, run: Run) -> Iterator[StreamedItem]:
+        last: FrameId | None = None
+        missing: list[RecordedFrame] = []
+        for frame in read_frames(footage.view.path(run.segment), run.epoch, run.rows):
+            if frame.payload is None:
+                missing.append(frame)
+                continue
+            frame_id = FrameId(self.camera, frame.epoch, frame.seq)
+            if missing:
+                yield self._unreadable(missing, last, frame_id)
+                missing = []
+            self._due_ns = max(self._due_ns, frame.received_ns)
+            last = frame_id
+            yield StreamedItem(self._due_ns, frame.encode(self.camera))
+        if missing:
+            yield self._unreadable(missing, last, None)
+
+    def _unreadable(
+        self, missing: list[RecordedFrame], after: FrameId | None, before: FrameId | None
+    ) -> StreamedItem:
+        first = missing[0]
+        if after is None and first.seq > 0:
+            after = FrameId(self.camera, first.epoch, first.seq - 1)
+        self._due_ns = max(self._due_ns, missing[-1].received_ns)
+        gap = frames_pb2.Gap(
+            camera=self.camera,
+            after=after.to_proto() if after is not None else None,
+            before=before.to_proto() if before is not None else None,
+            reason=frames_pb2.GAP_REASON_UNREADABLE,
+            count=len(missing),
+            noticed_ns=first.received_ns,
+        )
+        return StreamedItem(self._due_ns, encode_item(gap), is_unreadable=True)

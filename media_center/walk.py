@@ -1,0 +1,190 @@
+"""From rows to the stream they stand for: runs of frames, what was told between them, and the gaps that ids betray.
+
+Pure. What does not belong here: where rows come from (`footage`) and payloads (`payloads`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from media_center.catalogue import Segment, decode_note, epoch_started
+from media_center.index import SegmentRows
+from media_center.rows import FRAME, Rows
+from mesh.ids import FrameId
+from trueframe.v1 import frames_pb2
+
+# Gaps whose frames had ids; the others stand for frames that never got one.
+_TAKES_IDS = frozenset(
+    {
+        frames_pb2.GAP_REASON_RECORDER_LOST,
+        frames_pb2.GAP_REASON_NOT_RECORDED,
+        frames_pb2.GAP_REASON_OVERRUN,
+        frames_pb2.GAP_REASON_EXPIRED,
+        frames_pb2.GAP_REASON_UNREADABLE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames of one segment whose seq grows by one from row to row."""
+
+    segment: int
+    """Position of the segment in the view walked over."""
+    first_row: int
+    rows: Rows
+    epoch: int
+
+
+Told = frames_pb2.Gap | frames_pb2.EpochStarted | frames_pb2.EpochEnded
+
+
+class Walker:
+    """Walks one camera's rows in recorded order. Remembers what came last, so that it can go on later."""
+
+    def __init__(self, camera: str, after: FrameId | None = None) -> None:
+        """`after`: the frame before the first row, if a gap between the two is to be told."""
+        self.camera = camera
+        self._last = after
+        self._epoch_told = after.epoch if after is not None else -1
+        self._has_ended = False
+        self._known_missing = 0
+        self._has_told_gap = False
+
+    def feed(self, segment: int, found: SegmentRows, first_row: int, stop_row: int) -> list[Run | Told]:
+        """The stream that rows [first_row, stop_row) of a segment stand for."""
+        rows = found.rows[first_row:stop_row]
+        if not len(rows):
+            return []
+        kinds = rows["kind"]
+        seqs = rows["seq"].astype(np.int64)
+        is_note = kinds != FRAME
+        starts_run = np.ones(len(rows), bool)
+        starts_run[1:] = is_note[1:] | is_note[:-1] | (np.diff(seqs) != 1)
+        holes = {hole - first_row for hole in found.holes}
+        for hole in holes:
+            if 0 <= hole < len(rows):
+                starts_run[hole] = True
+        bounds = [*np.flatnonzero(starts_run).tolist(), len(rows)]
+        stream: list[Run | Told] = []
+        after_hole = False
+        for start, stop in itertools.pairwise(bounds):
+            after_hole = after_hole or start in holes
+            if is_note[start]:
+                self._take_note(found, rows[start], stream)
+            else:
+                run = Run(segment, first_row + start, rows[start:stop], found.epoch)
+                self._take_run(found, run, after_hole, stream)
+                after_hole = False
+        return stream
+
+    def _take_note(self, found: SegmentRows, row: np.void, stream: list[Run | Told]) -> None:
+        item = decode_note(found, int(row["offset"]))
+        kind = item.WhichOneof("kind") if item is not None else None
+        if item is None or kind is None:
+            return
+        if kind == "gap":
+            gap = item.gap
+            self._has_told_gap = True
+            if gap.reason in _TAKES_IDS:
+                self._known_missing += gap.count
+            stream.append(gap)
+        elif kind == "epoch_started":
+            if item.epoch_started.epoch > self._epoch_told:
+                self._epoch_told = item.epoch_started.epoch
+                stream.append(item.epoch_started)
+        elif kind == "epoch_ended":
+            self._take_end(item.epoch_ended, stream)
+
+    def _take_end(self, ended: frames_pb2.EpochEnded, stream: list[Run | Told]) -> None:
+        last = self._last
+        if last is not None and ended.HasField("last_seq"):
+            begun = last.seq if last.epoch == ended.epoch else -1
+            missing = ended.last_seq - begun - self._known_missing
+            if missing > 0 and (last.epoch == ended.epoch or self._has_ended):
+                self._tell_gap(None, missing, frames_pb2.GAP_REASON_RECORDER_LOST, ended.ended_ns, stream)
+            self._last = FrameId(self.camera, ended.epoch, ended.last_seq)
+            self._known_missing = 0
+        self._has_ended = True
+        self._has_told_gap = False
+        stream.append(ended)
+
+    def pass_over(self, record: Segment) -> list[Told]:
+        """What is told before an unbroken segment, whose rows need not be read; it then counts as walked."""
+        stream: list[Run | Told] = []
+        self._take_frames(record.epoch, (record.first_seq, record.last_seq), record.first_ns, False, stream)
+        return [item for item in stream if not isinstance(item, Run)]
+
+    def lose(self, record: Segment) -> list[Told]:
+        """What stands in place of a segment that cannot be read."""
+        if not record.frames:
+            return []
+        stream: list[Run | Told] = []
+        if self._last is not None:
+            first = FrameId(self.camera, record.epoch, record.first_seq)
+            self._tell_before(first, record.first_ns, False, stream)
+        gap = frames_pb2.Gap(
+            camera=self.camera,
+            after=self._last.to_proto() if self._last is not None else None,
+            reason=frames_pb2.GAP_REASON_UNREADABLE,
+            count=record.frames,
+            noticed_ns=record.first_ns,
+        )
+        self._move_to(record.epoch, record.last_seq)
+        return [*(item for item in stream if not isinstance(item, Run)), gap]
+
+    def _take_run(self, found: SegmentRows, run: Run, after_hole: bool, stream: list[Run | Told]) -> None:
+        if run.epoch > self._epoch_told and (started := epoch_started(found)) is not None:
+            self._epoch_told = run.epoch
+            stream.append(started)
+        seqs = run.rows["seq"]
+        self._take_frames(run.epoch, (int(seqs[0]), int(seqs[-1])), int(run.rows["received_ns"][0]), after_hole, stream)
+        stream.append(run)
+
+    def _take_frames(
+        self, epoch: int, seqs: tuple[int, int], first_ns: int, after_hole: bool, stream: list[Run | Told]
+    ) -> None:
+        self._tell_before(FrameId(self.camera, epoch, seqs[0]), first_ns, after_hole, stream)
+        self._move_to(epoch, seqs[1])
+
+    def _tell_before(self, first: FrameId, noticed_ns: int, after_hole: bool, stream: list[Run | Told]) -> None:
+        missing, is_known = self._missing_before(first)
+        if missing:
+            reason = frames_pb2.GAP_REASON_UNREADABLE if after_hole else frames_pb2.GAP_REASON_RECORDER_LOST
+            self._tell_gap(first, missing if is_known else None, reason, noticed_ns, stream)
+
+    def _move_to(self, epoch: int, seq: int) -> None:
+        self._last = FrameId(self.camera, epoch, seq)
+        self._has_ended = False
+        self._known_missing = 0
+        self._has_told_gap = False
+
+    def _missing_before(self, first: FrameId) -> tuple[int, bool]:
+        """Frames between the last one and `first` that nothing has told of, and whether their number is known."""
+        last = self._last
+        if last is None:
+            return 0, True
+        if last.epoch == first.epoch:
+            return max(0, first.seq - last.seq - 1 - self._known_missing), True
+        if self._has_ended:
+            return max(0, first.seq - self._known_missing), True
+        return (0, True) if self._has_told_gap else (1, False)
+
+    def _tell_gap(
+        self, before: FrameId | None, count: int | None, reason: frames_pb2.GapReason.ValueType, noticed_ns: int,
+        stream: list[Run | Told],
+    ) -> None:  # fmt: skip
+        assert self._last is not None
+        stream.append(
+            frames_pb2.Gap(
+                camera=self.camera,
+                after=self._last.to_proto(),
+                before=before.to_proto() if before is not None else None,
+                reason=reason,
+                count=count,
+                noticed_ns=noticed_ns,
+            )
+        )
