@@ -25,7 +25,8 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from broker.pixel.reader import Missing, MissingReason, Picture, RingReader
+from broker.pixel.picture import Missing, MissingReason, Picture
+from broker.pixel.reader import RingReader
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import from_rpc_error
 from mesh.ids import FrameId

@@ -6,33 +6,28 @@ handover protocol's other side and its description (handover.py).
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from broker.pixel import ring
-from broker.pixel.scale import area_average, fit, rgb24
+from broker.pixel.connection import PROTOCOL, Connection, error_of
+from broker.pixel.picture import Missing, MissingReason, Picture
 from broker.pixel.settled import Settled
-from mesh.errors import STATUS_TABLE, DataLoss, Internal, InvalidArgument, TrueframeError, Unavailable
+from mesh.errors import InvalidArgument, Unavailable
 from mesh.files import read_secret
 from mesh.ids import FrameId
 
-PROTOCOL = 1
-_LINE_BYTES = 65536
 _REORDER_DEPTH = 64  # H.264 and H.265 hold back at most 16 pictures
-_ERROR_OF_STATUS = {status: error for error, status in STATUS_TABLE.items()}
 
 
 class SupportsToken(Protocol):
@@ -42,108 +37,6 @@ class SupportsToken(Protocol):
     def token(self) -> str:
         """The token's text."""
         ...
-
-
-class MissingReason(enum.IntEnum):
-    """Why a frame has no picture."""
-
-    BEFORE_JOIN_POINT = 1
-    """Decoding could not begin yet: no join point since the start or since the last hole."""
-    THINNED = 2
-    """The pixel host could not keep up and left frames out, up to a join point."""
-    DECODE_FAILED = 3
-    """The decoder refused the frame, or swallowed it."""
-    NOT_RECEIVED = 4
-    """The pixel host did not get the frame from the broker in time."""
-    TOO_OLD = 5
-    """Decoded to catch up, and older than live pixels may be."""
-    OVERRUN = 6
-    """This reader was too slow and the picture was overwritten."""
-    HOST_LOST = 7
-    """No pixel host decoded the camera at that time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Frames without a picture: first_id to last_id, both included, of one epoch."""
-
-    first_id: FrameId
-    last_id: FrameId
-    reason: MissingReason
-    received_ns: int = 0
-    """UTC arrival of the first of them at the broker; 0 when not known."""
-
-    @property
-    def count(self) -> int:
-        """How many frames."""
-        return self.last_id.seq - self.first_id.seq + 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """One decoded frame in shared memory: planes are views, without a copy, read-only.
-
-    The writer overwrites the slot a few pictures later: whoever uses the planes asks `still_valid()` afterwards, or
-    takes `grey()` or `copy()`, which ask for themselves. Views stay safe to read for ever; only their content changes.
-    """
-
-    id: FrameId
-    received_ns: int
-    """UTC arrival of the frame at the broker."""
-    monotonic_ns: int
-    """The broker host's monotonic clock at the same moment."""
-    width: int
-    height: int
-    y: NDArray[np.uint8]
-    """Luma, shape (height, width)."""
-    u: NDArray[np.uint8]
-    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
-    v: NDArray[np.uint8]
-    """Red difference, like `u`."""
-    inexact: bool
-    """The frame or one it refers to is damaged."""
-    full_range: bool
-    """Luma uses 0 to 255, not 16 to 235."""
-    bt709: bool
-    """Colour matrix is BT.709, not BT.601."""
-    _mapping: ring.RingMapping
-    _slot: int
-    _sequence: int
-
-    def still_valid(self) -> bool:
-        """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
-        return self._mapping.is_whole(self._slot, self._sequence)
-
-    def grey(self, width: int, height: int | None = None) -> NDArray[np.uint8]:
-        """Luma averaged down to `width` columns, and `height` rows or as many as keep the shape: a new array.
-
-        The exact area mean in integers, equal on every machine. Raises DataLoss when the picture was overwritten
-        meanwhile.
-        """
-        rows = height or max(1, (2 * self.height * width + self.width) // (2 * self.width))
-        return self._checked(area_average(self.y, width, rows))
-
-    def rgb(self, max_width: int, max_height: int) -> NDArray[np.uint8]:
-        """The picture fitted into max_width x max_height as an array (rows, columns, 3) of R, G, B.
-
-        Raises DataLoss when the picture was overwritten meanwhile.
-        """
-        width, height = fit(self.width, self.height, max_width, max_height)
-        pixels = rgb24(self.y, self.u, self.v, width, height, self.bt709, self.full_range)
-        return self._checked(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
-
-    def copy(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """The planes (y, u, v) as arrays of one's own. Raises DataLoss when the picture was overwritten meanwhile."""
-        planes = self.y.copy(), self.u.copy(), self.v.copy()
-        self._checked(planes[0])
-        return planes
-
-    def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if not self.still_valid():
-            raise DataLoss(
-                f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
-            )
-        return result
 
 
 class RingReader:
@@ -188,7 +81,7 @@ class RingReader:
         self._lost_reason = MissingReason.HOST_LOST
         self._epoch = after.epoch if after else None
         self._settled = Settled(after.seq if after else -1)
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._back_off_s = 0.05
         self._not_before = 0.0
         self._closed = False
@@ -389,11 +282,11 @@ class RingReader:
 
     def _connect(self) -> None:
         try:
-            self._connection = _Connection(self._path, self._greeting())
+            self._connection = Connection(self._path, self._greeting())
         except OSError as error:
             self._lose(f"does not answer: {error.strerror or error}")
 
-    def _receive(self, connection: _Connection) -> None:
+    def _receive(self, connection: Connection) -> None:
         try:
             messages = connection.receive()
         except (OSError, ValueError) as error:
@@ -404,7 +297,7 @@ class RingReader:
                 self._rings.append(mapping)
                 self._back_off_s = 0.05
             elif "error" in message:
-                told = _error_of(message["error"])
+                told = error_of(message["error"])
                 if isinstance(told, Unavailable):
                     self._lose(str(told))
                     return
@@ -438,78 +331,3 @@ class RingReader:
         self._closed = True
         if hasattr(self, "_closing"):
             self._release()
-
-
-class _Connection:
-    """One connection to rings.sock: lines of JSON, some with descriptors."""
-
-    def __init__(self, path: str, greeting: bytes) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self.wake = -1
-        self._bytes = b""
-        self._descriptors: list[int] = []
-        try:
-            self.socket.settimeout(5.0)
-            self.socket.connect(path)
-            self.socket.sendall(greeting + b"\n")
-            self.socket.setblocking(False)
-        except OSError:
-            self.close()
-            raise
-
-    def clear_wake(self) -> None:
-        try:
-            os.eventfd_read(self.wake)
-        except BlockingIOError:
-            pass  # woken and cleared before: nothing to clear
-
-    def receive(self) -> list[tuple[dict[str, Any], ring.RingMapping | None]]:
-        """Whole messages that are there. Raises OSError or ValueError when the connection is of no more use."""
-        try:
-            data, descriptors, flags, _ = socket.recv_fds(self.socket, _LINE_BYTES, 8, socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            return []
-        self._descriptors += descriptors
-        if not data:
-            raise ValueError("the pixel host closed the connection")
-        if flags & socket.MSG_CTRUNC:
-            raise ValueError("descriptors were lost on the way: is the limit of open files reached?")
-        self._bytes += data
-        if len(self._bytes) > _LINE_BYTES and b"\n" not in self._bytes:
-            raise ValueError("the pixel host sent an endless line")
-        *lines, self._bytes = self._bytes.split(b"\n")
-        messages: list[tuple[dict[str, Any], ring.RingMapping | None]] = []
-        for line in lines:
-            message = json.loads(line)
-            mapping = None
-            if "ring" in message:
-                mapping = self._take_ring(message["ring"])
-            messages.append((message, mapping))
-        return messages
-
-    def _take_ring(self, description: dict[str, Any]) -> ring.RingMapping:
-        if not self._descriptors:
-            raise ValueError("a ring came without its memory")
-        memory = self._descriptors.pop(0)
-        try:
-            if description.get("wake"):
-                if not self._descriptors:
-                    raise ValueError("a ring came without its wake-up")
-                if self.wake >= 0:
-                    os.close(self.wake)
-                self.wake = self._descriptors.pop(0)
-            return ring.RingMapping(memory)
-        finally:
-            os.close(memory)
-
-    def close(self) -> None:
-        self.socket.close()
-        for descriptor in (*self._descriptors, self.wake):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptors, self.wake = [], -1
-
-
-def _error_of(fields: dict[str, Any]) -> TrueframeError:
-    kind = _ERROR_OF_STATUS.get(str(fields.get("status", "")), Internal)
-    return kind(str(fields.get("thing", "")), str(fields.get("reason", "")), str(fields.get("remedy", "")))

@@ -255,6 +255,12 @@ cdef class RingWriter:
         return self._header.format
 
     @property
+    def slots(self):
+        """Pictures held."""
+        self._check_open()
+        return self._header.slots
+
+    @property
     def generation(self):
         """Counts up with each ring of the camera."""
         self._check_open()

@@ -1,0 +1,116 @@
+"""What a ring reader gives: a Picture, or Missing frames with a reason. Values only; reading is reader.py's."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broker.pixel import ring
+from broker.pixel.scale import area_average, fit, rgb24
+from mesh.errors import DataLoss
+from mesh.ids import FrameId
+
+
+class MissingReason(enum.IntEnum):
+    """Why a frame has no picture."""
+
+    BEFORE_JOIN_POINT = 1
+    """Decoding could not begin yet: no join point since the start or since the last hole."""
+    THINNED = 2
+    """The pixel host could not keep up and left frames out, up to a join point."""
+    DECODE_FAILED = 3
+    """The decoder refused the frame, or swallowed it."""
+    NOT_RECEIVED = 4
+    """The pixel host did not get the frame from the broker in time."""
+    TOO_OLD = 5
+    """Decoded to catch up, and older than live pixels may be."""
+    OVERRUN = 6
+    """This reader was too slow and the picture was overwritten."""
+    HOST_LOST = 7
+    """No pixel host decoded the camera at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Frames without a picture: first_id to last_id, both included, of one epoch."""
+
+    first_id: FrameId
+    last_id: FrameId
+    reason: MissingReason
+    received_ns: int = 0
+    """UTC arrival of the first of them at the broker; 0 when not known."""
+
+    @property
+    def count(self) -> int:
+        """How many frames."""
+        return self.last_id.seq - self.first_id.seq + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One decoded frame in shared memory: planes are views, without a copy, read-only.
+
+    The writer overwrites the slot a few pictures later: whoever uses the planes asks `still_valid()` afterwards, or
+    takes `grey()` or `copy()`, which ask for themselves. Views stay safe to read for ever; only their content changes.
+    """
+
+    id: FrameId
+    received_ns: int
+    """UTC arrival of the frame at the broker."""
+    monotonic_ns: int
+    """The broker host's monotonic clock at the same moment."""
+    width: int
+    height: int
+    y: NDArray[np.uint8]
+    """Luma, shape (height, width)."""
+    u: NDArray[np.uint8]
+    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
+    v: NDArray[np.uint8]
+    """Red difference, like `u`."""
+    inexact: bool
+    """The frame or one it refers to is damaged."""
+    full_range: bool
+    """Luma uses 0 to 255, not 16 to 235."""
+    bt709: bool
+    """Colour matrix is BT.709, not BT.601."""
+    _mapping: ring.RingMapping
+    _slot: int
+    _sequence: int
+
+    def still_valid(self) -> bool:
+        """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
+        return self._mapping.is_whole(self._slot, self._sequence)
+
+    def grey(self, width: int, height: int | None = None) -> NDArray[np.uint8]:
+        """Luma averaged down to `width` columns, and `height` rows or as many as keep the shape: a new array.
+
+        The exact area mean in integers, equal on every machine. Raises DataLoss when the picture was overwritten
+        meanwhile.
+        """
+        rows = height or max(1, (2 * self.height * width + self.width) // (2 * self.width))
+        return self._checked(area_average(self.y, width, rows))
+
+    def rgb(self, max_width: int, max_height: int) -> NDArray[np.uint8]:
+        """The picture fitted into max_width x max_height as an array (rows, columns, 3) of R, G, B.
+
+        Raises DataLoss when the picture was overwritten meanwhile.
+        """
+        width, height = fit(self.width, self.height, max_width, max_height)
+        pixels = rgb24(self.y, self.u, self.v, width, height, self.bt709, self.full_range)
+        return self._checked(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+
+    def copy(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """The planes (y, u, v) as arrays of one's own. Raises DataLoss when the picture was overwritten meanwhile."""
+        planes = self.y.copy(), self.u.copy(), self.v.copy()
+        self._checked(planes[0])
+        return planes
+
+    def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if not self.still_valid():
+            raise DataLoss(
+                f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
+            )
+        return result
