@@ -228,7 +228,7 @@ class Situation:
     def picture_lag_ns(self) -> int | None:
         """Median time from the arrival of a frame at the broker to its picture here; None without live pictures."""
         lags = [
-            picture.arrived_ns - picture.received_ns
+            max(0, picture.arrived_ns - picture.received_ns)
             for camera, picture in self.pictures.items()
             if picture.arrived_ns and (sight := self.cameras.get(camera)) and sight.is_live
         ]
