@@ -101,7 +101,7 @@ class Feeds:
             await asyncio.sleep(HEALTH_EVERY_S)
 
     def _camera(self, message: cameras_pb2.Camera) -> None:
-        now = camera_sight(message)
+        now = camera_sight(message, time.time_ns())
         self.on_camera(now, self.situation.camera_told(now))
 
     async def _watch_cameras(self) -> None:

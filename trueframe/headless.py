@@ -69,7 +69,7 @@ class Printer:
         """The line of this second."""
         s = self.situation
         now_ns = time.time_ns()
-        age = s.frame_age_ns(now_ns)
+        age = s.frame_age_ns()
         parts = [
             show_time(now_ns),
             f"cameras {s.live_count}/{len(s.wanted_cameras)} live",

@@ -27,7 +27,7 @@ def event_kind(number: int) -> str:
     return _KINDS.get(number, f"kind {number}")
 
 
-def camera_sight(camera: cameras_pb2.Camera) -> CameraSight:
+def camera_sight(camera: cameras_pb2.Camera, told_ns: int) -> CameraSight:
     """A camera."""
     return CameraSight(
         id=camera.spec.id,
@@ -42,6 +42,7 @@ def camera_sight(camera: cameras_pb2.Camera) -> CameraSight:
         network_gaps=camera.network_gaps,
         frame_rate=camera.frame_rate,
         last_received_ns=camera.last_received_ns,
+        told_ns=told_ns,
     )
 
 

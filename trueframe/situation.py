@@ -38,6 +38,7 @@ class CameraSight:
     network_gaps: int = 0
     frame_rate: float = 0.0
     last_received_ns: int = 0
+    told_ns: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -234,7 +235,7 @@ class Situation:
         ]
         return round(median(lags)) if lags else None
 
-    def frame_age_ns(self, now_ns: int) -> int | None:
-        """Age of the newest frame of the live camera that is furthest behind; None without one."""
-        ages = [now_ns - c.last_received_ns for c in self.cameras.values() if c.is_live and c.last_received_ns]
-        return max(ages) if ages else None
+    def frame_age_ns(self) -> int | None:
+        """Age of the newest frame, when it was told, of the live camera that is furthest behind; None without one."""
+        ages = [c.told_ns - c.last_received_ns for c in self.cameras.values() if c.is_live and c.last_received_ns]
+        return max(0, *ages) if ages else None
