@@ -211,7 +211,9 @@ class SegmentTable:
     def append(self, segment: Segment) -> None:
         """Adds a closed segment behind all others."""
         if self._count == len(self._records):
-            self._records = np.concatenate([self._records, np.zeros(self._count, _SEGMENT)])
+            larger = np.zeros(2 * self._count, _SEGMENT)
+            larger[: self._count] = self._records
+            self._records = larger
         self._records[self._count] = np.frombuffer(segment.pack(), _SEGMENT)[0]
         self._count += 1
 

@@ -60,7 +60,8 @@ def join_boxes(boxes: Sequence[RowBox]) -> SegmentRows:
         for row in box.rows[box.rows["kind"] != FRAME]:
             offset = int(row["offset"])
             notes[offset] = box.note(offset, int(row["size"]))
-    rows = np.concatenate([box.rows for box in boxes]) if boxes else np.zeros(0, ROW)
+    # Not np.concatenate: it would swap the bytes of every field into the machine's own order.
+    rows = np.frombuffer(b"".join(box.rows.tobytes() for box in boxes), ROW)
     first = boxes[0] if boxes else None
     return SegmentRows(
         first.camera if first else "", first.epoch if first else 0, rows, notes, tuple(holes),
