@@ -178,7 +178,7 @@ def from_rpc_error(error: grpc.RpcError, thing: str = "") -> TrueframeError:
         if key == ERROR_METADATA_KEY:
             try:
                 named, reason, remedy = (str(field) for field in json.loads(value))
-            except ValueError:
+            except (ValueError, TypeError):
                 break
             return kind(named, reason, remedy)
     return kind(thing, str(details or error), _REMEDY_WITHOUT_FIELDS.get(kind, ""))

@@ -12,6 +12,7 @@ _SECRET_PARAMETER = re.compile(
     r"[^&;\s#]*",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w-]+(?:\.[\w-]+)+\.?|localhost|)(?::\d{0,5})?", re.ASCII)
 _BEARER = re.compile(r"(?P<scheme>\b(?:bearer|basic|digest)\s+)[^\s,]{6,}", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+")
 HIDDEN = "***"
@@ -23,15 +24,15 @@ def redact_url(url: str) -> str:
     >>> redact_url("rtsp://admin:p@ss@10.0.0.7/live?token=abc&channel=1")
     'rtsp://10.0.0.7/live?token=***&channel=1'
     """
-    # A password may hold '/', '?' or '#': then everything up to the last '@' of the whole text has to go.
+    # A password may hold '@', '/', '?' or '#' as it is: then everything up to the last '@' of the whole text has to go.
     scheme, separator, rest = url.partition("://")
     if separator and "@" in rest:
         authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        _, _, after = rest.rpartition("@")
-        if "@" not in authority and ":" in authority and not _ends_in_port(authority):
-            url = f"{scheme}://{after}"
-        elif "@" in authority:
-            url = f"{scheme}://{rest[authority.rindex('@') + 1 :]}"
+        user_info, at, host = authority.rpartition("@")
+        if at and (_is_host(host) or rest.rindex("@") == len(user_info)):
+            url = f"{scheme}://{rest[len(user_info) + 1 :]}"
+        elif at or (":" in authority and not _is_host(authority)):
+            url = f"{scheme}://{rest[rest.rindex('@') + 1 :]}"
     return _SECRET_PARAMETER.sub(rf"\g<name>={HIDDEN}", url)
 
 
@@ -43,6 +44,6 @@ def redact(text: str) -> str:
     return _BEARER.sub(rf"\g<scheme>{HIDDEN}", text)
 
 
-def _ends_in_port(authority: str) -> bool:
-    port = authority.rpartition(":")[2]
-    return port == "" or (port.isascii() and port.isdigit() and len(port) <= 5)
+def _is_host(authority: str) -> bool:
+    """Whether this is a host, with or without port, rather than a user and the beginning of a password."""
+    return _HOST.fullmatch(authority) is not None
