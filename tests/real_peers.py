@@ -1,0 +1,129 @@
+"""Peers from Debian that tests need and PyPI does not have: GStreamer's RTSP server, ffmpeg.
+
+`require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
+fails instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support import until
+
+ROOT = Path(__file__).resolve().parent.parent
+DEBIAN_PYTHON = "/usr/bin/python3"
+_PROVIDED_BY = "make deps-real"
+_PROBE = """
+import gi
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+missing = [n for n in ("h264parse", "rtph264pay", "appsrc", "rtpmp4gpay") if Gst.ElementFactory.find(n) is None]
+raise SystemExit(", ".join(missing))
+"""
+
+
+def require(peer: str) -> None:
+    """Skips the test unless the peer ("rtsp", "ffmpeg") is there; fails if TRUEFRAME_REQUIRE lists it."""
+    missing = _missing(peer)
+    if not missing:
+        return
+    text = f"needs {missing}; `{_PROVIDED_BY}` installs it"
+    if peer in os.environ.get("TRUEFRAME_REQUIRE", "").split(","):
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+@functools.cache
+def _missing(peer: str) -> str:
+    if peer == "ffmpeg":
+        return "" if shutil.which("ffmpeg") and shutil.which("ffprobe") else "ffmpeg and ffprobe"
+    if peer != "rtsp":
+        raise ValueError(f"unknown peer {peer!r}")
+    if not Path(DEBIAN_PYTHON).exists():
+        return "GStreamer's RTSP server and Debian's python3"
+    probe = subprocess.run([DEBIAN_PYTHON, "-c", _PROBE], capture_output=True, timeout=60, check=False)
+    return "" if probe.returncode == 0 else "GStreamer's RTSP server"
+
+
+def shared(name: str) -> Path:
+    """A file of the folder shared between work places; skips the test without it."""
+    for folder in (os.environ.get("TRUEFRAME_SHARED", ""), str(ROOT.parent / "shared")):
+        if folder and (Path(folder) / name).exists():
+            return Path(folder) / name
+    pytest.skip(f"needs the shared file {name}")
+
+
+class GstreamerServer:
+    """GStreamer's RTSP server, serving H.264 files in a loop. `start` after `stop` takes the same port."""
+
+    def __init__(self, files: Mapping[str, Path], user: str = "", password: str = "") -> None:
+        self._files = files
+        self._environment = {**os.environ, "PYTHONPATH": sysconfig.get_paths()["platlib"]}
+        if user:
+            self._environment |= {"RTSP_USER": user, "RTSP_PASS": password}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def url(self, name: str, credentials: str = "") -> str:
+        """Where a file is served."""
+        return f"rtsp://{credentials + '@' if credentials else ''}127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        """Starts the server and waits until it accepts connections."""
+        script = ROOT / "tests" / "rtsp_loop_server.py"
+        script = script if script.exists() else shared("tools/rtsp_loop_server.py")
+        files = [f"{name}={path}" for name, path in self._files.items()]
+        with tempfile.TemporaryFile() as output:
+            self._process = subprocess.Popen(
+                [DEBIAN_PYTHON, str(script), str(self.port), *files],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        until(self._accepts, 30, "the RTSP server accepts connections")
+
+    def stop(self) -> None:
+        """Kills the server: cameras are not polite either."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _accepts(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "the RTSP server ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def gstreamer(files: Mapping[str, Path], user: str = "", password: str = "") -> Iterator[GstreamerServer]:
+    """A running GStreamer RTSP server; skips the test where there is none."""
+    require("rtsp")
+    server = GstreamerServer(files, user, password)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
