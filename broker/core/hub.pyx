@@ -216,7 +216,7 @@ cdef class _Cursor(RingReader):
             self.has_last = True
             self.last_epoch = epoch
             self.last_seq = seq
-            self._after(epoch, seq)
+            return self._after(epoch, seq)
         self.first_ordinal = self.next_ordinal
         return 0
 
@@ -258,6 +258,7 @@ cdef class _Cursor(RingReader):
         if epoch is not None and 0 <= seq < epoch.frames:
             ordinal = epoch.first_ordinal + seq + 1
             index = ring.behind(ordinal)
+            self.first_ordinal = ordinal
             self.next_ordinal = ordinal
             self.next_index = index
             if index == ring.first and ring.evicted_gap_ordinal >= ordinal:
@@ -281,6 +282,7 @@ cdef class _Cursor(RingReader):
             if index == ring.first and ring.evicted_items:
                 index = ring.oldest_join()
         self._place(index)
+        self.first_ordinal = self.next_ordinal
         before = None
         if index < ring.end and ring.at(index).kind == KIND_FRAME:
             before = (ring.at(index).epoch, ring.at(index).seq)

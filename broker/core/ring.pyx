@@ -128,12 +128,14 @@ cdef class PacketRing:
         cdef Epoch current = <Epoch> self.epochs[len(self.epochs) - 1] if self.epochs else None
         cdef Entry entry
         cdef list to_wake = []
-        if current is None or epoch > current.number:
-            current = self._open_epoch(epoch, None)
-        elif epoch != current.number or current.ended:
+        cdef bint opens = current is None or epoch > current.number
+        cdef int64_t following = 0 if opens else current.frames
+        if not opens and (epoch != current.number or current.ended):
             raise ValueError(f"{self.camera}: epoch {epoch} is over; epochs only grow")
-        if seq != current.frames:
-            raise ValueError(f"{self.camera}/{epoch}: the next frame is {current.frames}, not {seq}: ids have no holes")
+        if seq != following:
+            raise ValueError(f"{self.camera}/{epoch}: the next frame is {following}, not {seq}: ids have no holes")
+        if opens:
+            current = self._open_epoch(epoch, None)
         entry.epoch = epoch
         entry.seq = seq
         entry.received_ns = received_ns
