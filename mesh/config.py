@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mesh.config_source import decode_tree, encode_toml, merge_sources
+from mesh.errors import InvalidArgument
+from mesh.ids import CAMERA_ID_RULE, is_camera_id
 
 T = TypeVar("T")
 _MAX_SOCKET_PATH_BYTES = 100
@@ -218,12 +220,14 @@ def load(
     """Reads the configuration; the result is complete: every path absolute, every derived value filled in.
 
     `overrides` are texts `section.key=value`. `environ` is os.environ if None. Raises NotFound (no such file) and
-    InvalidArgument (not TOML, an unknown key, a value of the wrong type or out of bounds).
+    InvalidArgument (not TOML, an unknown key, a value of the wrong type or out of bounds, an id twice).
     """
     tree = merge_sources(
         Config, Path(path) if path is not None else None, overrides, os.environ if environ is None else environ
     )
-    return complete(decode_tree(Config, tree))
+    config = complete(decode_tree(Config, tree))
+    _check_together(config)
+    return config
 
 
 def complete(config: Config) -> Config:
@@ -256,6 +260,27 @@ def complete(config: Config) -> Config:
             config.event_center, endpoint=config.event_center.endpoint or f"unix:{folder}/event-center.sock"
         ),
     )  # fmt: skip
+
+
+def _check_together(config: Config) -> None:
+    """What no single field can say."""
+    media = config.media_center
+    if media.max_segment_s < media.segment_s:
+        raise InvalidArgument("media_center.max_segment_s", f"is less than segment_s ({media.segment_s:g})")
+    for section, seeds in (("cameras", config.cameras), ("inspections", config.inspections)):
+        seen: set[str] = set()
+        for number, seed in enumerate(seeds):
+            where = f"{section}[{number}]"
+            camera = seed.id if isinstance(seed, CameraSeed) else seed.camera
+            if not is_camera_id(camera):
+                raise InvalidArgument(f"{where}: camera id {camera[:80]!r}", CAMERA_ID_RULE)
+            if not seed.id:
+                raise InvalidArgument(where, "has no id")
+            if seed.id in seen:
+                raise InvalidArgument(f"{where}: id {seed.id!r}", "is there twice", "Give each its own.")
+            if isinstance(seed, CameraSeed) and not seed.source:
+                raise InvalidArgument(f"{where}: camera {seed.id!r}", "has no source")
+            seen.add(seed.id)
 
 
 def default_run_dir(data_dir: Path) -> Path:

@@ -12,6 +12,7 @@ from mesh.errors import InvalidArgument
 from trueframe.v1 import frames_pb2
 
 _CAMERA_ID = re.compile(r"[a-z0-9-]{1,63}")
+CAMERA_ID_RULE = "is not 1 to 63 characters out of a-z, 0-9 and '-'"
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -49,13 +50,14 @@ class FrameId:
 
 def validate_camera_id(text: str) -> str:
     """Returns the id if it is a slug `[a-z0-9-]{1,63}`; raises InvalidArgument otherwise."""
-    if not _CAMERA_ID.fullmatch(text):
-        raise InvalidArgument(
-            f"camera id {text[:80]!r}",
-            "is not 1 to 63 characters out of a-z, 0-9 and '-'",
-            "Put any other text into the display name.",
-        )
+    if not is_camera_id(text):
+        raise InvalidArgument(f"camera id {text[:80]!r}", CAMERA_ID_RULE, "Put any other text into the display name.")
     return text
+
+
+def is_camera_id(text: str) -> bool:
+    """Whether the text is a slug `[a-z0-9-]{1,63}`."""
+    return _CAMERA_ID.fullmatch(text) is not None
 
 
 _event_lock = threading.Lock()

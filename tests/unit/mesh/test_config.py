@@ -54,6 +54,12 @@ def test_variables_of_others_are_left_alone() -> None:
         ("cameras=3", "cameras: has to be a list, not 3"),
         ("cameras=[{id='a', sorce='x'}]", "cameras[0].sorce: section [cameras[0]] has no key 'sorce'. "
                                           "Did you mean 'source'?"),
+        ("cameras=[{id='Gate', source='x'}]", "cameras[0]: camera id 'Gate': is not 1 to 63 characters"),
+        ("cameras=[{id='a', source='x'}, {id='a', source='y'}]", "cameras[1]: id 'a': is there twice"),
+        ("cameras=[{id='a'}]", "cameras[0]: camera 'a': has no source"),
+        ("inspections=[{id='a', camera='?'}]", "inspections[0]: camera id '?': is not"),
+        ("inspections=[{camera='a'}]", "inspections[0]: has no id"),
+        ("media_center.max_segment_s=30", "media_center.max_segment_s: is less than segment_s (60)"),
         ("inspections=[{regions=[{corners=[[0,0],[1,2]]}]}]",
          "inspections[0].regions[0].corners: has to be at least 0 and at most 1, not 2"),
         ("inspections=[{regions=[{corners=[[0,0,0]]}]}]",
@@ -102,18 +108,22 @@ def test_an_error_never_shows_a_cameras_source(tmp_path: Path) -> None:
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
 fractions = st.floats(0, 1)
 corners = st.lists(st.tuples(fractions, fractions), max_size=4).map(tuple)
+slugs = st.from_regex(r"[a-z0-9-]{1,63}", fullmatch=True)
 cameras = st.builds(
-    CameraSeed, id=texts, source=texts, display_name=texts, disabled=st.booleans(),
+    CameraSeed, id=slugs, source=texts.filter(bool), display_name=texts, disabled=st.booleans(),
     labels=st.dictionaries(texts, texts, max_size=3),
 )  # fmt: skip
 regions = st.builds(RegionSeed, name=texts, use=st.sampled_from(["inspect", "ignore"]), corners=corners)
 inspections = st.builds(
-    InspectionSeed, id=texts, camera=texts, detector=texts, threshold=fractions,
+    InspectionSeed, id=texts.filter(bool), camera=slugs, detector=texts, threshold=fractions,
     regions=st.lists(regions, max_size=2).map(tuple),
 )  # fmt: skip
 
 
-@given(cameras=st.lists(cameras, max_size=3).map(tuple), inspections=st.lists(inspections, max_size=2).map(tuple))
+@given(
+    cameras=st.lists(cameras, max_size=3, unique_by=lambda c: c.id).map(tuple),
+    inspections=st.lists(inspections, max_size=2, unique_by=lambda i: i.id).map(tuple),
+)
 def test_what_is_dumped_is_loaded_as_it_was(
     cameras: tuple[CameraSeed, ...], inspections: tuple[InspectionSeed, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -141,3 +151,10 @@ def test_every_field_is_documented() -> None:
         assert kind.__doc__
         for one in fields(kind):
             assert one.metadata["doc"].endswith("."), (section.name, one.name)
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    from mesh.config_reference import reference
+
+    page = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
+    assert page.read_text() == reference(), f"run: python -m mesh.config_reference {page}"
