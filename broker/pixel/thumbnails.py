@@ -93,6 +93,8 @@ class ThumbnailBoard:
                 if wanted is None:
                     continue  # nobody watches it any more
                 wanted.newest = small
-                wanted.due_ns = max(wanted.due_ns + wanted.interval_ns, now_ns)
+                # On a fixed beat as long as frames keep to it, or a rate just below theirs would halve it.
+                behind_ns = now_ns - wanted.due_ns
+                wanted.due_ns = (wanted.due_ns if behind_ns < wanted.interval_ns else now_ns) + wanted.interval_ns
         if due:
             self._wake()
