@@ -108,6 +108,10 @@ class Scheduler:
 
     def restored(self, order: Order, fence: int, worker: str, after: FrameId | None, now_ns: int) -> list[Instruction]:
         """An inspection as it was stored. Its worker may come back for it for a short while, under the same fence."""
+        if worker in self._workers:
+            self._seats[order.id] = Seat(order, fence, worker, after)
+            self._workers[worker].seats.add(order.id)
+            return [Assign(worker, order, fence, after)]
         reserved = now_ns + self._reclaim_ns if worker else 0
         self._seats[order.id] = Seat(order, fence, worker, after, reserved)
         return self._place(now_ns, [order.id])

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol, TypeVar
 
 from detector_pool.canvas import RegionMask
 from detector_pool.picture import Picture
+from detector_pool.reasons import NoScore
+
+__all__ = ["Detector", "FoundBox", "NoScore", "Observation"]
 
 State = TypeVar("State")
-
-
-class NoScore(Enum):
-    """Why a frame got no score."""
-
-    WARMING_UP = "warming up"
-    NOT_DECODED = "not decoded"
-    OVERRUN = "overrun"
-    DETECTOR_FAILED = "detector failed"
-    NOT_SAMPLED = "not sampled"
-    THINNED = "thinned"
-    NO_PIXELS = "no pixels"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,24 @@
-"""What a detector sees: one decoded picture of a frame, and where pictures come from.
+"""What a worker reads: decoded pictures, and holes where there are none.
 
-Structural types only, so that the pixel host's `Picture` fits without an import. Who decodes does not belong here.
+Values and structural types only. Who decodes, and how pictures come here, does not belong here (`pixels.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector_pool.reasons import NoScore
 from mesh.ids import FrameId
 
 Luma = NDArray[np.uint8]
 
 
 class Picture(Protocol):
-    """A decoded picture. Its planes may be overwritten once the source hands out the next one."""
+    """A decoded picture as a detector sees it."""
 
     @property
     def id(self) -> FrameId:
@@ -35,13 +36,33 @@ class Picture(Protocol):
         ...
 
 
-class PictureSource(Protocol):
-    """Pictures of one camera, in the order they are shown, from now on."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A picture that is the worker's own: nobody overwrites it."""
 
-    def __iter__(self) -> Iterator[Picture]:
-        """Blocks for the next picture; ends when the source was closed."""
+    id: FrameId
+    received_ns: int
+    y: Luma
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """`count` consecutive frames, from `id` on, that have no picture, and why."""
+
+    id: FrameId
+    count: int
+    reason: NoScore
+    received_ns: int = 0
+    """Arrival of the first of them in UTC nanoseconds; 0 when not known."""
+
+
+class PictureSource(Protocol):
+    """Pictures and holes of one camera. Of each epoch that it tells of, each frame comes exactly once."""
+
+    def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
+        """The next one; None after `timeout_s` seconds without one, or once closed. Raises errors of `mesh.errors`."""
         ...
 
     def close(self) -> None:
-        """Ends the iteration; may be called from another thread."""
+        """Ends a `read` under way in another thread."""
         ...

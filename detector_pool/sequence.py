@@ -39,6 +39,11 @@ class Sequence:
         self.late = 0
         """Frames told after their place had been given up; they were given a reason before."""
 
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Epoch and seq of the last frame spoken of; None before the first."""
+        return None if self._epoch is None else (self._epoch, self._next - 1)
+
     def put(self, verdict: FrameVerdict) -> list[FrameVerdict]:
         """Takes one verdict; returns those that are in order now."""
         ready: list[FrameVerdict] = []

@@ -1,0 +1,87 @@
+"""`python -m aggregate --config FILE`: the aggregate's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aggregate.archive import Archive
+from aggregate.bench import Bench
+from aggregate.cameras import follow
+from aggregate.inspections import Inspections
+from aggregate.orders import Order
+from aggregate.scheduler import Scheduler
+from aggregate.service import InspectionService, PoolService
+from aggregate.wire import order_from_seed
+from broker.client import BrokerClient
+from mesh.bus import Bus
+from mesh.channel import Credentials
+from mesh.clocks import SystemClock
+from mesh.config import Config, InspectionSeed
+from mesh.errors import InvalidArgument, Unavailable
+from mesh.files import private_folder
+from mesh.logs import get_logger
+from mesh.outbox import OutboxPublisher
+from mesh.runner import run_service
+from mesh.server import Registration, serve
+from mesh.store import SqliteStore
+from trueframe.v1.inspection_pb2_grpc import (
+    add_InspectionServiceServicer_to_server,
+    add_PoolServiceServicer_to_server,
+)
+
+log = get_logger("aggregate")
+
+
+async def main(config: Config) -> None:
+    """Serves until it is cancelled."""
+    folder = private_folder(config.run.data_dir / "aggregate")
+    token = Credentials.from_file(config.token_file)
+    async with (
+        SqliteStore(folder / "aggregate.sqlite") as store,
+        Bus.from_config(config, "aggregate") as bus,
+        BrokerClient(config.broker.endpoint, token) as broker,
+    ):
+        archive = await Archive.open(store)
+        clock = SystemClock()
+        outbox = OutboxPublisher(archive.anomalies, bus)
+        scheduler = Scheduler()
+        bench = Bench(archive, clock, on_settled=scheduler.judged, on_published=outbox.wake)
+        inspections = Inspections(archive, bench, clock, scheduler)
+        await inspections.load(_orders(config.inspections))
+        registrations: list[Registration] = [
+            (add_InspectionServiceServicer_to_server, InspectionService(inspections), "trueframe.v1.InspectionService"),
+            (add_PoolServiceServicer_to_server, PoolService(inspections), "trueframe.v1.PoolService"),
+        ]
+        async with outbox, asyncio.TaskGroup() as tasks:
+            tasks.create_task(_make_stream(bus), name="stream")
+            judging = tasks.create_task(bench.run(), name="bench")
+            running = tasks.create_task(inspections.run(), name="inspections")
+            following = tasks.create_task(follow(broker.watch_cameras(), inspections), name="cameras")
+            try:
+                async with serve(config.aggregate.endpoint, config, registrations) as server:
+                    await server.wait()
+            finally:
+                for task in (following, running, judging):
+                    task.cancel()
+
+
+async def _make_stream(bus: Bus) -> None:
+    try:
+        await bus.ensure_stream()
+    except Unavailable as error:
+        log.warning("bus is away; anomalies wait in the outbox", reason=str(error))
+
+
+def _orders(seeds: Iterable[InspectionSeed]) -> list[Order]:
+    orders = []
+    for seed in seeds:
+        try:
+            orders.append(order_from_seed(seed))
+        except InvalidArgument as error:
+            log.error("inspection of the configuration is left out", inspection=seed.id[:80], reason=str(error))
+    return orders
+
+
+if __name__ == "__main__":
+    run_service(main)

@@ -1,0 +1,24 @@
+"""Errors of the aggregate. All map to a gRPC status through `mesh.errors`.
+
+InvalidArgument
+├── BadInspection       an order that cannot be carried out
+└── BadVerdicts         a worker's block that cannot be understood
+FailedPrecondition
+└── WorkerReplaced      another stream says hello under the same name
+"""
+
+from __future__ import annotations
+
+from mesh.errors import FailedPrecondition, InvalidArgument
+
+
+class BadInspection(InvalidArgument):
+    """An order that cannot be carried out."""
+
+
+class BadVerdicts(InvalidArgument):
+    """A worker's block that cannot be understood."""
+
+
+class WorkerReplaced(FailedPrecondition):
+    """Another stream said hello under this worker's name."""

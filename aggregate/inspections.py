@@ -1,0 +1,229 @@
+"""The aggregate itself: orders, cameras, workers and the judge, put together. One task changes things at a time.
+
+Decisions are made by pure parts (`scheduler`, `judge`, `orders`); here they are stored and carried out, in that order:
+a fence is on disk before a worker hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aggregate.archive import Archive
+from aggregate.bench import Bench, Docket
+from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
+from aggregate.orders import Catalogue, Order
+from aggregate.rules import RULES
+from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
+from aggregate.sessions import Session
+from aggregate.wire import order_to_proto, verdicts_from_proto
+from mesh.clocks import Clock
+from mesh.errors import TrueframeError
+from mesh.logs import get_logger
+from mesh.metrics import counter
+from trueframe.v1 import inspection_pb2
+
+log = get_logger("aggregate")
+
+TICK_S = 0.5
+
+_refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An inspection, who carries it out, and how far it has come."""
+
+    order: Order
+    docket: Docket | None
+    worker: str
+
+
+class Inspections:
+    """The aggregate's state. `run` must run."""
+
+    def __init__(self, archive: Archive, bench: Bench, clock: Clock, scheduler: Scheduler) -> None:
+        self._archive = archive
+        self._bench = bench
+        self._clock = clock
+        self._scheduler = scheduler
+        self._catalogue = Catalogue()
+        self._camera_names: dict[str, str] = {}
+        self._sessions: dict[str, Session] = {}
+        self._changing = asyncio.Lock()
+
+    # Orders
+
+    async def load(self, seeds: Iterable[Order]) -> None:
+        """Reads stored orders, and stores those of the configuration whose ids are new."""
+        for order in seeds:
+            await self._archive.seed_order(order)
+        async for order in self._archive.orders():
+            self._catalogue.orders[order.id] = order
+
+    def statuses(self) -> list[Status]:
+        """Inspections of existing cameras, by id."""
+        return [self._status(order) for order in self._catalogue.visible()]
+
+    async def put(self, order: Order) -> Status:
+        """Creates or replaces an inspection; it is stored when this returns. Raises BadInspection."""
+        async with self._changing:
+            known = self._catalogue.orders.get(order.id)
+            if known is not None and (known.camera, known.detector) != (order.camera, order.detector):
+                raise BadInspection(
+                    f"inspection {order.id!r}",
+                    f"watches camera {known.camera} with {known.detector}",
+                    "Another camera or detector needs an inspection of its own.",
+                )
+            await self._archive.put_order(order)
+            self._catalogue.orders[order.id] = order
+            await self._apply(order)
+        return self._status(order)
+
+    def _status(self, order: Order) -> Status:
+        seat = self._scheduler.seat(order.id)
+        worker = seat.worker if seat is not None and seat.worker in self._sessions else ""
+        return Status(order, self._bench.docket(order.id), worker)
+
+    # Cameras
+
+    async def camera_came(self, camera: str, name: str) -> None:
+        """A camera exists, or changed its name."""
+        async with self._changing:
+            is_new = camera not in self._catalogue.cameras
+            self._camera_names[camera] = name if name != camera else ""
+            for order in self._catalogue.camera_came(camera) if is_new else ():
+                await self._archive.seed_order(order)
+                self._catalogue.orders[order.id] = order
+            for order in [o for o in self._catalogue.orders.values() if o.camera == camera]:
+                await self._apply(order)
+
+    async def camera_left(self, camera: str) -> None:
+        """A camera was removed."""
+        async with self._changing:
+            for order in self._catalogue.camera_left(camera):
+                await self._apply(order)
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        """Cameras that exist."""
+        return frozenset(self._catalogue.cameras)
+
+    async def _apply(self, order: Order) -> None:
+        if not self._catalogue.applies(order):
+            docket = self._bench.docket(order.id)
+            if docket is not None:
+                self._bench.end(docket)
+            await self._carry_out(self._scheduler.order_withdrawn(order.id))
+            return
+        docket, was_read = await self._bench.open_docket(order, self._camera_names.get(order.camera, ""))
+        now_ns = self._clock.monotonic_ns()
+        if was_read and docket.fence:
+            said = self._scheduler.restored(order, docket.fence, docket.worker, docket.state.last, now_ns)
+        else:
+            said = self._scheduler.order_put(order, now_ns)
+        await self._carry_out(said)
+
+    # Workers
+
+    async def worker_joined(self, session: Session, hello: inspection_pb2.WorkerHello) -> None:
+        """A worker says hello on a new stream; one it had before ends."""
+        async with self._changing:
+            replaced = self._sessions.get(session.worker)
+            if replaced is not None:
+                replaced.close(WorkerReplaced(f"worker {session.worker}", "has joined again on another stream"))
+            self._sessions[session.worker] = session
+            now_ns = self._clock.monotonic_ns()
+            said = self._scheduler.worker_joined(session.worker, hello.detectors, hello.capacity, now_ns)
+            log.info("worker joined", worker=session.worker, capacity=hello.capacity, assignments=len(said))
+            await self._carry_out(said)
+
+    async def worker_left(self, session: Session) -> None:
+        """The worker's stream ended."""
+        async with self._changing:
+            if self._sessions.get(session.worker) is not session:
+                return
+            del self._sessions[session.worker]
+            said = self._scheduler.worker_gone(session.worker, self._clock.monotonic_ns())
+            log.info("worker left", worker=session.worker, taken_over=len(said))
+            await self._carry_out(said)
+
+    def worker_heard(self, session: Session) -> None:
+        """A sign of life."""
+        self._scheduler.worker_heard(session.worker, self._clock.monotonic_ns())
+
+    def block_came(self, session: Session, block: inspection_pb2.VerdictBlock) -> None:
+        """Judges a block, or refuses it as stale; either way it will be acknowledged. Raises BadVerdicts."""
+        self.worker_heard(session)
+
+        def acknowledge() -> None:
+            acknowledgement = inspection_pb2.BlockAcknowledgement(number=block.number)
+            session.say(inspection_pb2.JoinPoolResponse(acknowledgement=acknowledgement))
+
+        docket = self._bench.docket(block.inspection)
+        if docket is None or not self._scheduler.accepts(session.worker, block.inspection, block.fence):
+            _refused.labels("stale").inc()
+            acknowledge()
+            return
+        try:
+            verdicts = verdicts_from_proto(docket.order.camera, block)
+        except BadVerdicts:
+            _refused.labels("malformed").inc()
+            raise
+        self._bench.hear(docket, block.detector[:100], verdicts, acknowledge)
+
+    # Time
+
+    async def run(self) -> None:
+        """Lets time pass until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            async with self._changing:
+                await self._carry_out(self._scheduler.tick(self._clock.monotonic_ns()))
+            self._bench.end_silent()
+
+    # Carrying out
+
+    async def _carry_out(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Assign():
+                    await self._assign(instruction)
+                case Revoke():
+                    revocation = inspection_pb2.Revocation(inspection=instruction.inspection, fence=instruction.fence)
+                    self._say(instruction.worker, inspection_pb2.JoinPoolResponse(revocation=revocation))
+                case Disconnect():
+                    log.warning("worker is silent", worker=instruction.worker)
+                    session = self._sessions.pop(instruction.worker, None)
+                    if session is not None:
+                        session.close()
+
+    async def _assign(self, instruction: Assign) -> None:
+        order = instruction.order
+        docket = self._bench.docket(order.id)
+        if docket is None:
+            raise AssertionError(f"inspection {order.id} was placed before its docket was opened")
+        docket.fence, docket.worker = instruction.fence, instruction.worker
+        try:
+            await self._bench.settle(docket)
+        except TrueframeError as error:
+            # An assignment that is not stored must not be heard of. The worker comes again.
+            log.error("assignment cannot be stored", inspection=order.id, reason=str(error))
+            session = self._sessions.get(instruction.worker)
+            if session is not None:
+                session.close(error)
+            return
+        message = order_to_proto(order)
+        if message.threshold <= 0.0:
+            message.threshold = RULES[order.detector].threshold
+        assignment = inspection_pb2.Assignment(inspection=message, fence=instruction.fence)
+        last = docket.state.last
+        if last is not None:
+            assignment.after.CopyFrom(last.to_proto())
+        self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
+
+    def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:
+        session = self._sessions.get(worker)
+        if session is not None:
+            session.say(response)

@@ -1,0 +1,116 @@
+"""The gRPC faces of the aggregate: inspections for people, the pool for workers. Thin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aggregate.errors import BadVerdicts
+from aggregate.inspections import Inspections, Status
+from aggregate.sessions import Session
+from aggregate.wire import order_from_proto, order_to_proto
+from mesh.errors import InvalidArgument
+from mesh.logs import get_logger, rate_limited
+from mesh.security import principal_of
+from trueframe.v1 import inspection_pb2, inspection_pb2_grpc
+
+log = get_logger("aggregate.service")
+
+MAX_DETECTORS = 100
+
+
+class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
+    """Lists and changes inspections."""
+
+    def __init__(self, inspections: Inspections) -> None:
+        self._inspections = inspections
+
+    async def ListInspections(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.ListInspectionsRequest, context: Any
+    ) -> inspection_pb2.ListInspectionsResponse:
+        """Inspections of cameras in the caller's scope."""
+        principal = principal_of(context)
+        statuses = [status for status in self._inspections.statuses() if principal.allows(status.order.camera)]
+        return inspection_pb2.ListInspectionsResponse(inspections=[_status(status) for status in statuses])
+
+    async def PutInspection(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.PutInspectionRequest, context: Any
+    ) -> inspection_pb2.PutInspectionResponse:
+        """Creates or replaces one."""
+        principal = principal_of(context)
+        order = order_from_proto(request.inspection)
+        principal.require(order.camera)
+        status = await self._inspections.put(order)
+        log.info("inspection put", inspection=order.id, by=principal.name, disabled=order.is_disabled)
+        return inspection_pb2.PutInspectionResponse(inspection=_status(status))
+
+
+class PoolService(inspection_pb2_grpc.PoolServiceServicer):
+    """Workers dial in."""
+
+    def __init__(self, inspections: Inspections) -> None:
+        self._inspections = inspections
+
+    async def JoinPool(  # noqa: N802 - the rpc's name
+        self, request_iterator: AsyncIterator[inspection_pb2.JoinPoolRequest], context: Any
+    ) -> AsyncIterator[inspection_pb2.JoinPoolResponse]:
+        """One stream of one worker."""
+        hello = await _hello(request_iterator)
+        session = Session(hello.worker)
+        await self._inspections.worker_joined(session, hello)
+        reading = asyncio.create_task(self._read(session, request_iterator), name=f"worker {hello.worker}")
+        try:
+            while (response := await session.next()) is not None:
+                yield response
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+            await self._inspections.worker_left(session)
+
+    async def _read(self, session: Session, requests: AsyncIterator[inspection_pb2.JoinPoolRequest]) -> None:
+        try:
+            async for request in requests:
+                match request.WhichOneof("kind"):
+                    case "block":
+                        self._inspections.block_came(session, request.block)
+                    case "heartbeat":
+                        self._inspections.worker_heard(session)
+                    case "hello":
+                        raise InvalidArgument("hello", "came a second time on the same stream")
+            session.close()
+        except InvalidArgument as error:
+            if rate_limited(f"worker {session.worker}", 5.0):
+                log.error("worker refused", worker=session.worker, reason=str(error), kind=type(error).__name__)
+            session.close(error if not isinstance(error, BadVerdicts) else BadVerdicts(error.thing, error.reason))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # Whatever happened to this stream, the worker must not wait on it for ever.
+            session.close()
+            raise
+
+
+async def _hello(requests: AsyncIterator[inspection_pb2.JoinPoolRequest]) -> inspection_pb2.WorkerHello:
+    async for request in requests:
+        hello = request.hello
+        if request.WhichOneof("kind") != "hello" or not 0 < len(hello.worker) <= 100:
+            raise InvalidArgument("first request", "is no hello with a worker's name of 1 to 100 characters")
+        if hello.capacity < 1 or len(hello.detectors) > MAX_DETECTORS:
+            raise InvalidArgument(f"worker {hello.worker}", "offers no capacity, or too many detectors")
+        return hello
+    raise InvalidArgument("first request", "is missing")
+
+
+def _status(status: Status) -> inspection_pb2.InspectionStatus:
+    message = inspection_pb2.InspectionStatus(inspection=order_to_proto(status.order), worker=status.worker)
+    docket = status.docket
+    if docket is not None:
+        message.fence = docket.fence
+        message.frames_scored = docket.state.scored
+        message.frames_skipped = docket.state.skipped
+        if docket.state.last is not None:
+            message.last.CopyFrom(docket.state.last.to_proto())
+    return message

@@ -1,0 +1,136 @@
+"""Inspections, verdicts and anomalies to and from protobuf, checked where they come from outside."""
+
+from __future__ import annotations
+
+import math
+
+from aggregate.errors import BadInspection, BadVerdicts
+from aggregate.judge import Anomaly, Phase, Verdict
+from aggregate.orders import Area, Order, Region
+from mesh.config import InspectionSeed
+from mesh.ids import FrameId, validate_camera_id
+from trueframe.v1 import events_pb2, inspection_pb2
+
+MAX_VERDICTS = 4096
+MAX_BOXES = 64
+MAX_RUN = 1 << 40
+
+_USES = {inspection_pb2.REGION_USE_INSPECT: "inspect", inspection_pb2.REGION_USE_IGNORE: "ignore"}
+
+
+def order_from_proto(message: inspection_pb2.Inspection) -> Order:
+    """Raises BadInspection."""
+    thing = f"inspection {message.id[:80]!r}"
+    regions = []
+    for region in message.regions:
+        use = _USES.get(region.use)
+        if use is None:
+            raise BadInspection(thing, f"region {region.name[:80]!r} does not say whether to inspect or to ignore")
+        corners = tuple((corner.x, corner.y) for corner in region.corners)
+        regions.append(Region(region.name[:100], "inspect" if use == "inspect" else "ignore", corners))
+    order = Order(
+        id=message.id or f"{message.camera}.{message.detector}",
+        camera=validate_camera_id(message.camera),
+        detector=message.detector,
+        threshold=message.threshold,
+        regions=tuple(regions),
+        is_disabled=message.disabled,
+    )
+    return checked(order)
+
+
+def order_to_proto(order: Order) -> inspection_pb2.Inspection:
+    """The inverse of `order_from_proto`."""
+    uses = {use: number for number, use in _USES.items()}
+    return inspection_pb2.Inspection(
+        id=order.id,
+        camera=order.camera,
+        detector=order.detector,
+        threshold=order.threshold,
+        disabled=order.is_disabled,
+        regions=[
+            inspection_pb2.Region(
+                name=region.name,
+                use=uses[region.use],
+                corners=[inspection_pb2.Point(x=x, y=y) for x, y in region.corners],
+            )
+            for region in order.regions
+        ],
+    )
+
+
+def order_from_seed(seed: InspectionSeed) -> Order:
+    """An inspection of the configuration. Raises BadInspection."""
+    regions = tuple(
+        Region(region.name, "ignore" if region.use == "ignore" else "inspect", tuple(region.corners))
+        for region in seed.regions
+    )
+    camera = validate_camera_id(seed.camera)
+    return checked(Order(seed.id or f"{camera}.{seed.detector}", camera, seed.detector, seed.threshold, regions))
+
+
+def checked(order: Order) -> Order:
+    """The order, if it can be carried out. Raises BadInspection."""
+    if problem := order.problem():
+        raise BadInspection(f"inspection {order.id[:80]!r}", problem)
+    return order
+
+
+def verdicts_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> list[Verdict]:
+    """Verdicts of a block, in the order of ids. Raises BadVerdicts."""
+    thing = f"block {block.number} of {block.inspection[:80]}"
+    if len(block.verdicts) > MAX_VERDICTS:
+        raise BadVerdicts(thing, f"holds more than {MAX_VERDICTS} verdicts")
+    verdicts: list[Verdict] = []
+    for message in block.verdicts:
+        id_ = FrameId.from_proto(message.id)
+        count = max(message.count, 1)
+        if id_.camera != camera or id_.epoch < 0 or id_.seq < 0 or not 1 <= count <= MAX_RUN:
+            raise BadVerdicts(thing, f"speaks of a frame that is not of camera {camera}")
+        has_score = message.reason == inspection_pb2.NO_VERDICT_REASON_UNSPECIFIED
+        if has_score and (not 0.0 <= message.score <= 1.0 or count != 1):
+            raise BadVerdicts(thing, f"scores frame {id_} {message.score}, or several frames at once")
+        if len(message.boxes) > MAX_BOXES:
+            raise BadVerdicts(thing, f"has more than {MAX_BOXES} boxes for frame {id_}")
+        verdict = Verdict(
+            id_, message.received_ns, message.score, tuple(_area(thing, box) for box in message.boxes),
+            message.reason, count,
+        )  # fmt: skip
+        if verdicts and id_ <= verdicts[-1].last_id:
+            raise BadVerdicts(thing, f"is not in the order of ids at {id_}")
+        verdicts.append(verdict)
+    return verdicts
+
+
+def anomaly_to_proto(
+    anomaly: Anomaly, phase: Phase, order: Order, detector: str, camera_name: str, regions: tuple[str, ...], now_ns: int
+) -> inspection_pb2.Anomaly:
+    """What is published."""
+    return inspection_pb2.Anomaly(
+        id=anomaly.id,
+        version=anomaly.version,
+        inspection=order.id,
+        camera=order.camera,
+        detector=detector,
+        first=anomaly.first.to_proto(),
+        peak=anomaly.peak.to_proto(),
+        last=anomaly.last.to_proto(),
+        started_ns=anomaly.started_ns,
+        peak_ns=anomaly.peak_ns,
+        ended_ns=anomaly.last_ns if phase == "closed" else 0,
+        score=anomaly.score,
+        boxes=[
+            events_pb2.Box(x=b.x, y=b.y, width=b.width, height=b.height, label=b.label, score=b.score)
+            for b in anomaly.boxes
+        ],
+        regions=list(regions),
+        changed_ns=now_ns,
+        camera_name=camera_name,
+    )
+
+
+def _area(thing: str, box: events_pb2.Box) -> Area:
+    numbers = (box.x, box.y, box.width, box.height, box.score)
+    if not all(math.isfinite(number) and 0.0 <= number <= 1.0 for number in numbers):
+        raise BadVerdicts(thing, "has a box outside the picture")
+    return Area(box.x, box.y, box.width, box.height, box.label[:100], box.score)

@@ -1,0 +1,62 @@
+"""Pictures out of the pixel host's shared memory, as a worker wants them: luma of its own, holes with reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from broker.pixel.client import Missing, MissingReason, RingReader
+from detector_pool.picture import Hole, PictureSource, Shot
+from detector_pool.reasons import NoScore
+from mesh.channel import Credentials
+from mesh.errors import DataLoss
+from mesh.ids import FrameId
+
+REASONS: dict[MissingReason, NoScore] = {
+    MissingReason.BEFORE_JOIN_POINT: NoScore.NOT_DECODED,
+    MissingReason.THINNED: NoScore.THINNED,
+    MissingReason.DECODE_FAILED: NoScore.NOT_DECODED,
+    MissingReason.NOT_RECEIVED: NoScore.NO_PIXELS,
+    MissingReason.TOO_OLD: NoScore.THINNED,
+    MissingReason.OVERRUN: NoScore.OVERRUN,
+    MissingReason.HOST_LOST: NoScore.NO_PIXELS,
+}
+
+
+class RingSource:
+    """A PictureSource over a picture ring. Follows the pixel host when that restarts."""
+
+    def __init__(self, rings_socket: Path, token: Credentials, camera: str, after: FrameId | None, name: str) -> None:
+        self._reader = RingReader(rings_socket, token, camera, name=name, after=after)
+
+    def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
+        """The next picture, copied out of the ring, or hole."""
+        item = self._reader.read(timeout_s)
+        if item is None:
+            return None
+        if isinstance(item, Missing):
+            return Hole(item.first_id, item.count, REASONS.get(item.reason, NoScore.NO_PIXELS), item.received_ns)
+        try:
+            # Luma is enough for these detectors, and a copy cannot be overwritten while they look at it.
+            luma = item.y.copy()
+            if not item.still_valid():
+                raise DataLoss(f"picture {item.id}", "was overwritten while it was read")
+        except DataLoss:
+            return Hole(item.id, 1, NoScore.OVERRUN, item.received_ns)
+        return Shot(item.id, item.received_ns, luma)
+
+    def close(self) -> None:
+        """Ends a `read` under way in another thread."""
+        self._reader.close()
+
+
+class OpenRing:
+    """Opens sources of one pixel host."""
+
+    def __init__(self, rings_socket: Path, token: Credentials, worker: str) -> None:
+        self._rings_socket = rings_socket
+        self._token = token
+        self._worker = worker
+
+    def __call__(self, camera: str, after: FrameId | None) -> PictureSource:
+        """A source of the camera's pictures, from now on or behind a frame."""
+        return RingSource(self._rings_socket, self._token, camera, after, self._worker)

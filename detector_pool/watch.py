@@ -1,0 +1,130 @@
+"""One camera, one thread: reads each picture once and shows it to all inspections of the camera.
+
+Blocks go out through a callable; orders come in through a queue. What a detector does with a picture is in `runner.py`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from detector_pool.blocks import Block
+from detector_pool.detector import Detector
+from detector_pool.picture import Hole, PictureSource, Shot
+from detector_pool.runner import Runner, Task
+from mesh.clocks import Clock
+from mesh.errors import TrueframeError
+from mesh.ids import FrameId
+from mesh.logs import get_logger, rate_limited
+
+log = get_logger("detector_pool.watch")
+
+OpenSource = Callable[[str, FrameId | None], PictureSource]
+Makers = Mapping[str, Callable[[], Detector[Any]]]
+_POLL_S = 0.25
+_RETRY_S = 1.0
+
+
+class CameraWatch:
+    """Reads a camera while there is an inspection of it. Any thread may call its methods."""
+
+    def __init__(
+        self, camera: str, makers: Makers, open_source: OpenSource, deliver: Callable[[Block], None], clock: Clock
+    ) -> None:
+        self.camera = camera
+        self._makers = makers
+        self._open_source = open_source
+        self._deliver = deliver
+        self._clock = clock
+        self._orders: queue.SimpleQueue[Task | str | None] = queue.SimpleQueue()
+        self._runners: dict[str, Runner] = {}
+        self._source: PictureSource | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"watch {camera}", daemon=True)
+        self._thread.start()
+
+    def carry_out(self, task: Task) -> None:
+        """Takes up an inspection, or goes on with changed orders."""
+        self._orders.put(task)
+
+    def put_down(self, inspection: str) -> None:
+        """Ends an inspection."""
+        self._orders.put(inspection)
+
+    def close(self) -> None:
+        """Ends the thread after the frame it looks at; blocks that are begun are delivered."""
+        self._closed.set()
+        self._orders.put(None)
+        source = self._source
+        if source is not None:
+            source.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits for the thread; whether it has ended."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._closed.is_set():
+                self._take_orders()
+                if self._runners:
+                    self._look()
+                else:
+                    self._let_go()
+                    self._take_order(self._orders.get())
+        except Exception as error:
+            log.exception("watch failed", camera=self.camera, error=type(error).__name__)
+        finally:
+            self._let_go()
+            for runner in self._runners.values():
+                self._tell(runner.finish())
+
+    def _look(self) -> None:
+        try:
+            if self._source is None:
+                afters = [runner.after for runner in self._runners.values()]
+                known = [after for after in afters if after is not None]
+                self._source = self._open_source(self.camera, min(known) if len(known) == len(afters) else None)
+            item = self._source.read(_POLL_S)
+        except TrueframeError as error:
+            if rate_limited(f"watch {self.camera}", 10.0):
+                log.warning("no pictures", camera=self.camera, reason=str(error))
+            self._let_go()
+            self._closed.wait(_RETRY_S)
+            item = None
+        now_ns = self._clock.monotonic_ns()
+        for runner in self._runners.values():
+            self._tell(self._shown(runner, item, now_ns))
+
+    def _shown(self, runner: Runner, item: Shot | Hole | None, now_ns: int) -> list[Block]:
+        return runner.due(now_ns) if item is None else runner.look(item, now_ns)
+
+    def _take_orders(self) -> None:
+        while True:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                return
+            self._take_order(order)
+
+    def _take_order(self, order: Task | str | None) -> None:
+        if isinstance(order, Task):
+            runner = self._runners.get(order.inspection)
+            if runner is not None:
+                runner.change(order)
+            else:
+                self._runners[order.inspection] = Runner(order, self._makers[order.detector])
+        elif order is not None:
+            self._runners.pop(order, None)
+
+    def _tell(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            self._deliver(block)
+
+    def _let_go(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()

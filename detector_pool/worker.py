@@ -1,0 +1,195 @@
+"""A worker: joins the pool, watches the cameras it is given, sends what detectors say until it is acknowledged.
+
+Watching goes on while the pool is away; what was said meanwhile is sent when it is back. All methods run in one event
+loop; watches have threads of their own and hand their blocks over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+
+from aggregate.client import PoolClient, PoolStream
+from detector_pool.blocks import Block, KeptBlocks
+from detector_pool.runner import Task
+from detector_pool.watch import CameraWatch, Makers, OpenSource
+from detector_pool.wire import block_to_proto, task_from_proto
+from mesh.clocks import Clock
+from mesh.errors import TrueframeError
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter, gauge
+from trueframe.v1 import inspection_pb2
+
+log = get_logger("detector_pool.worker")
+
+HEARTBEAT_S = 1.0
+# An aggregate that restarts gives a worker its inspections back as soon as it knows the cameras.
+UNCONFIRMED_S = 30.0
+_LONGEST_WAIT_S = 2.0
+
+_kept = gauge("detector_pool_kept_blocks", "Verdict blocks that are not acknowledged.")
+_sent = counter("detector_pool_blocks_sent", "Verdict blocks sent, repetitions included.")
+_thinned = counter("detector_pool_scores_given_up", "Frames whose scores were given up: the pool was away too long.")
+
+
+class Worker:
+    """One worker of the pool."""
+
+    def __init__(
+        self, name: str, capacity: int, pool: PoolClient, makers: Makers, open_source: OpenSource, clock: Clock
+    ) -> None:
+        self.name = name
+        self._capacity = capacity
+        self._pool = pool
+        self._makers = makers
+        self._open_source = open_source
+        self._clock = clock
+        self._detectors = sorted(make().name for make in makers.values())
+        self._loop = asyncio.get_running_loop()
+        self._kept = KeptBlocks()
+        self._to_send: deque[int] = deque()
+        self._news = asyncio.Event()
+        self._watches: dict[str, CameraWatch] = {}
+        self._tasks: dict[str, Task] = {}
+        self._fences: dict[str, int] = {}
+        self._confirmed: set[str] = set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        wait_s = 0.1
+        try:
+            while True:
+                started_s = time.monotonic()
+                try:
+                    await self._session()
+                except TrueframeError as error:
+                    if rate_limited("worker session", 10.0):
+                        log.warning("pool does not answer", worker=self.name, reason=str(error))
+                if time.monotonic() - started_s > 10.0:
+                    wait_s = 0.1
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+        finally:
+            await self._put_all_down()
+
+    # One stream
+
+    async def _session(self) -> None:
+        hello = inspection_pb2.WorkerHello(worker=self.name, detectors=self._detectors, capacity=self._capacity)
+        stream = await self._pool.join(hello)
+        self._confirmed.clear()
+        self._to_send.clear()
+        self._kept.disconnected()
+        helpers = [
+            asyncio.create_task(self._send(stream), name="blocks"),
+            asyncio.create_task(self._beat(stream), name="heartbeat"),
+            asyncio.create_task(self._give_up_unconfirmed(), name="unconfirmed"),
+        ]
+        try:
+            async for response in stream:
+                self._take(response)
+        finally:
+            stream.close()
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _take(self, response: inspection_pb2.JoinPoolResponse) -> None:
+        match response.WhichOneof("kind"):
+            case "assignment":
+                self._take_assignment(response.assignment)
+            case "revocation":
+                revocation = response.revocation
+                if self._fences.get(revocation.inspection, -1) <= revocation.fence:
+                    self._put_down(revocation.inspection)
+            case "acknowledgement":
+                self._kept.acknowledged(response.acknowledgement.number)
+                _kept.set(len(self._kept))
+
+    def _take_assignment(self, assignment: inspection_pb2.Assignment) -> None:
+        task = task_from_proto(assignment)
+        if task.detector not in self._makers:
+            log.error("detector is not known here", detector=task.detector[:80], inspection=task.inspection)
+            return
+        self._fences[task.inspection] = assignment.fence
+        self._confirmed.add(task.inspection)
+        self._tasks[task.inspection] = task
+        watch = self._watches.get(task.camera)
+        if watch is None:
+            watch = CameraWatch(task.camera, self._makers, self._open_source, self._hand_over, self._clock)
+            self._watches[task.camera] = watch
+        watch.carry_out(task)
+        log.info(
+            "inspection taken up", inspection=task.inspection, fence=assignment.fence,
+            after=str(task.after) if task.after else "",
+        )  # fmt: skip
+        self._to_send.extend(self._kept.assigned(task.inspection, assignment.fence))
+        self._news.set()
+
+    def _put_down(self, inspection: str) -> None:
+        task = self._tasks.pop(inspection, None)
+        self._fences.pop(inspection, None)
+        self._confirmed.discard(inspection)
+        self._kept.drop(inspection)
+        if task is None:
+            return
+        log.info("inspection put down", inspection=inspection)
+        watch = self._watches[task.camera]
+        watch.put_down(inspection)
+        if not any(other.camera == task.camera for other in self._tasks.values()):
+            watch.close()
+            del self._watches[task.camera]
+
+    async def _give_up_unconfirmed(self) -> None:
+        await asyncio.sleep(UNCONFIRMED_S)
+        for inspection in [name for name in self._tasks if name not in self._confirmed]:
+            self._put_down(inspection)
+
+    # Blocks
+
+    def _hand_over(self, block: Block) -> None:
+        """Called in a watch's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._keep, block)
+
+    def _keep(self, block: Block) -> None:
+        fence = self._fences.get(block.inspection)
+        if fence is None:
+            return
+        thinned = self._kept.thinned
+        kept = self._kept.keep(block, fence)
+        _thinned.inc(self._kept.thinned - thinned)
+        _kept.set(len(self._kept))
+        if block.inspection in self._confirmed:
+            self._to_send.append(kept.number)
+            self._news.set()
+
+    async def _send(self, stream: PoolStream) -> None:
+        with contextlib.suppress(TrueframeError):  # the reader of the stream hears of it too
+            while True:
+                while self._to_send:
+                    block = self._kept.get(self._to_send.popleft())
+                    if block is not None:
+                        await stream.say(inspection_pb2.JoinPoolRequest(block=block_to_proto(block)))
+                        _sent.inc()
+                self._news.clear()
+                await self._news.wait()
+
+    async def _beat(self, stream: PoolStream) -> None:
+        with contextlib.suppress(TrueframeError):
+            while True:
+                cpu_s, wall_s = time.process_time(), time.monotonic()
+                await asyncio.sleep(HEARTBEAT_S)
+                load = (time.process_time() - cpu_s) / max(time.monotonic() - wall_s, 1e-3)
+                heartbeat = inspection_pb2.WorkerHeartbeat(load=min(load, 1.0))
+                await stream.say(inspection_pb2.JoinPoolRequest(heartbeat=heartbeat))
+
+    async def _put_all_down(self) -> None:
+        watches, self._watches = list(self._watches.values()), {}
+        for watch in watches:
+            watch.close()
+        ended = await asyncio.gather(*(asyncio.to_thread(watch.join, 2.0) for watch in watches))
+        if not all(ended):
+            log.error("watches did not end in time", watches=ended.count(False))
