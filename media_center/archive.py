@@ -58,7 +58,7 @@ class Archive:
                 table = self._tables[commit.camera] = SegmentTable(self._root / commit.camera)
             for segment in commit.closed:
                 table.append(segment)
-            table.open = commit.open
+            table.go_on_with(commit.open)
             if commit.watermark is not None and self._watermarks.get(commit.camera) != commit.watermark:
                 self._watermarks[commit.camera] = commit.watermark
                 moved.append(commit.watermark)

@@ -145,7 +145,9 @@ def movie(
         struct.pack(">QQIIQ8xHHHH", created, created, 1, 0, duration, 0, 0, 0, 0), _UNITY_MATRIX,
         struct.pack(">II", picture.width << 16, picture.height << 16),
     )  # fmt: skip
-    media_header = full_box(b"mdhd", 1, 0, struct.pack(">QQIQHH", created, created, TIMESCALE, media_duration, 0x55C4, 0))
+    media_header = full_box(
+        b"mdhd", 1, 0, struct.pack(">QQIQHH", created, created, TIMESCALE, media_duration, 0x55C4, 0)
+    )
     handler = full_box(b"hdlr", 0, 0, struct.pack(">I4s12x", 0, b"vide"), b"trueframe\0")
     data_information = box(b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1)))
     media = box(

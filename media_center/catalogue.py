@@ -199,13 +199,8 @@ class SegmentTable:
         """The segments now."""
         return View(self.folder, self._records[: self._count], self._open)
 
-    @property
-    def open(self) -> Segment | None:
-        """The segment being written."""
-        return self._open
-
-    @open.setter
-    def open(self, segment: Segment | None) -> None:
+    def go_on_with(self, segment: Segment | None) -> None:
+        """Names the segment that is being written, as it is now."""
         self._open = segment
 
     def append(self, segment: Segment) -> None:

@@ -70,13 +70,16 @@ class Export:
 
 def footage_range(camera: str, start: Place = None, end: Place = None) -> footage_pb2.FootageRange:
     """The range of a camera between two places."""
-    return footage_pb2.FootageRange(
-        camera=camera,
-        first=start.to_proto() if isinstance(start, FrameId) else None,
-        from_ns=start if isinstance(start, int) else None,
-        last=end.to_proto() if isinstance(end, FrameId) else None,
-        to_ns=end if isinstance(end, int) else None,
-    )
+    wanted = footage_pb2.FootageRange(camera=camera)
+    if isinstance(start, FrameId):
+        wanted.first.CopyFrom(start.to_proto())
+    elif start is not None:
+        wanted.from_ns = start
+    if isinstance(end, FrameId):
+        wanted.last.CopyFrom(end.to_proto())
+    elif end is not None:
+        wanted.to_ns = end
+    return wanted
 
 
 @contextmanager

@@ -222,7 +222,7 @@ class Cutter:
         fragment = self._fragment
         if ends_segment:
             self._segment_is_open = False
-        elif fragment is None or self._fragment_first_ns is None or frame.monotonic_ns - self._fragment_first_ns < limits.fragment_ns:
+        elif self._fragment_first_ns is None or frame.monotonic_ns - self._fragment_first_ns < limits.fragment_ns:
             return []
         if fragment is not None:
             fragment.next_monotonic_ns = frame.monotonic_ns

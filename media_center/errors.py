@@ -1,16 +1,16 @@
 """What can go wrong with footage. Statuses come from the parents' rows in `mesh.errors`.
 
-    TrueframeError
-    ├── NotFound
-    │   ├── NeverRecorded          nothing was ever recorded of the camera
-    │   └── NotRecorded            the camera is known, the frame or range is not
-    ├── FailedPrecondition
-    │   └── NotDecodable           no join point before the frame is recorded
-    ├── DataLoss
-    │   └── FootageDamaged         the bytes on disk fail their digest
-    └── ResourceExhausted
-        ├── DiskFull               too little space to begin recording
-        └── ExportTooLong
+TrueframeError
+├── NotFound
+│   ├── NeverRecorded          nothing was ever recorded of the camera
+│   └── NotRecorded            the camera is known, the frame or range is not
+├── FailedPrecondition
+│   └── NotDecodable           no join point before the frame is recorded
+├── DataLoss
+│   └── FootageDamaged         the bytes on disk fail their digest
+└── ResourceExhausted
+    ├── DiskFull               too little space to begin recording
+    └── ExportTooLong
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ from media_center.catalogue import epoch_started
 from media_center.cutter import Note, note_of
 from media_center.errors import ExportTooLong, FootageDamaged, NotDecodable, NotRecorded
 from media_center.footage import CameraFootage
+from media_center.fragment import note_row
 from media_center.payloads import read_frames
 from media_center.ranges import Bounds, select
-from media_center.rows import HAS_PTS, LEAD_IN, ROW, ROW_STRUCT, Rows, encode_row_box, notes_offset_of
+from media_center.rows import HAS_PTS, LEAD_IN, ROW, Rows, encode_row_box, notes_offset_of
 from media_center.timeline import REORDER_DELAY, Placed, Timeline, has_reordering, ticks
 from media_center.walk import Run, Told, Walker
 from mesh.ids import FrameId
@@ -158,7 +159,8 @@ class _Planner:
             timeline = Timeline(self._time_base(int(epochs[start])), delay)
             offset = 0
             if placed:
-                end = max(placed[-1].decode + placed[-1].duration, max(p.decode + p.composition for p in placed) - delay + 1)
+                latest = max(p.decode + p.composition for p in placed)
+                end = max(placed[-1].decode + placed[-1].duration, latest - delay + 1)
                 offset = max(ticks(part[0].monotonic_ns - timed[0].monotonic_ns), end)
                 last = placed[-1]
                 placed[-1] = Placed(last.decode, max(1, offset - last.decode), last.composition)
@@ -257,16 +259,21 @@ class _Planner:
             note_offset = notes_offset_of(media_start, end - media_start, count)
             for part in group:
                 if isinstance(part, Note):
-                    row = (part.kind, 0, 0, 0, 0, -1, part.at_ns, 0, 0, 0, 0, note_offset, 0, len(part.data), 0, bytes(32))
-                    packed.append(ROW_STRUCT.pack(*row))
+                    packed.append(note_row(part, note_offset))
                     notes.append(part.data)
                     note_offset += len(part.data)
                 else:
                     packed.append(part.tobytes())
             boxes.append(
                 encode_row_box(
-                    self._footage.camera, epoch, len(boxes) + 1, media_start, end - media_start, b"",
-                    b"".join(packed), b"".join(notes),
+                    self._footage.camera,
+                    epoch,
+                    len(boxes) + 1,
+                    media_start,
+                    end - media_start,
+                    b"",
+                    b"".join(packed),
+                    b"".join(notes),
                 )
             )
             group.clear()

@@ -105,16 +105,21 @@ def _rows(
     places = iter(placed)
     for item in items:
         if isinstance(item, Note):
-            size = len(item.data)
-            row = (item.kind, 0, 0, 0, 0, -1, item.at_ns, 0, 0, 0, 0, note_offset, 0, size, 0, _NO_DIGEST)
-            rows.append(ROW_STRUCT.pack(*row))
+            rows.append(note_row(item, note_offset))
             notes.append(item.data)
-            note_offset += size
+            note_offset += len(item.data)
             continue
         place = next(places)
         rows.append(frame_row(item, place.decode, place.composition, sample_offset))
         sample_offset += len(item.payload)
     return b"".join(rows), b"".join(notes)
+
+
+def note_row(note: Note, offset: int) -> bytes:
+    """The packed row of a note whose message lies at a file offset."""
+    return ROW_STRUCT.pack(
+        note.kind, 0, 0, 0, 0, -1, note.at_ns, 0, 0, 0, 0, offset, 0, len(note.data), 0, _NO_DIGEST
+    )  # fmt: skip
 
 
 def frame_row(frame: WireFrame, decode_time: int, composition: int, offset: int) -> bytes:

@@ -43,7 +43,8 @@ class SegmentRows:
     @property
     def frames(self) -> Rows:
         """The rows of frames alone."""
-        return self.rows[self.rows["kind"] == FRAME]
+        frames: Rows = self.rows[self.rows["kind"] == FRAME]
+        return frames
 
 
 def join_boxes(boxes: Sequence[RowBox]) -> SegmentRows:

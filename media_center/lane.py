@@ -89,12 +89,13 @@ class Lane:
 
     def _open_for(self, fragment: Fragment) -> _Open:
         current = self._current
-        if current is not None and not fragment.opens_segment and current.encoder.started.epoch == fragment.started.epoch:
+        epoch = fragment.started.epoch
+        if current is not None and not fragment.opens_segment and current.encoder.started.epoch == epoch:
             return current
         self._reorders = self._reorders or reorders(fragment)
         frames = fragment.frames
-        seq = frames[0].seq if frames else self._expected_seq(fragment.started.epoch)
-        record = Segment(fragment.started.epoch, seq).described(fragment.started)
+        seq = frames[0].seq if frames else self._expected_seq(epoch)
+        record = Segment(epoch, seq).described(fragment.started)
         self.folder.mkdir(parents=True, exist_ok=True)
         file = SegmentFile.create(self.folder, record)
         if current is not None:

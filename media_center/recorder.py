@@ -42,9 +42,7 @@ class Recorder:
         self._writer = writer
         self._limits = limits
         self._clock = clock
-        self._cutters = {
-            camera: Cutter(camera, limits, resumption) for camera, resumption in resumptions.items()
-        }
+        self._cutters = {camera: Cutter(camera, limits, resumption) for camera, resumption in resumptions.items()}
         self.frames = 0
 
     @property

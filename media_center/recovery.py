@@ -101,7 +101,7 @@ def recover_camera(camera: str, folder: Path) -> RecoveredCamera:
     if resumable is None:
         return RecoveredCamera(camera, table, lane, None)
     file, encoder, resumption = resumable
-    table.open = segments[-1]
+    table.go_on_with(segments[-1])
     lane.resume(file, encoder)
     return RecoveredCamera(camera, table, lane, resumption)
 

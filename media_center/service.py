@@ -18,7 +18,7 @@ from media_center.ranges import Bounds, parse_frame_id, parse_range, select
 from media_center.recordings import list_recordings
 from media_center.replay import replay
 from media_center.snapshot import take_snapshot
-from media_center.walk import Run, Walker
+from media_center.walk import Run, Told, Walker
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, NotFound
 from mesh.grpc_bytes import bytes_handler
@@ -45,7 +45,7 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
 
     def generic_handlers(self) -> list[grpc.GenericRpcHandler]:
         """Handlers for what is sent as ready-made bytes."""
-        return [bytes_handler(SERVICE_NAME, "Replay", self.replay_bytes, footage_pb2.ReplayRequest)]
+        return [bytes_handler(SERVICE_NAME, "Replay", self.Replay, footage_pb2.ReplayRequest)]
 
     async def ListRecordings(  # noqa: N802
         self, request: footage_pb2.ListRecordingsRequest, context: Any
@@ -79,8 +79,10 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
         while answer := await asyncio.to_thread(next, answers, None):
             yield answer
 
-    async def replay_bytes(self, request: footage_pb2.ReplayRequest, context: Any) -> None:
-        """Replay, as ready-made bytes."""
+    async def Replay(  # type: ignore[override]  # noqa: N802 - a coroutine that writes, not a generator
+        self, request: footage_pb2.ReplayRequest, context: Any
+    ) -> None:
+        """Recorded frames. Writes ready-made bytes, so it is served through `generic_handlers` only."""
         bounds = self._replay_bounds(request, principal_of(context))
         stream = replay(
             self._archive, bounds, self._clock,
@@ -122,9 +124,7 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
         chunks = write_export(footage, plan)
         while chunk := await asyncio.to_thread(_next_chunk, chunks, digest):
             yield footage_pb2.ExportResponse(chunk=chunk)
-        yield footage_pb2.ExportResponse(
-            summary=footage_pb2.ExportSummary(digest=digest.digest(), gaps=plan.gaps)
-        )
+        yield footage_pb2.ExportResponse(summary=footage_pb2.ExportSummary(digest=digest.digest(), gaps=plan.gaps))
 
     async def WatchPersisted(  # noqa: N802
         self, request: footage_pb2.WatchPersistedRequest, context: Any
@@ -193,9 +193,9 @@ def _list_frames(footage: CameraFootage, bounds: Bounds) -> Iterator[footage_pb2
         stop_row = stop.row if stop is not None and segment == stop.segment else len(found.rows)
         record = footage.view[segment]
         if not len(found.rows) and record.frames:
-            pieces = [*walker.lose(record)]
+            pieces: list[Run | Told] = [*walker.lose(record)]
         else:
-            pieces = walker.feed(segment, found, first_row, stop_row)  # type: ignore[assignment]
+            pieces = walker.feed(segment, found, first_row, stop_row)
         for piece in pieces:
             if isinstance(piece, Run):
                 rows = iter(piece.rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.error
@@ -22,7 +23,11 @@ from trueframe.v1 import footage_pb2, frames_pb2
 
 # Pinned (FACTS 4): damaged units decode differently at every other setting.
 DECODER_SETTINGS = {"thread_type": "NONE", "thread_count": 1}
-_DECODERS = {frames_pb2.CODEC_H264: "h264", frames_pb2.CODEC_H265: "hevc", frames_pb2.CODEC_MJPEG: "mjpeg"}
+_DECODERS: dict[int, str] = {
+    frames_pb2.CODEC_H264: "h264",
+    frames_pb2.CODEC_H265: "hevc",
+    frames_pb2.CODEC_MJPEG: "mjpeg",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ def frames_between(footage: CameraFootage, first: Position, last: Position) -> I
 
 def decode_exactly(codec: int, units: list[RecordedFrame]) -> av.VideoFrame | None:
     """The picture of the last of the units, which begin at a join point; None if the decoder gives none."""
-    decoder = av.CodecContext.create(_DECODERS[codec], "r")
+    decoder: Any = av.CodecContext.create(_DECODERS[codec], "r")  # PyAV's types know codecs by literal name only
     decoder.thread_type = DECODER_SETTINGS["thread_type"]
     decoder.thread_count = DECODER_SETTINGS["thread_count"]
     wanted = units[-1].seq
@@ -92,7 +97,7 @@ def decode_exactly(codec: int, units: list[RecordedFrame]) -> av.VideoFrame | No
     return None
 
 
-def _tolerantly(decoder: av.CodecContext, packet: av.Packet | None) -> list[av.VideoFrame]:
+def _tolerantly(decoder: Any, packet: Any) -> list[av.VideoFrame]:
     try:
         return list(decoder.decode(packet))
     except av.error.FFmpegError:

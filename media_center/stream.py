@@ -79,9 +79,7 @@ class CameraStream:
         if missing:
             yield self._unreadable(missing, last, None)
 
-    def _unreadable(
-        self, missing: list[RecordedFrame], after: FrameId | None, before: FrameId | None
-    ) -> StreamedItem:
+    def _unreadable(self, missing: list[RecordedFrame], after: FrameId | None, before: FrameId | None) -> StreamedItem:
         first = missing[0]
         if after is None and first.seq > 0:
             after = FrameId(self.camera, first.epoch, first.seq - 1)
