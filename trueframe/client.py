@@ -1,0 +1,158 @@
+"""trueframe for programs: one object that knows a running instance and its services.
+
+    from trueframe.client import connect
+
+    with connect("trueframe-data") as tf:
+        for camera in tf.broker.list_cameras():
+            print(camera.spec.id, camera.width, camera.height)
+        for event in tf.events.list(limit=5):
+            print(event.summary, event.score)
+            picture = tf.footage.snapshot(FrameId.from_proto(event.peak))
+        for item in tf.broker.stream(["gate"]):
+            print(item)  # WireFrame, Gap, EpochStarted or EpochEnded; leaving the loop ends the stream
+
+`connect` is for plain programs, `connect_async` the same for asyncio (`async with connect_async() as tf:`, then
+`async for item in tf.broker.stream(["gate"]):`). Each service's client is made when it is first used; what they can do
+stands in `broker.client`, `media_center.client`, `event_center.client` and `broker.pixel.client`. Programs in other
+languages use the stubs of `proto/` with the endpoints and the token file that `run/run.json` in the data folder names.
+
+Errors are those of `mesh.errors`: NotRunning (nothing runs on that folder), Unavailable, NotFound, PermissionDenied, …
+
+What should not be in this module: anything that a service's own client does.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesh.ids import FrameId
+from trueframe.layout import DEFAULT_DATA
+from trueframe.running import NotRunning, Running, find_running
+
+if TYPE_CHECKING:
+    from broker.client import BrokerClient, SyncBrokerClient
+    from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
+    from event_center.client import EventClient, SyncEventClient
+    from media_center.client import FootageClient, SyncFootageClient
+
+__all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
+
+
+class _Instance:
+    """What both kinds of client know."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.token_file = Path(running.token_file)
+
+    def open_ring(self, camera: str) -> RingReader:
+        """Whole pictures of a camera through shared memory, for programs on this machine; blocking."""
+        from broker.pixel.client import RingReader
+
+        return RingReader(Path(self.running.endpoints["rings"]), self.token_file, camera)
+
+    def _made(self) -> list[object]:
+        return [self.__dict__[name] for name in ("broker", "footage", "events", "pixels") if name in self.__dict__]
+
+
+class Client(_Instance):
+    """A running instance for plain programs. Use it as a context manager, or close it."""
+
+    @cached_property
+    def broker(self) -> SyncBrokerClient:
+        """Cameras and live frames."""
+        from broker.client import SyncBrokerClient
+
+        return SyncBrokerClient(self.running.endpoints["broker"], self.token_file)
+
+    @cached_property
+    def footage(self) -> SyncFootageClient:
+        """What is recorded: found, replayed, looked at, exported."""
+        from media_center.client import SyncFootageClient
+
+        return SyncFootageClient(self.running.endpoints["media_center"], self.token_file)
+
+    @cached_property
+    def events(self) -> SyncEventClient:
+        """What happened."""
+        from event_center.client import SyncEventClient
+
+        return SyncEventClient(self.running.endpoints["event_center"], self.token_file)
+
+    @cached_property
+    def pixels(self) -> SyncPixelClient:
+        """Decoded pictures of live cameras."""
+        from broker.pixel.client import SyncPixelClient
+
+        return SyncPixelClient(self.running.endpoints["pixels"], self.token_file)
+
+    def close(self) -> None:
+        """Closes the clients that were used."""
+        for client in self._made():
+            client.close()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(_Instance):
+    """A running instance for asyncio. Use it as an asynchronous context manager, or close it."""
+
+    @cached_property
+    def broker(self) -> BrokerClient:
+        """Cameras and live frames."""
+        from broker.client import BrokerClient
+
+        return BrokerClient(self.running.endpoints["broker"], self.token_file)
+
+    @cached_property
+    def footage(self) -> FootageClient:
+        """What is recorded: found, replayed, looked at, exported."""
+        from media_center.client import FootageClient
+
+        return FootageClient(self.running.endpoints["media_center"], self.token_file)
+
+    @cached_property
+    def events(self) -> EventClient:
+        """What happened."""
+        from event_center.client import EventClient
+
+        return EventClient(self.running.endpoints["event_center"], self.token_file)
+
+    @cached_property
+    def pixels(self) -> PixelClient:
+        """Decoded pictures of live cameras."""
+        from broker.pixel.client import PixelClient
+
+        return PixelClient(self.running.endpoints["pixels"], self.token_file)
+
+    async def close(self) -> None:
+        """Closes the clients that were used."""
+        for client in self._made():
+            await client.close()  # type: ignore[attr-defined]
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _data(data: str | Path | None) -> str | Path:
+    return data if data is not None else os.environ.get("TRUEFRAME_DATA", DEFAULT_DATA)
+
+
+def connect(data: str | Path | None = None) -> Client:
+    """The instance that runs on this data folder ($TRUEFRAME_DATA, or ./trueframe-data). Raises NotRunning."""
+    return Client(find_running(_data(data)))
+
+
+def connect_async(data: str | Path | None = None) -> AsyncClient:
+    """The same for asyncio. Raises NotRunning."""
+    return AsyncClient(find_running(_data(data)))

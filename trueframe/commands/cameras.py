@@ -1,0 +1,157 @@
+"""`trueframe cameras`: list, add, set, remove, watch. Every change is live; no other camera notices."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mesh.errors import InvalidArgument
+from trueframe.commands.options import data_option, json_option, show_json, show_table
+from trueframe.times import show_duration, show_time
+
+
+@click.group("cameras")
+def command() -> None:
+    """List, add, change, remove and watch cameras."""
+
+
+def _labels(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise InvalidArgument(f'label "{key}"', "is not KEY=VALUE", 'write --label floor="2"')
+    return {key: value for key, _, value in pairs}
+
+
+@command.command("list")
+@json_option
+@data_option
+def list_cameras(data: str, as_json: bool) -> None:
+    """List cameras with their states and figures."""
+    from trueframe.client import connect
+    from trueframe.commands.records import camera_record
+    from trueframe.sights import camera_state
+
+    with connect(data) as tf:
+        cameras = tf.broker.list_cameras()
+    if as_json:
+        for camera in cameras:
+            show_json(camera_record(camera))
+        return
+    now_ns = time.time_ns()
+    rows = [
+        (
+            camera.spec.id,
+            camera_state(camera.state),
+            show_duration((now_ns - camera.state_since_ns) / 1e9) if camera.state_since_ns else "-",
+            f"{camera.width}x{camera.height}" if camera.width else "-",
+            f"{camera.frame_rate:.1f}",
+            camera.frames,
+            camera.damaged_frames,
+            camera.spec.source,
+            camera.detail,
+        )
+        for camera in cameras
+    ]
+    show_table(("ID", "STATE", "SINCE", "SIZE", "FPS", "FRAMES", "DAMAGED", "SOURCE", "DETAIL"), rows)
+
+
+@command.command("add")
+@click.argument("source")
+@click.option("--id", "camera", help="Its id, [a-z0-9-]; made of the source when left out.")
+@click.option("--name", default="", help="Name for people, in any script.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A free label; may be given several times.")
+@json_option
+@data_option
+def add_camera(data: str, source: str, camera: str | None, name: str, labels: tuple[str, ...], as_json: bool) -> None:
+    """Add a camera: rtsp://…, a file, or NAME=SOURCE."""
+    from trueframe.client import connect
+    from trueframe.commands.records import camera_record
+    from trueframe.sources import parse_sources
+
+    (named,) = parse_sources([source])
+    with connect(data) as tf:
+        added = tf.broker.add_camera(
+            camera or named.id, named.source, display_name=name or named.display_name, labels=_labels(labels)
+        )
+    if as_json:
+        show_json(camera_record(added))
+    else:
+        click.echo(f"added {added.spec.id}: {added.spec.source}")
+
+
+@command.command("set")
+@click.argument("camera")
+@click.option("--source", default="", help="Another source.")
+@click.option("--name", help="Another name for people.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Replace all labels by these.")
+@click.option("--off/--on", "is_off", default=None, help="Switch it off or on.")
+@json_option
+@data_option
+def set_camera(
+    data: str, camera: str, source: str, name: str | None, labels: tuple[str, ...], is_off: bool | None, as_json: bool
+) -> None:
+    """Change a camera."""
+    from trueframe.client import connect
+    from trueframe.commands.records import camera_record
+    from trueframe.sources import parse_sources
+
+    with connect(data) as tf:
+        spec = tf.broker.get_camera(camera).spec
+        # What the broker gives out has no credentials; an empty source keeps the stored one.
+        spec.source = parse_sources([source])[0].source if source else ""
+        if name is not None:
+            spec.display_name = name
+        if labels:
+            spec.labels.clear()
+            spec.labels.update(_labels(labels))
+        if is_off is not None:
+            spec.disabled = is_off
+        changed = tf.broker.update_camera(spec)
+    if as_json:
+        show_json(camera_record(changed))
+    else:
+        click.echo(f"changed {changed.spec.id}")
+
+
+@command.command("remove")
+@click.argument("camera")
+@data_option
+def remove_camera(data: str, camera: str) -> None:
+    """Disconnect and remove a camera; its footage stays, its id is never given again."""
+    from trueframe.client import connect
+
+    with connect(data) as tf:
+        tf.broker.remove_camera(camera)
+    click.echo(f"removed {camera}")
+
+
+@command.command("watch")
+@json_option
+@data_option
+def watch_cameras(data: str, as_json: bool) -> None:
+    """Print the state of every camera, then each change, until interrupted."""
+    from trueframe.client import connect
+    from trueframe.commands.records import camera_record
+    from trueframe.sights import camera_state
+
+    known: dict[str, str] = {}
+    with connect(data) as tf:
+        for change in tf.broker.watch_cameras():
+            camera = change.camera
+            if not camera.spec.id:
+                continue
+            if change.removed:
+                known.pop(camera.spec.id, None)
+                state, detail = "removed", ""
+            else:
+                state, detail = camera_state(camera.state), camera.detail
+                if known.get(camera.spec.id) == state and not as_json:
+                    continue
+                known[camera.spec.id] = state
+            if as_json:
+                show_json({**camera_record(camera), "removed": change.removed})
+            else:
+                moment = show_time(camera.state_since_ns or time.time_ns())
+                click.echo(f"{moment}  {camera.spec.id}  {state}  {detail}".rstrip())

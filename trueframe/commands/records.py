@@ -1,0 +1,149 @@
+"""What commands print of messages: as JSON objects and as rows of tables. Pure.
+
+Times stand in JSON twice: as integers (`*_ns`, UTC) and as text in the local zone.
+"""
+
+from __future__ import annotations
+
+from broker.client import WireFrame
+from mesh.ids import FrameId
+from trueframe.sights import camera_state, event_kind
+from trueframe.times import show_time
+from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2
+
+
+def when(utc_ns: int) -> str | None:
+    """A moment as text; None for "not yet"."""
+    return show_time(utc_ns) if utc_ns else None
+
+
+def frame_id(message: frames_pb2.FrameId) -> str:
+    """camera/epoch/seq."""
+    return str(FrameId.from_proto(message))
+
+
+def camera_record(camera: cameras_pb2.Camera) -> dict[str, object]:
+    """A camera."""
+    return {
+        "id": camera.spec.id,
+        "display_name": camera.spec.display_name,
+        "source": camera.spec.source,
+        "labels": dict(camera.spec.labels),
+        "state": camera_state(camera.state),
+        "state_since_ns": camera.state_since_ns,
+        "state_since": when(camera.state_since_ns),
+        "detail": camera.detail,
+        "epoch": camera.epoch,
+        "last_seq": camera.last_seq,
+        "width": camera.width,
+        "height": camera.height,
+        "frame_rate": round(camera.frame_rate, 2),
+        "bit_rate": round(camera.bit_rate),
+        "frames": camera.frames,
+        "damaged_frames": camera.damaged_frames,
+        "network_gaps": camera.network_gaps,
+        "connections": camera.connections,
+        "last_received_ns": camera.last_received_ns,
+        "version": camera.version,
+    }
+
+
+def event_record(event: events_pb2.Event) -> dict[str, object]:
+    """An event."""
+    ids = {name: frame_id(getattr(event, name)) if event.HasField(name) else None for name in ("first", "peak", "last")}
+    return {
+        "id": event.id,
+        "kind": event_kind(event.kind),
+        "camera": event.camera,
+        "detector": event.detector,
+        "summary": event.summary,
+        "priority": event.priority,
+        "score": round(event.score, 4),
+        **ids,
+        "started_ns": event.started_ns,
+        "started": when(event.started_ns),
+        "ended_ns": event.ended_ns,
+        "ended": when(event.ended_ns),
+        "peak_ns": event.peak_ns,
+        "boxes": [
+            {
+                "x": round(box.x, 4),
+                "y": round(box.y, 4),
+                "width": round(box.width, 4),
+                "height": round(box.height, 4),
+                "label": box.label,
+                "score": round(box.score, 4),
+            }
+            for box in event.boxes
+        ],
+        "footage_confirmed": event.footage_confirmed,
+        "version": event.version,
+    }
+
+
+def gap_record(gap: frames_pb2.Gap) -> dict[str, object]:
+    """A gap; `count` is None where it cannot be known."""
+    return {
+        "kind": "gap",
+        "camera": gap.camera,
+        "after": frame_id(gap.after) if gap.HasField("after") else None,
+        "before": frame_id(gap.before) if gap.HasField("before") else None,
+        "reason": frames_pb2.GapReason.Name(gap.reason).removeprefix("GAP_REASON_").lower(),
+        "count": gap.count if gap.HasField("count") else None,
+        "noticed_ns": gap.noticed_ns,
+    }
+
+
+def item_record(
+    item: WireFrame | frames_pb2.Gap | frames_pb2.EpochStarted | frames_pb2.EpochEnded,
+) -> dict[str, object]:
+    """One item of a stream, without its payload."""
+    if isinstance(item, WireFrame):
+        join = frames_pb2.JoinPoint.Name(frames_pb2.JoinPoint.ValueType(item.join_point))
+        return {
+            "kind": "frame",
+            "id": str(FrameId(item.camera, item.epoch, item.seq)),
+            "received_ns": item.received_ns,
+            "received": when(item.received_ns),
+            "join_point": join.removeprefix("JOIN_POINT_").lower(),
+            "damaged": bool(item.damaged),
+            "follows_damage": bool(item.follows_damage),
+            "size_bytes": len(item.payload),
+            "digest": bytes(item.digest).hex(),
+        }
+    if isinstance(item, frames_pb2.Gap):
+        return gap_record(item)
+    if isinstance(item, frames_pb2.EpochStarted):
+        return {
+            "kind": "epoch_started",
+            "camera": item.camera,
+            "epoch": item.epoch,
+            "codec": frames_pb2.Codec.Name(item.codec).removeprefix("CODEC_").lower(),
+            "width": item.width,
+            "height": item.height,
+            "started_ns": item.started_ns,
+        }
+    return {
+        "kind": "epoch_ended",
+        "camera": item.camera,
+        "epoch": item.epoch,
+        "last_seq": item.last_seq if item.HasField("last_seq") else None,
+        "reason": frames_pb2.EpochEndReason.Name(item.reason).removeprefix("EPOCH_END_REASON_").lower(),
+        "ended_ns": item.ended_ns,
+        "detail": item.detail,
+    }
+
+
+def recording_record(recording: footage_pb2.Recording) -> dict[str, object]:
+    """A stretch of footage."""
+    return {
+        "camera": recording.camera,
+        "first": frame_id(recording.first),
+        "last": frame_id(recording.last),
+        "first_ns": recording.first_ns,
+        "last_ns": recording.last_ns,
+        "frames": recording.frames,
+        "size_bytes": recording.size_bytes,
+        "width": recording.width,
+        "height": recording.height,
+    }

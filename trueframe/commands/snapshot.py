@@ -1,0 +1,54 @@
+"""`trueframe snapshot`: one picture as a PNG file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mesh.errors import InvalidArgument
+from mesh.ids import FrameId
+from trueframe.commands.options import Moment, data_option, json_option, show_json
+from trueframe.times import show_time
+
+
+@click.command("snapshot")
+@click.argument("target", metavar="CAMERA|FRAME_ID")
+@click.option("--at", "at_ns", type=Moment(), metavar="TIME", help='The recorded frame of then: "-30s", "12:30".')
+@click.option("-o", "--output", default="", metavar="FILE", help="Where to write it; - is standard output.")
+@click.option("--width", type=click.IntRange(0, 16384), default=0, help="Scale down to this width; 0 is full size.")
+@json_option
+@data_option
+def command(data: str, target: str, at_ns: int | None, output: str, width: int, as_json: bool) -> None:
+    """Save the live picture of CAMERA, its recorded one of a moment (--at), or exactly the frame FRAME_ID."""
+    from trueframe.client import connect
+
+    if output == "-" and sys.stdout.isatty():
+        raise InvalidArgument("standard output", "is a terminal", "name a file with -o")
+    frame = FrameId.parse(target) if "/" in target else None
+    if frame is not None and at_ns is not None:
+        raise InvalidArgument("--at", "a frame id says when already", "leave one of both out")
+    with connect(data) as tf:
+        if frame is None and at_ns is not None:
+            frame = FrameId.from_proto(tf.footage.locate(target, at_ns).id)
+        if frame is not None:
+            recorded = tf.footage.snapshot(frame, width)
+            png, shown = recorded.png, FrameId.from_proto(recorded.frame.id)
+            received_ns, inexact = recorded.frame.received_ns, recorded.inexact
+        else:
+            live = tf.pixels.live_picture(target, max_width=width)
+            png, shown, received_ns, inexact = live.png, live.id, live.received_ns, live.inexact
+    if output == "-":
+        sys.stdout.buffer.write(png)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output or f"{shown.camera}-{shown.epoch}-{shown.seq}.png")
+    path.write_bytes(png)
+    if as_json:
+        show_json(
+            {"file": str(path), "id": str(shown), "received_ns": received_ns, "inexact": inexact, "bytes": len(png)}
+        )
+    else:
+        note = " (not exact: damaged, or follows damage)" if inexact else ""
+        click.echo(f"{path}: {shown} of {show_time(received_ns)}{note}")

@@ -1,0 +1,94 @@
+"""`trueframe status`: how everything is, at a glance and for scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import click
+
+from trueframe.commands.options import data_option, json_option, show_json
+from trueframe.running import Running, find_running
+from trueframe.times import show_duration, show_time
+
+SERVICES = ("broker", "pixels", "media_center", "event_center", "aggregate")
+
+
+async def _health(running: Running) -> dict[str, bool]:
+    from trueframe.health import is_serving
+
+    paths = {name: Path(running.endpoints[name].removeprefix("unix:")) for name in SERVICES}
+    answers = await asyncio.gather(*(is_serving(path, timeout_s=3.0) for path in paths.values()))
+    return dict(zip(paths, answers, strict=True))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@click.command("status")
+@json_option
+@data_option
+def command(data: str, as_json: bool) -> None:
+    """Say how services, cameras and footage are. Exit code 1 if a service does not answer, 3 if nothing runs."""
+    from mesh.errors import TrueframeError
+    from trueframe.client import Client
+    from trueframe.sights import camera_state
+
+    running = find_running(data)
+    health = asyncio.run(_health(running))
+    states: dict[str, int] = {}
+    recorded = size = 0
+    problems = []
+    with Client(running) as tf:
+        try:
+            for camera in tf.broker.list_cameras():
+                state = camera_state(camera.state)
+                states[state] = states.get(state, 0) + 1
+        except TrueframeError as error:
+            problems.append(str(error))
+        try:
+            for recording in tf.footage.recordings().recordings:
+                recorded += recording.frames
+                size += recording.size_bytes
+        except TrueframeError as error:
+            problems.append(str(error))
+    if as_json:
+        show_json(
+            {
+                "pid": running.pid,
+                "data": running.data,
+                "started_ns": running.started_ns,
+                "endpoints": running.endpoints,
+                "services": health,
+                "children": running.children,
+                "restarts": running.restarts,
+                "cameras": states,
+                "recorded_frames": recorded,
+                "recorded_bytes": size,
+            }
+        )
+    else:
+        age = show_duration((time.time_ns() - running.started_ns) / 1e9)
+        click.echo(f"running since {show_time(running.started_ns)} ({age}), process {running.pid}, data {running.data}")
+        for name, is_up in health.items():
+            click.echo(f"  {'ok   ' if is_up else 'DOWN '} {name}")
+        for name, pid in running.children.items():
+            restarts = running.restarts.get(name, 0)
+            again = f", restarted {restarts} times" if restarts else ""
+            click.echo(f"  {'alive' if _is_alive(pid) else 'DEAD '} {name} (process {pid}{again})")
+        cameras = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+        click.echo(f"cameras: {cameras}")
+        click.echo(f"footage: {recorded} frames, {size / 1e6:.1f} MB")
+        for problem in problems:
+            click.echo(f"trueframe: {problem}", err=True)
+    if not all(health.values()):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,20 @@
+"""`trueframe tui`: the terminal wall of a running instance."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from trueframe.commands.options import data_option
+
+
+@click.command("tui")
+@data_option
+def command(data: str) -> None:
+    """Open the terminal wall. Leaving it leaves the instance running."""
+    from trueframe.running import find_running
+
+    find_running(data)
+    os.execv(sys.executable, [sys.executable, "-m", "tui", "--data", data])
