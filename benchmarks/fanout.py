@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.harness import Child, Instance, instance, machine
 from benchmarks.relay import measure
-from broker.client import BatchReader, SyncBrokerClient, WireFrame
+from broker.client import SyncBrokerClient, WireFrame
 
 PEER_SOURCE = Path(__file__).parent / "peer" / "fanout_raw.c"
 CAPTURED_ITEMS = 400
@@ -42,11 +42,10 @@ def capture_items(made: Instance, path: Path) -> None:
     client = SyncBrokerClient(made.endpoint("broker"), made.folder / "data" / "keys" / "service.token")
     captured = 0
     with path.open("wb") as file:
-        for batch in client.stream_batches(all_cameras=True, subscriber="capture"):
-            for item in BatchReader(batch):
-                if isinstance(item, WireFrame):
-                    file.write(struct.pack("<I", len(item.raw)) + item.raw)
-                    captured += 1
+        for item in client.stream(all_cameras=True, subscriber="capture"):
+            if isinstance(item, WireFrame):
+                file.write(struct.pack("<I", len(item.raw)) + item.raw)
+                captured += 1
             if captured >= CAPTURED_ITEMS:
                 break
     client.close()
