@@ -267,7 +267,11 @@ def _check_together(config: Config) -> None:
     media = config.media_center
     if media.max_segment_s < media.segment_s:
         raise InvalidArgument("media_center.max_segment_s", f"is less than segment_s ({media.segment_s:g})")
-    for section, seeds in (("cameras", config.cameras), ("inspections", config.inspections)):
+    sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
+        "cameras": config.cameras,
+        "inspections": config.inspections,
+    }
+    for section, seeds in sections.items():
         seen: set[str] = set()
         for number, seed in enumerate(seeds):
             where = f"{section}[{number}]"

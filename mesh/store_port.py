@@ -6,6 +6,8 @@ change streams. What does not belong here: what documents mean.
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -128,7 +130,7 @@ async def modify(collection: Collection, document_id: str, change: Callable[[Bod
     It gets the body and returns the new one, or None to leave all as it is. Raises NotFound; Conflict if others kept
     writing through all attempts.
     """
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         document = await collection.get(document_id)
         body = change(document.body)
         if body is None:
@@ -136,7 +138,8 @@ async def modify(collection: Collection, document_id: str, change: Callable[[Bod
         try:
             return await collection.put(document_id, body, document.version)
         except Conflict:
-            continue
+            # Spread out, or writers in step conflict for ever.
+            await asyncio.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.1)))
     raise Conflict(f"{collection.name} {document_id!r}", "was changed by others again and again", "Retry later.")
 
 
