@@ -1,4 +1,4 @@
-"""Peers from Debian that tests need and PyPI does not have: GStreamer's RTSP server, ffmpeg.
+"""Peers from Debian that tests need and PyPI does not have: GStreamer's RTSP server, ffmpeg, tmux, chromium.
 
 `require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
 fails instead.
@@ -24,18 +24,20 @@ from tests.support import until
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN_PYTHON = "/usr/bin/python3"
 _PROVIDED_BY = "make deps-real"
+_PROGRAMS = {"ffmpeg": ("ffmpeg", "ffprobe"), "tmux": ("tmux",), "chromium": ("chromium",)}
 _PROBE = """
 import gi
+gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gst, GstRtspServer
 Gst.init(None)
 missing = [n for n in ("h264parse", "rtph264pay", "appsrc", "rtpmp4gpay") if Gst.ElementFactory.find(n) is None]
-raise SystemExit(", ".join(missing))
+raise SystemExit(", ".join(missing) or 0)
 """
 
 
 def require(peer: str) -> None:
-    """Skips the test unless the peer ("rtsp", "ffmpeg") is there; fails if TRUEFRAME_REQUIRE lists it."""
+    """Skips the test unless the peer (rtsp, ffmpeg, tmux, chromium) is there; fails if TRUEFRAME_REQUIRE lists it."""
     missing = _missing(peer)
     if not missing:
         return
@@ -47,8 +49,8 @@ def require(peer: str) -> None:
 
 @functools.cache
 def _missing(peer: str) -> str:
-    if peer == "ffmpeg":
-        return "" if shutil.which("ffmpeg") and shutil.which("ffprobe") else "ffmpeg and ffprobe"
+    if peer in _PROGRAMS:
+        return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program) is None)
     if peer != "rtsp":
         raise ValueError(f"unknown peer {peer!r}")
     if not Path(DEBIAN_PYTHON).exists():
