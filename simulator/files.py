@@ -42,7 +42,7 @@ def _load(path: Path, container: av.container.InputContainer) -> Clip:
     if stream.codec_context.name != "h264":
         raise FileError(
             f"{path} is {stream.codec_context.name}, only H.264 is served; "
-            f"convert it: ffmpeg -i {path.name} -c:v libx264 -an out.mp4"
+            f"convert it: ffmpeg -i {path} -c:v libx264 -an out.mp4"
         )
     length_bytes, sets = _parameter_sets(bytes(stream.codec_context.extradata or b""))
     base = Fraction(stream.time_base or Fraction(1, CLOCK_HZ))

@@ -160,9 +160,12 @@ def _lights(canvas: Canvas, view: View, make: Make, place: Place) -> None:
     pool = view.project(_world(place, half + 5.0, 0.0, 0.0))
     if pool:
         reach = view.focal_px / pool[2]
-        canvas.glow(pool[0], pool[1], 5.0 * reach, 2.2 * reach, 70.0)
+        canvas.glow(pool[0], pool[1], 4.5 * reach, 1.2 * reach, 70.0)
     for aside in (-side, side):
         for forward, amount, size in ((half, 190.0, 0.5), (-half, 60.0, 0.3)):
+            cos, sin = math.cos(place.heading) * forward, math.sin(place.heading) * forward
+            if cos * (place.x + cos) + sin * (place.y + sin) > 0:
+                continue  # this end looks away from the camera
             lamp = view.project(_world(place, forward, aside, 0.65))
             if lamp:
                 radius = size * view.focal_px / lamp[2]

@@ -1,0 +1,116 @@
+"""Scenes as clips: every decoded picture shows the counter its unit promises."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from simulator import bitstream, clip, counter, encode, files
+from simulator.clip import Clip
+from simulator.spec import IncidentSpec, SceneSpec
+
+
+def decoded_counters(shown: Clip) -> list[int]:
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [f for unit in shown.units for f in decoder.decode(av.Packet(bitstream.canonical(unit.nals)))]
+    frames += decoder.decode(None)
+    return [counter.read(frame.to_ndarray()[: frame.height]) for frame in frames]
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+@pytest.mark.parametrize("delimiters", [False, True])
+def test_every_unit_decodes_to_its_counter(bframes: int, delimiters: bool) -> None:
+    spec = SceneSpec("yard", 1, 160, 90, fps=10, loop_s=4, gop_s=1, bframes=bframes, delimiters=delimiters)
+    made = encode.render(spec)
+    assert decoded_counters(made) == list(range(40))
+    assert sorted(unit.frame for unit in made.units) == list(range(40))
+    assert [unit.due_ticks for unit in made.units] == [9000 * i for i in range(40)]
+    assert all(unit.pts_ticks == (unit.frame + (bframes > 0)) * 9000 for unit in made.units)
+    assert all(unit.pts_ticks >= unit.due_ticks for unit in made.units)
+    assert [unit.frame for unit in made.units if unit.joins] == [0, 10, 20, 30]
+    assert ([unit.frame for unit in made.units] != list(range(40))) == (bframes > 0)
+    assert all((bitstream.kind(unit.nals[0]) == bitstream.AUD) == delimiters for unit in made.units)
+
+
+def test_the_counter_can_be_read_on_a_black_picture() -> None:
+    lost = (IncidentSpec("signal-lost", 1, 1),)
+    made = encode.render(SceneSpec("yard", 1, 160, 90, loop_s=3, gop_s=1, incidents=lost))
+    assert decoded_counters(made) == list(range(30))
+
+
+def test_the_same_spec_gives_the_same_bytes_and_comes_from_the_cache(tmp_path: Path) -> None:
+    spec = SceneSpec("hall", 1, 160, 90, loop_s=2, gop_s=1)
+    (first,) = encode.cached([spec], tmp_path)
+    (path,) = tmp_path.glob("*.clip")
+    written = path.stat().st_mtime_ns
+    again, twice = encode.cached([spec, spec], tmp_path)
+    assert again == first == encode.render(spec)
+    assert again is twice
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_clip_that_was_cut_short_is_rendered_again(tmp_path: Path) -> None:
+    spec = SceneSpec("hall", 1, 160, 90, loop_s=2, gop_s=1)
+    (first,) = encode.cached([spec], tmp_path)
+    (path,) = tmp_path.glob("*.clip")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert encode.cached([spec], tmp_path) == [first]
+
+
+def test_several_missing_scenes_are_rendered_side_by_side(tmp_path: Path) -> None:
+    specs = [SceneSpec(name, 1, 160, 90, loop_s=2, gop_s=1) for name in ("yard", "gate")]
+    assert [made.name for made in encode.cached(specs, tmp_path)] == ["yard", "gate"]
+
+
+def write_mp4(path: Path, source: Clip) -> None:
+    """The clip's pictures coded again into an MP4 with B-frames."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
+        stream.codec_context.options = {"x264-params": "keyint=10:bframes=2:b-adapt=0:scenecut=0", "crf": "30"}
+        decoder = av.CodecContext.create("h264", "r")
+        frames = [f for unit in source.units for f in decoder.decode(av.Packet(bitstream.canonical(unit.nals)))]
+        for index, frame in enumerate([*frames, *decoder.decode(None)]):
+            frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, 10), 0
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+def test_a_file_keeps_its_order_times_and_bytes(tmp_path: Path) -> None:
+    source = encode.render(SceneSpec("yard", 1, 160, 90, loop_s=4, gop_s=1))
+    write_mp4(tmp_path / "a.mp4", source)
+    made = files.load(tmp_path / "a.mp4")
+    assert decoded_counters(made) == list(range(40))
+    assert sorted(unit.frame for unit in made.units) == list(range(40))
+    assert [unit.frame for unit in made.units] != list(range(40))
+    assert [unit.due_ticks for unit in made.units] == [9000 * i for i in range(40)]
+    assert made.duration_ticks == 360_000
+    assert all(bitstream.SPS in map(bitstream.kind, unit.nals) for unit in made.units if unit.joins)
+    assert len([unit for unit in made.units if unit.joins]) == 4
+    assert (made.width, made.height) == (160, 90)
+
+
+def test_files_that_cannot_be_served_are_refused_with_reason_and_remedy(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video at all")
+    with pytest.raises(files.FileError, match="cannot be read as video"):
+        files.load(tmp_path / "text.mp4")
+    with pytest.raises(files.FileError, match="no such file"):
+        files.load(tmp_path / "absent.mp4")
+    with av.open(str(tmp_path / "other.avi"), "w") as out:
+        stream = out.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        out.mux(stream.encode(av.VideoFrame(64, 64, "yuvj420p")))
+        out.mux(stream.encode(None))
+    with pytest.raises(files.FileError, match=r"only H\.264 is served; convert it"):
+        files.load(tmp_path / "other.avi")
+
+
+def test_a_clip_keeps_its_truth_through_the_cache(tmp_path: Path) -> None:
+    made = encode.render(SceneSpec("yard", 1, 160, 90, loop_s=10))
+    clip.save(made, tmp_path / "x.clip")
+    (incident,) = clip.load(tmp_path / "x.clip").truth["incidents"]
+    assert incident["kind"] == "intrusion"
+    assert len(incident["boxes"]) == incident["end"] - incident["start"] > 5
