@@ -53,6 +53,10 @@ MAX_PAYLOAD_BYTES = 1 << 20
 SEVEN_DAYS_S = 7 * 24 * 3600.0
 # Within this time JetStream itself drops a second message of the same event id.
 DUPLICATE_WINDOW_S = 120.0
+_SMALLEST_STREAM_BYTES = 8 << 20
+# Of JetStream: not enough resources, not enough storage; and two services made the same stream at the same time.
+_NO_SPACE_CODES = frozenset({10023, 10047})
+_NAME_IN_USE_CODE = 10058
 _RECONNECT_EVERY_S = 0.5
 
 _published = counter("bus_published", "Messages published.", ("kind",))
@@ -144,7 +148,8 @@ class Bus:
     ) -> None:
         """Makes sure of a file-backed stream, now and after each reconnect. Raises Unavailable while not connected.
 
-        Bounded by age and bytes, whichever comes first; the oldest messages go. A publisher that has been refused for
+        Bounded by age and bytes, whichever comes first; the oldest messages go. Where the server has not that much
+        space, the bound is lowered, down to 8 MiB. A publisher that has been refused for
         lack of a stream heals by calling this again.
         """
         self._streams[name] = StreamConfig(
@@ -278,9 +283,14 @@ class Bus:
                 await manager.update_stream(stream)
             except nats.js.errors.NotFoundError:
                 await manager.add_stream(stream)
-        except nats.js.errors.BadRequestError as error:
-            # Two services made it at the same time: the other's is the same.
-            if error.err_code != 10058:
+        except nats.js.errors.APIError as error:
+            smallest = (stream.max_bytes or 0) <= _SMALLEST_STREAM_BYTES
+            if error.err_code in _NO_SPACE_CODES and not smallest:
+                # The server reserves the whole size at once: on a small disk a shorter memory beats none.
+                stream.max_bytes = max((stream.max_bytes or 0) // 4, _SMALLEST_STREAM_BYTES)
+                log.warning("not enough space for the stream", stream=stream.name, next_try_bytes=stream.max_bytes)
+                await self._ensure(stream)
+            elif error.err_code != _NAME_IN_USE_CODE:
                 raise self._unavailable(_reason(error)) from None
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise self._unavailable(_reason(error)) from None

@@ -139,7 +139,10 @@ class SqliteStore:
         except BaseException:
             self._unlock()
             raise
-        self._writer = threading.Thread(target=self._run, args=(connection,), name=f"write {self._path.name}")
+        # Daemon: a store that nobody closed must not keep a failed process from ending; commits are atomic anyhow.
+        self._writer = threading.Thread(
+            target=self._run, args=(connection,), name=f"write {self._path.name}", daemon=True
+        )
         self._writer.start()
 
     def _connect(self) -> sqlite3.Connection:

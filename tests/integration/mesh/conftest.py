@@ -28,12 +28,12 @@ class NatsServer:
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, max_file_store: str = "2GB") -> None:
         binary = Path(sys.executable).parent / "nats-server"
         config = self.folder / "nats.conf"
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nauthorization {{ token: "{self.token}" }}\n'
-            f'jetstream {{ store_dir: "{self.folder}/js" }}\n'
+            f'jetstream {{ store_dir: "{self.folder}/js", max_file_store: {max_file_store} }}\n'
         )
         with (self.folder / "nats.log").open("ab") as log:
             self._process = subprocess.Popen([str(binary), "-c", str(config)], stdout=log, stderr=log)

@@ -156,6 +156,15 @@ async def test_a_server_that_lost_its_disk_gets_its_stream_back_and_readers_go_o
         await auntil(lambda: inbox.ids == ["e1", "e2"])
 
 
+async def test_a_server_with_little_space_keeps_fewer_events(nats_server: NatsServer) -> None:
+    nats_server.stop()
+    nats_server.start(max_file_store="100M")
+    async with a_bus(nats_server) as bus:
+        await bus.publish(GATE, b"x", event_id="e1", type="t")
+        info = await bus.client.jetstream().stream_info(EVENT_STREAM)
+        assert 8 << 20 <= (info.config.max_bytes or 0) <= 100 << 20
+
+
 async def test_a_bus_starts_before_its_server(nats_server: NatsServer) -> None:
     nats_server.stop()
     inbox = Inbox()
