@@ -79,6 +79,7 @@ class RingReader:
         self._next = 0
         self._session: int | None = None
         self._lost_reason = MissingReason.HOST_LOST
+        self._is_new = after is None
         self._epoch = after.epoch if after else None
         self._settled = Settled(after.seq if after else -1)
         self._connection: Connection | None = None
@@ -149,8 +150,9 @@ class RingReader:
         self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
         self._session = mapping.session
         self._next = oldest
-        if self._epoch is None and head:
+        if self._is_new and head:
             self._begin_at_the_newest(mapping, oldest, head)
+        self._is_new = False
 
     def _begin_at_the_newest(self, mapping: ring.RingMapping, oldest: int, head: int) -> None:
         """A reader without a past starts at the newest picture; frames told before it are not its business."""
@@ -168,7 +170,7 @@ class RingReader:
             return
         self._epoch = known[-1][4]
         told = [record for record in before if record is not None and record[4] == self._epoch]
-        floor = told[-1][9] if told else known[-1][5] - 1
+        floor = told[-1][9] if told else min(known[-1][5] - 1, known[-1][9])
         self._settled = Settled(floor)
         for record in told:
             self._settled.add(record[5], record[6])
@@ -198,7 +200,7 @@ class RingReader:
     def _tell(self, mapping: ring.RingMapping, record: tuple[int, ...]) -> bool:
         kind, reason, flags, slot, epoch, first, last, received_ns, sequence, floor = record
         if self._epoch is None:
-            self._epoch, self._settled = epoch, Settled(first - 1)
+            self._epoch, self._settled = epoch, Settled(min(first - 1, floor))
         elif epoch > self._epoch:
             self._epoch, self._settled = epoch, Settled()
         elif epoch < self._epoch:
@@ -248,31 +250,28 @@ class RingReader:
     # --- waiting
 
     def _wait(self, deadline: float | None) -> bool:
-        """Waits for something to happen; False when the deadline passed first."""
-        connection = self._connection
+        """Waits for something to happen; False when the deadline passed first. Looks once even if it has passed."""
         now = time.monotonic()
-        if deadline is not None and now >= deadline:
-            return False
-        wait_s = None if deadline is None else deadline - now
+        wait_s = None if deadline is None else max(0.0, deadline - now)
+        connection = self._connection
         poll = select.poll()
         poll.register(self._closing, select.POLLIN)
-        if connection is None:
-            if now >= self._not_before:
-                self._connect()
-                return True
-            wait_s = min(self._not_before - now, 1e9 if wait_s is None else wait_s)
-        else:
+        if connection is not None:
             poll.register(connection.socket, select.POLLIN)
             if connection.wake >= 0:
                 poll.register(connection.wake, select.POLLIN)
-        ready = poll.poll(None if wait_s is None else max(1, int(wait_s * 1000 + 0.999)))
-        if connection is not None:
-            for descriptor, _ in ready:
-                if descriptor == connection.wake:
-                    connection.clear_wake()
-                elif descriptor == connection.socket.fileno():
-                    self._receive(connection)
-        return True
+        elif now >= self._not_before:
+            self._connect()
+            return True
+        else:
+            wait_s = min(self._not_before - now, 1e9 if wait_s is None else wait_s)
+        ready = poll.poll(None if wait_s is None else int(wait_s * 1000 + 0.999))
+        for descriptor, _ in ready:
+            if connection is not None and descriptor == connection.wake:
+                connection.clear_wake()
+            elif connection is not None and descriptor == connection.socket.fileno():
+                self._receive(connection)
+        return bool(ready) or deadline is None or time.monotonic() < deadline
 
     def _greeting(self) -> bytes:
         # Read anew for each connection: tokens are renewed.
