@@ -10,19 +10,23 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from trueframe.sources import NamedSource
 
+# A region of an inspection: "name", "use" ("inspect" or "ignore") and "corners", pairs of fractions.
+Region = dict[str, Any]
 SIMULATED_LABEL = "trueframe.simulated"
 TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """The cameras a run was started for. `simulated` come and go with the simulator."""
+    """The cameras a run was started for. `simulated` come and go with the simulator; `regions` are of their scenes."""
 
     sources: list[NamedSource] = field(default_factory=list)
     simulated: list[NamedSource] = field(default_factory=list)
+    regions: dict[str, list[Region]] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """For the pipe. May hold credentials."""
@@ -32,7 +36,8 @@ class Enrolment:
     def from_json(cls, data: bytes) -> Enrolment:
         """The inverse of `to_json`."""
         lists = json.loads(data)
-        return cls(**{name: [NamedSource(**one) for one in lists[name]] for name in ("sources", "simulated")})
+        sources, simulated = ([NamedSource(**one) for one in lists[name]] for name in ("sources", "simulated"))
+        return cls(sources, simulated, lists["regions"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,17 @@ def enrol(data: str, enrolment: Enrolment) -> list[str]:
     from mesh.errors import AlreadyExists, from_rpc_error
     from trueframe.layout import layout_of
     from trueframe.running import find_running
-    from trueframe.v1 import cameras_pb2, cameras_pb2_grpc
+    from trueframe.v1 import cameras_pb2, cameras_pb2_grpc, inspection_pb2_grpc
 
     running = find_running(data)
     token = Credentials.from_file(layout_of(data).service_token)
     warnings = []
-    with connect_sync(running.endpoints["broker"], token) as channel:
-        cameras = cameras_pb2_grpc.CameraServiceStub(channel)
+    with (
+        connect_sync(running.endpoints["broker"], token) as to_broker,
+        connect_sync(running.endpoints["aggregate"], token) as to_aggregate,
+    ):
+        cameras = cameras_pb2_grpc.CameraServiceStub(to_broker)
+        inspections = inspection_pb2_grpc.InspectionServiceStub(to_aggregate)
         try:
             known: dict[str, Known] = {}
             page = ""
@@ -118,6 +127,8 @@ def enrol(data: str, enrolment: Enrolment) -> list[str]:
                 )
                 try:
                     if change.is_new:
+                        # Before the camera: the aggregate gives one that has no inspection its own, of whole pictures.
+                        _put_motion(inspections, change.id, enrolment.regions.get(change.id, []))
                         cameras.AddCamera(cameras_pb2.AddCameraRequest(spec=spec), timeout=TIMEOUT_S)
                     else:
                         cameras.UpdateCamera(cameras_pb2.UpdateCameraRequest(spec=spec), timeout=TIMEOUT_S)
@@ -129,6 +140,23 @@ def enrol(data: str, enrolment: Enrolment) -> list[str]:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
     return warnings
+
+
+def _put_motion(inspections: Any, camera: str, regions: list[Region]) -> None:
+    """Puts the motion inspection of a simulated scene, if the scene says where to look."""
+    from trueframe.v1 import inspection_pb2
+
+    if not regions:
+        return
+    inspection = inspection_pb2.Inspection(id=f"{camera}.motion", camera=camera, detector="motion")
+    for region in regions:
+        inspection.regions.add(
+            name=region["name"],
+            use=inspection_pb2.RegionUse.Value(f"REGION_USE_{region['use'].upper()}"),
+            corners=[inspection_pb2.Point(x=x, y=y) for x, y in region["corners"]],
+        )
+    request = inspection_pb2.PutInspectionRequest(inspection=inspection)
+    inspections.PutInspection(request, timeout=TIMEOUT_S, wait_for_ready=True)
 
 
 def main() -> None:

@@ -131,6 +131,7 @@ class Feeds:
                 page = answer.next_page_token
                 if not page:
                     break
+            self.situation.cameras_listed()
             await asyncio.sleep(LIST_EVERY_S)
 
     async def _watch_events(self, since_ns: int) -> None:

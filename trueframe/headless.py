@@ -75,7 +75,7 @@ class Printer:
             f"cameras {s.live_count}/{len(s.wanted_cameras)} live",
             f"fps {sum(c.frame_rate for c in s.cameras.values() if c.is_live):.1f}",
             f"frames {self.frames}",
-            f"recorded {s.recorded_frames}",
+            f"recorded {s.recorded_when_listed}",
             f"events {self.events}",
             f"lag {age / SECOND_NS:.2f} s" if age is not None else "lag -",
         ]
@@ -103,7 +103,7 @@ class Printer:
             f"summary: {show_duration((time.time_ns() - self.started_ns) / SECOND_NS)}, "
             f"{s.ever_live} of {len(cameras)} cameras were live, {self.frames} frames "
             f"({sum(c.damaged_frames for c in cameras)} damaged, {sum(c.network_gaps for c in cameras)} network gaps), "
-            f"{s.recorded_frames} recorded, {self.events} events ({self.anomalies} anomalies)"
+            f"{s.recorded_when_listed} recorded, {self.events} events ({self.anomalies} anomalies)"
         )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 
 from trueframe.children import ChildSpec
+from trueframe.enrolment import Region
 from trueframe.layout import Layout
 from trueframe.preflight import free_port
 from trueframe.running import Running
@@ -32,7 +33,7 @@ class SimulatedCameras:
         command = (
             sys.executable, "-m", "simulator", "serve",
             "--port", str(self._port), "--control", str(self._control), "--cameras", str(self._count),
-            "--log", str(self._folder / "log"), "--cache", str(self._folder / "cache"),
+            "--log", str(self._folder / "log"),
         )  # fmt: skip
         return ChildSpec("simulator", command, environment, self._serves, self._read_line, ready_within_s=180.0)
 
@@ -50,6 +51,14 @@ class SimulatedCameras:
     def sources(self) -> list[NamedSource]:
         """The cameras it serves; empty until it is ready."""
         return [NamedSource(camera, url, camera) for camera, url in self._urls.items()]
+
+    def regions(self) -> dict[str, list[Region]]:
+        """The regions that belong to its scenes, by camera: where their incidents are to be looked for."""
+        try:
+            truth = json.loads((self._folder / "log" / "truth.json").read_bytes())
+            return {str(camera): list(scene["regions"]) for camera, scene in truth["cameras"].items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
     def facts(self) -> dict[str, object]:
         """For run.json: tests and people send faults to the control port."""

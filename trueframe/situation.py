@@ -116,6 +116,7 @@ class Situation:
         self.pictures: dict[str, Picture] = {}
         self.links: dict[str, Link] = {service: Link(service) for service in SERVICES}
         self.recorded_frames = 0
+        self.recorded_when_listed = 0
         self.events_let_go = 0
         self.pictures_replaced = 0
         self._drawn: set[str] = set()
@@ -133,6 +134,10 @@ class Situation:
         if camera.is_live:
             self._was_live.add(camera.id)
         return before
+
+    def cameras_listed(self) -> None:
+        """All cameras were told with their figures of one moment; what was recorded by then belongs to these."""
+        self.recorded_when_listed = self.recorded_frames
 
     def camera_removed(self, camera: str) -> None:
         """A camera is no more."""

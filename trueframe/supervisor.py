@@ -35,6 +35,7 @@ from trueframe.view import View
 RENEW_TOKENS_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 2.0
 SAID_UNHEALTHY_AFTER_S = 6.0
+SAID_RENDERING_AFTER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +140,22 @@ class Supervisor:
         write_private(layout.config, dump(self.config).encode())
         nats = nats_spec(preflight.find_nats_server(), nats_config, self._nats_port, environment)
         begun = time.monotonic()
+        self.tell("info", f"starting on {layout.data}")
+        patience = asyncio.get_running_loop().call_later(SAID_RENDERING_AFTER_S, self._say_rendering)
         simulator = self._launch(self._simulated.spec(environment)) if self._simulated else None
         for group in [[nats], *service_specs(self.config, layout, environment)]:
             children = [self._launch(spec) for spec in group]
             await asyncio.gather(*(child.wait_ready() for child in children))
         if simulator:
             await simulator.wait_ready()
+        patience.cancel()
         self._write_run_json()
         await self._enrol()
-        self.tell("info", f"all parts run after {time.monotonic() - begun:.1f} s; data in {layout.data}")
+        self.tell("info", f"all parts run after {time.monotonic() - begun:.1f} s")
+
+    def _say_rendering(self) -> None:
+        if self._simulated:
+            self.tell("info", "the simulator renders its scenes; that takes half a minute, and only the first time")
 
     def _launch(self, spec: ChildSpec) -> Child:
         child = Child(spec, self._layout.logs / f"{spec.name.replace(' ', '-')}.log", self.tell)
@@ -164,11 +172,13 @@ class Supervisor:
                 raise InvalidArgument(
                     f'camera "{source.id}"', "is the id of a simulated camera too", 'name it: "other=SOURCE"'
                 )
+        regions = self._simulated.regions() if self._simulated else {}
+        wish = Enrolment(list(self._options.sources), simulated, regions)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "trueframe.enrolment", "--data", str(self._layout.data),
             stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self._environment,
         )  # fmt: skip
-        _, said = await process.communicate(Enrolment(list(self._options.sources), simulated).to_json())
+        _, said = await process.communicate(wish.to_json())
         lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
         if process.returncode:
             raise InvalidArgument("cameras", lines[-1] if lines else "could not be added")

@@ -1,6 +1,7 @@
 from trueframe.enrolment import SIMULATED_LABEL, Enrolment, Known, changes_for
 from trueframe.sources import NamedSource
 
+REGIONS = {"cam-1": [{"name": "yard", "use": "inspect", "corners": [[0.0, 0.0], [1.0, 0.0], [0.5, 1.0]]}]}
 SIMULATED = {SIMULATED_LABEL: "yes"}
 
 
@@ -33,5 +34,7 @@ def test_cameras_of_earlier_runs_are_left_as_they_are() -> None:
 
 
 def test_a_wish_survives_the_pipe() -> None:
-    wish = Enrolment([NamedSource("gate", "rtsp://u:p@a/1", "北门")], [NamedSource("cam-1", "rtsp://b/1", "cam-1")])
+    wish = Enrolment(
+        [NamedSource("gate", "rtsp://u:p@a/1", "北门")], [NamedSource("cam-1", "rtsp://b/1", "cam-1")], REGIONS
+    )
     assert Enrolment.from_json(wish.to_json()) == wish
