@@ -49,7 +49,7 @@ class Walker:
         """`after`: the frame before the first row, if a gap between the two is to be told."""
         self.camera = camera
         self._last = after
-        self._epoch_told = after.epoch if after is not None else -1
+        self._epoch_told = -1  # whoever begins to read is told the epoch first, as live
         self._has_ended = False
         self._known_missing = 0
         self._has_told_gap = False
