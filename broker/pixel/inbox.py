@@ -71,6 +71,8 @@ class Inbox:
             self.dropped_frames += 1
             dropped = item
         if dropped is not None:
+            if before and isinstance(before[-1], Dropped) and before[-1].epoch == dropped.epoch:
+                before.pop()  # the new one says it too
             self._items.appendleft(Dropped(dropped.epoch, dropped.seq))
         self._items.extendleft(reversed(before))
         return dropped is not None
