@@ -13,7 +13,9 @@ _SECRET_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[\w-]+(?:\.[\w-]+)+\.?|localhost|)(?::\d{0,5})?", re.ASCII)
-_BEARER = re.compile(r"(?P<scheme>\b(?:bearer|basic|digest)\s+)[^\s,]{6,}", re.IGNORECASE)
+# A header is hidden to its end: digest authentication has secrets in several of its parts.
+_HEADER = re.compile(r"(?P<name>\b(?:proxy-)?authorization\b[\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
+_BEARER = re.compile(r"(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{12,}", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+")
 HIDDEN = "***"
 
@@ -40,6 +42,7 @@ def redact(text: str) -> str:
     """Free text with every URL's credentials, bearer token and JWT taken out."""
     text = _USER_INFO.sub(r"\g<scheme>", text)
     text = re.sub(r"[?&][^\s]*", lambda found: _SECRET_PARAMETER.sub(rf"\g<name>={HIDDEN}", found.group()), text)
+    text = _HEADER.sub(rf"\g<name>{HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     return _BEARER.sub(rf"\g<scheme>{HIDDEN}", text)
 
