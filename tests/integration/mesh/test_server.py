@@ -28,6 +28,7 @@ from mesh.errors import (
     TrueframeError,
     Unauthenticated,
     Unavailable,
+    Unsupported,
     from_rpc_error,
 )
 from mesh.files import write_private
@@ -409,3 +410,50 @@ async def test_health_tells_not_serving_when_asked_to(config: Config, mint: Mint
         await server.set_serving(False, BROKER)
         answer = await health.Check(health_pb2.HealthCheckRequest(service=BROKER))
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_garbage_in_place_of_a_request_is_refused_and_others_are_served(config: Config, mint: Mint) -> None:
+    async with serving(config) as (server, broker), connect(server.endpoint, mint("olga", "service")) as channel:
+        stub = broker_pb2_grpc.BrokerServiceStub(channel)
+        for _ in range(3):
+            unary = channel.unary_unary(f"/{BROKER}/ListSubscriptions")
+            assert isinstance(await error_of(unary(b"\xff\xff\xff")), TrueframeError)
+            stream = channel.stream_stream(f"/{BROKER}/StreamFrames")
+            assert isinstance(await error_of(stream(iter([b"\xff\xff\xff"])).read()), TrueframeError)
+        assert (await stub.ListSubscriptions(LIST)).subscriptions
+        await auntil(lambda: broker.streams == 0)
+
+
+async def test_a_message_beyond_the_limit_is_refused(config: Config, mint: Mint) -> None:
+    async with serving(config) as (server, _), connect(server.endpoint, mint("olga", "service")) as channel:
+        unary = channel.unary_unary(f"/{BROKER}/ListSubscriptions")
+        assert isinstance(await error_of(unary(bytes((64 << 20) + 1))), ResourceExhausted)
+
+
+async def test_an_unknown_rpc_is_told_as_such(config: Config, mint: Mint) -> None:
+    async with serving(config) as (server, _), connect(server.endpoint, mint("olga", "service")) as channel:
+        assert isinstance(await error_of(channel.unary_unary(f"/{BROKER}/Invented")(b"")), Unsupported)
+
+
+async def test_more_calls_than_allowed_are_refused_and_the_rest_goes_on(
+    config: Config, mint: Mint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh.server.MAX_CALLS", 3)
+    async with serving(config) as (server, _), client(server, mint("olga", "service")) as stub:
+        calls = [stub.StreamFrames() for _ in range(3)]
+        for call in calls:
+            await call.write(broker_pb2.StreamFramesRequest())
+            await call.read()
+        assert isinstance(await error_of(stub.ListSubscriptions(LIST)), ResourceExhausted)
+        calls.pop().cancel()
+
+        async def answered() -> bool:
+            try:
+                await stub.ListSubscriptions(LIST)
+            except grpc.aio.AioRpcError:
+                return False
+            return True
+
+        await auntil(answered)
+        for call in calls:
+            call.cancel()
