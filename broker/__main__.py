@@ -51,6 +51,7 @@ async def main(config: Config) -> None:
             settings.max_cameras,
             on_state,
         )
+        registry.follow(lambda camera: None, lambda camera: announcer.removed(camera, camera, clock.utc_ns()))
         subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers)
         stack.enter_context(BrokerCollector(registry, subscriptions))
         broker, cameras = BrokerServicer(subscriptions), CameraServicer(registry, clock)
