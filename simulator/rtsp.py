@@ -95,7 +95,7 @@ class RtspServer:
             connection.heard_from(peer)
 
     def _look_for_idle(self) -> None:
-        oldest = time.monotonic() - self.options.session_timeout_s - 5
+        oldest = time.monotonic() - 1.25 * self.options.session_timeout_s
         for connection in [c for c in self.connections if c.last_heard_s < oldest]:
             connection.cut()
         self._watch = asyncio.get_running_loop().call_later(1.0, self._look_for_idle)
