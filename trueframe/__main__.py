@@ -70,10 +70,19 @@ def exit_code_of(error: BaseException) -> int:
     return EXIT_OTHER
 
 
-def say_error(error: BaseException) -> None:
-    """One line on standard error: the thing, the reason, the remedy."""
-    text = " ".join(str(error).split())
-    click.echo(f"trueframe: {text}", err=True)
+def tell(error: BaseException) -> int:
+    """Says one line on standard error: the thing, the reason, the remedy; returns the exit code."""
+    from mesh.errors import first_known
+
+    known = first_known(error)
+    if known is not None:
+        text = str(known)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'operating system'}: {error.strerror}"
+    else:
+        text = f"unexpected {type(error).__name__}: {error}. TRUEFRAME_DEBUG=1 shows where"
+    click.echo(f"trueframe: {' '.join(text.split())}", err=True)
+    return exit_code_of(known) if known is not None else EXIT_OTHER
 
 
 def main() -> None:
@@ -97,14 +106,12 @@ def main() -> None:
         # The reader of a pipe (head, less) has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except SystemExit:
+        raise
     except BaseException as error:
-        if os.environ.get("TRUEFRAME_DEBUG") == "1" or isinstance(error, SystemExit):
+        if os.environ.get("TRUEFRAME_DEBUG") == "1":
             raise
-        from mesh.errors import first_known
-
-        known = first_known(error)
-        say_error(known or RuntimeError(f"unexpected {type(error).__name__}: {error}. TRUEFRAME_DEBUG=1 shows where"))
-        sys.exit(exit_code_of(known) if known else EXIT_OTHER)
+        sys.exit(tell(error))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.config import Config, complete, dump, load
+from mesh.config import Config, dump, load
 from mesh.errors import InvalidArgument
 from mesh.files import write_private
 from mesh.process import child_environment
@@ -54,24 +54,25 @@ class UpOptions:
 
 def resolve_config(options: UpOptions, layout: Layout, nats_port: int) -> Config:
     """The configuration that the children get: the user's, with what the supervisor decides. Raises InvalidArgument."""
-    config = load(options.config, options.settings)
-    run = replace(config.run, data_dir=layout.data, run_dir=layout.sockets)
+    # Endpoints and keys of an embedded instance are the supervisor's, so empty means derived from its folders; settings
+    # of behaviour, and where footage goes, are the user's.
+    own = {
+        "run.data_dir": layout.data,
+        "run.run_dir": layout.sockets,
+        "security.public_key_file": "",
+        "security.token_file": "",
+        "nats.url": f"nats://127.0.0.1:{nats_port}",
+        "nats.token_file": layout.nats_token,
+        "broker.endpoint": "",
+        "pixels.endpoint": "",
+        "pixels.rings_socket": "",
+        "media_center.endpoint": "",
+        "aggregate.endpoint": "",
+        "event_center.endpoint": "",
+    }
     if options.metrics_port is not None:
-        run = replace(run, metrics=True, metrics_port=0)
-    # Endpoints and keys of an embedded instance are the supervisor's; settings of behaviour are the user's.
-    return complete(
-        replace(
-            config,
-            run=run,
-            security=replace(config.security, public_key_file=None, token_file=None),
-            nats=replace(config.nats, url=f"nats://127.0.0.1:{nats_port}", token_file=layout.nats_token),
-            broker=replace(config.broker, endpoint=""),
-            pixels=replace(config.pixels, endpoint="", rings_socket=None),
-            media_center=replace(config.media_center, endpoint=""),
-            aggregate=replace(config.aggregate, endpoint=""),
-            event_center=replace(config.event_center, endpoint=""),
-        )
-    )
+        own |= {"run.metrics": "true", "run.metrics_port": 0}
+    return load(options.config, [*options.settings, *(f"{key}={value}" for key, value in own.items())])
 
 
 class Supervisor:
@@ -143,12 +144,12 @@ class Supervisor:
         self.tell("info", f"starting on {layout.data}")
         patience = asyncio.get_running_loop().call_later(SAID_RENDERING_AFTER_S, self._say_rendering)
         simulator = self._launch(self._simulated.spec(environment)) if self._simulated else None
-        for group in [[nats], *service_specs(self.config, layout, environment)]:
-            children = [self._launch(spec) for spec in group]
-            await asyncio.gather(*(child.wait_ready() for child in children))
-        if simulator:
-            await simulator.wait_ready()
+        first = [self._launch(nats), *([simulator] if simulator else [])]
+        # Cameras of the run before are connected to at once: they should find their simulator, not raise an alarm.
+        await asyncio.gather(*(child.wait_ready() for child in first))
         patience.cancel()
+        for group in service_specs(self.config, layout, environment):
+            await asyncio.gather(*(child.wait_ready() for child in map(self._launch, group)))
         self._write_run_json()
         await self._enrol()
         self.tell("info", f"all parts run after {time.monotonic() - begun:.1f} s")
@@ -243,11 +244,12 @@ def run_up(options: UpOptions) -> int:
     layout = layout_of(options.data)
     preflight.prepare_folders(layout)
     with preflight.take_lock(layout):
-        load(options.config, options.settings)
 
         async def run() -> int:
             supervisor = Supervisor(options, layout)
-            preflight.check_space(layout.data, supervisor.config.media_center.min_free_bytes)
+            footage = supervisor.config.footage_dir
+            folder = footage if await asyncio.to_thread(footage.is_dir) else layout.data
+            preflight.check_space(folder, supervisor.config.media_center.min_free_bytes)
             if options.metrics_port is None:
                 return await supervisor.run()
             async with await serve_metrics(options.metrics_port, layout.sockets) as metrics:
