@@ -73,7 +73,7 @@ class Lane:
         except OSError as error:
             self.drop(fragment, noticed_ns)
             return error
-        lost = self._losses.take(fragment.first)
+        lost = self._losses.notes(fragment.first)
         number = opened.encoder.number
         try:
             position = opened.file.position
@@ -81,9 +81,9 @@ class Lane:
             opened.file.append(encoded.media, encoded.row_box)
         except OSError as error:
             opened.encoder.number = number
-            self._losses.restore(lost)
             self.drop(fragment, noticed_ns)
             return error
+        self._losses.clear()
         opened.unsynced.append(fragment)
         return None
 

@@ -64,20 +64,21 @@ class Losses:
         gaps[0].count = sum(gap.count for gap in gaps)
         self._entries = [gaps[0]]
 
-    def take(self, before: FrameId | None) -> list[Note]:
-        """The notes to write, and forgets them. `before`: the first frame that follows, if one does."""
+    def notes(self, before: FrameId | None) -> list[Note]:
+        """The notes to write. `before`: the first frame that follows, if one does."""
         notes = []
-        entries, self._entries = self._entries, []
-        self._last_known = None
-        for position, entry in enumerate(entries):
-            if isinstance(entry, frames_pb2.Gap):
-                if position == len(entries) - 1 and before is not None:
-                    entry.before.CopyFrom(before.to_proto())
-                notes.append(note_of(entry))
-            else:
+        for position, entry in enumerate(self._entries):
+            if isinstance(entry, Note):
                 notes.append(entry)
+                continue
+            told = frames_pb2.Gap()
+            told.CopyFrom(entry)
+            if position == len(self._entries) - 1 and before is not None:
+                told.before.CopyFrom(before.to_proto())
+            notes.append(note_of(told))
         return notes
 
-    def restore(self, notes: list[Note]) -> None:
-        """Puts back notes that could not be written after all."""
-        self._entries = [*notes, *self._entries][-_MAX_ENTRIES:]
+    def clear(self) -> None:
+        """Forgets what has been written."""
+        self._entries.clear()
+        self._last_known = None

@@ -41,6 +41,8 @@ class Selection:
     """None: to the end of what is recorded."""
     after: FrameId | None
     """The frame before `begin`, if a gap between them belongs to the selection."""
+    before: tuple[FrameId, int] | None
+    """The frame at `stop` and when it was received, if a gap right before it belongs to the selection."""
     first: Position | None
     """The first frame in it."""
     last: Position | None
@@ -81,17 +83,23 @@ def select(footage: CameraFootage, bounds: Bounds, *, with_lead_in: bool = False
     """The rows that a range covers."""
     begin, after, first = _beginning(footage, bounds)
     stop, last = _ending(footage, bounds)
+    is_exact = last is not None and footage.id_at(last) == bounds.last
+    before = _gap_end(footage, stop) if stop is not None and not is_exact else None
     if first is not None and last is not None and last < first:
         # No recorded frame is in the range: what is told between the frames around it is all there is.
-        before = footage.previous(first)
-        begin = Position(before.segment, before.row + 1) if before is not None else Position(0, 0)
-        after = footage.id_at(before) if before is not None else None
-        return Selection(begin, first, after, None, None)
+        previous = footage.previous(first)
+        begin = Position(previous.segment, previous.row + 1) if previous is not None else Position(0, 0)
+        after = footage.id_at(previous) if previous is not None else None
+        return Selection(begin, first, after, _gap_end(footage, first), None, None)
     if first is None:
         last = None
     elif with_lead_in and (joined := footage.join_point_for(first)) is not None:
         begin, after = joined, None
-    return Selection(begin, stop, after, first, last)
+    return Selection(begin, stop, after, before, first, last)
+
+
+def _gap_end(footage: CameraFootage, position: Position) -> tuple[FrameId, int]:
+    return footage.id_at(position), int(footage.row(position)["received_ns"])
 
 
 def _beginning(footage: CameraFootage, bounds: Bounds) -> tuple[Position, FrameId | None, Position | None]:

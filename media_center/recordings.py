@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from media_center.catalogue import Segment
 from media_center.footage import CameraFootage
+from media_center.passage import Passage
 from media_center.ranges import Bounds, select
-from media_center.walk import Run, Told, Walker
+from media_center.walk import Run, Told
 from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, frames_pb2
 
@@ -50,45 +51,17 @@ class Spans:
 
 def list_recordings(footage: CameraFootage, from_ns: int, to_ns: int) -> Spans:
     """Spans and gaps between two moments; 0 for an open end. Reads rows only of segments that are broken or cut."""
-    bounds = Bounds(footage.camera, None, from_ns or None, None, to_ns or None)
-    selection = select(footage, bounds)
-    walker = Walker(footage.camera, selection.after)
+    selection = select(footage, Bounds(footage.camera, None, from_ns or None, None, to_ns or None))
     spans = Spans(footage.camera)
-    begin, stop = selection.begin, selection.stop
-    for position in range(begin.segment, len(footage.view) if stop is None else stop.segment + 1):
-        record = footage.view[position]
-        is_cut = (position == begin.segment and begin.row > 0) or (stop is not None and position == stop.segment)
-        if not is_cut and record.frames and record.breaks == 0:
-            for item in walker.pass_over(record):
-                spans.told(item)
-            spans.run(
-                record, (record.first_seq, record.last_seq), (record.first_ns, record.last_ns), record.frames,
-                record.payload_bytes,
-            )  # fmt: skip
-            continue
-        _read(footage, walker, spans, position, begin.row if position == begin.segment else 0,
-              stop.row if stop is not None and position == stop.segment else None)  # fmt: skip
-    return spans
-
-
-def _read(
-    footage: CameraFootage, walker: Walker, spans: Spans, position: int, first_row: int, stop_row: int | None
-) -> None:
-    record = footage.view[position]
-    found = footage.rows(position)
-    if not len(found.rows) and record.frames:
-        for item in walker.lose(record):
-            spans.told(item)
-        return
-    for piece in walker.feed(position, found, first_row, len(found.rows) if stop_row is None else stop_row):
-        if isinstance(piece, Run):
+    for piece in Passage(selection, footage.camera).pieces(footage, whole_segments=True):
+        if isinstance(piece, Segment):
+            seqs, times = (piece.first_seq, piece.last_seq), (piece.first_ns, piece.last_ns)
+            spans.run(piece, seqs, times, piece.frames, piece.payload_bytes)
+        elif isinstance(piece, Run):
             rows = piece.rows
-            spans.run(
-                record,
-                (int(rows["seq"][0]), int(rows["seq"][-1])),
-                (int(rows["received_ns"][0]), int(rows["received_ns"][-1])),
-                len(rows),
-                int(rows["size"].sum(dtype="i8")),
-            )
+            seqs = int(rows["seq"][0]), int(rows["seq"][-1])
+            times = int(rows["received_ns"][0]), int(rows["received_ns"][-1])
+            spans.run(footage.view[piece.segment], seqs, times, len(rows), int(rows["size"].sum(dtype="i8")))
         else:
             spans.told(piece)
+    return spans

@@ -13,12 +13,13 @@ import grpc
 from media_center.archive import Archive
 from media_center.export import plan_export, write_export
 from media_center.footage import CameraFootage
+from media_center.passage import Passage
 from media_center.payloads import index_row
 from media_center.ranges import Bounds, parse_frame_id, parse_range, select
 from media_center.recordings import list_recordings
 from media_center.replay import replay
 from media_center.snapshot import take_snapshot
-from media_center.walk import Run, Told, Walker
+from media_center.walk import Run
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, NotFound
 from mesh.grpc_bytes import bytes_handler
@@ -184,25 +185,13 @@ def _locate(footage: CameraFootage, received_ns: int) -> footage_pb2.IndexRow:
 
 
 def _list_frames(footage: CameraFootage, bounds: Bounds) -> Iterator[footage_pb2.ListFramesResponse]:
-    selection = select(footage, bounds)
-    walker = Walker(footage.camera, selection.after)
-    stop = selection.stop
-    for segment in range(selection.begin.segment, len(footage.view) if stop is None else stop.segment + 1):
-        found = footage.rows(segment)
-        first_row = selection.begin.row if segment == selection.begin.segment else 0
-        stop_row = stop.row if stop is not None and segment == stop.segment else len(found.rows)
-        record = footage.view[segment]
-        if not len(found.rows) and record.frames:
-            pieces: list[Run | Told] = [*walker.lose(record)]
-        else:
-            pieces = walker.feed(segment, found, first_row, stop_row)
-        for piece in pieces:
-            if isinstance(piece, Run):
-                rows = iter(piece.rows)
-                while part := list(islice(rows, _ROWS_PER_MESSAGE)):
-                    yield footage_pb2.ListFramesResponse(rows=[index_row(footage.camera, piece.epoch, r) for r in part])
-            elif isinstance(piece, frames_pb2.Gap):
-                yield footage_pb2.ListFramesResponse(gap=piece)
+    for piece in Passage(select(footage, bounds), footage.camera).pieces(footage):
+        if isinstance(piece, Run):
+            rows = iter(piece.rows)
+            while part := list(islice(rows, _ROWS_PER_MESSAGE)):
+                yield footage_pb2.ListFramesResponse(rows=[index_row(footage.camera, piece.epoch, r) for r in part])
+        elif isinstance(piece, frames_pb2.Gap):
+            yield footage_pb2.ListFramesResponse(gap=piece)
 
 
 def _next_chunk(chunks: Iterator[bytes], digest: Any) -> bytes:

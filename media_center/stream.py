@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from broker.client import encode_item
-from media_center.footage import CameraFootage, Position
+from media_center.catalogue import Segment
+from media_center.footage import CameraFootage
+from media_center.passage import Passage
 from media_center.payloads import RecordedFrame, read_frames
 from media_center.ranges import Selection
-from media_center.walk import Run, Told, Walker
+from media_center.walk import Run
 from mesh.ids import FrameId
 from trueframe.v1 import frames_pb2
 
@@ -32,35 +34,17 @@ class CameraStream:
     """Streams a selection; `items` may be called again with newer footage to go on where it stopped."""
 
     def __init__(self, selection: Selection, camera: str) -> None:
-        self._next = selection.begin
-        self._stop = selection.stop
-        self._walker = Walker(camera, selection.after)
+        self._passage = Passage(selection, camera)
         self._due_ns = 0
         self.camera = camera
 
     def items(self, footage: CameraFootage) -> Iterator[StreamedItem]:
         """The items from where it stands to the end of the selection, or of what is recorded now."""
-        for segment in range(self._next.segment, len(footage.view)):
-            if self._stop is not None and segment > self._stop.segment:
-                return
-            found = footage.rows(segment)
-            first_row = self._next.row if segment == self._next.segment else 0
-            stop_row = len(found.rows)
-            if self._stop is not None and segment == self._stop.segment:
-                stop_row = min(stop_row, self._stop.row)
-            record = footage.view[segment]
-            if not len(found.rows) and record.frames and first_row == 0:
-                pieces: list[Run | Told] = [*self._walker.lose(record)]
-                self._next = Position(segment + 1, 0)
-            else:
-                pieces = self._walker.feed(segment, found, first_row, stop_row)
-                # Before the payloads are read: whoever stops in the middle does not come back.
-                self._next = Position(segment, max(first_row, stop_row))
-            for piece in pieces:
-                if isinstance(piece, Run):
-                    yield from self._frames(footage, piece)
-                else:
-                    yield StreamedItem(self._due_ns, encode_item(piece))
+        for piece in self._passage.pieces(footage):
+            if isinstance(piece, Run):
+                yield from self._frames(footage, piece)
+            elif not isinstance(piece, Segment):
+                yield StreamedItem(self._due_ns, encode_item(piece))
 
     def _frames(self, footage: CameraFootage, run: Run) -> Iterator[StreamedItem]:
         last: FrameId | None = None

@@ -136,6 +136,12 @@ class Walker:
         self._move_to(record.epoch, record.last_seq)
         return [*(item for item in stream if not isinstance(item, Run)), gap]
 
+    def reach(self, before: FrameId, noticed_ns: int) -> list[Told]:
+        """What is missing right before a frame that is not walked over itself."""
+        stream: list[Run | Told] = []
+        self._tell_before(before, noticed_ns, False, stream)
+        return [item for item in stream if not isinstance(item, Run)]
+
     def _take_run(self, found: SegmentRows, run: Run, after_hole: bool, stream: list[Run | Told]) -> None:
         if run.epoch > self._epoch_told and (started := epoch_started(found)) is not None:
             self._epoch_told = run.epoch

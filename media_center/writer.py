@@ -89,7 +89,7 @@ class FootageWriter:
                 self._overflowed_frames += overflow.drop(fragment, after, self._clock.utc_ns())
                 return False
             if overflow is not None:
-                fragment.lost = overflow.take(fragment.first)
+                fragment.lost = overflow.notes(fragment.first)
                 del self._overflow[camera]
             self._queue.append(fragment)
             self._queued_bytes += fragment.size_bytes

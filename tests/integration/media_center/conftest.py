@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.client import SyncBrokerClient
+from media_center.client import SyncFootageClient
 from mesh.config import Config, load
 from mesh.errors import TrueframeError
 from mesh.files import private_folder, write_private
 from mesh.tokens import create_signing_key, load_signing_key, mint_token
-from media_center.client import SyncFootageClient
-from broker.client import SyncBrokerClient
 from tests.support import until
 
 

@@ -1,0 +1,54 @@
+"""The way through a selection of one camera's rows: what its stream consists of, piece by piece.
+
+What belongs here: which rows of which segments are walked, segments that cannot be read, going on later with newer
+footage. What does not: what rows mean (`walk`) and payloads (`stream`). Reads files: call it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from media_center.catalogue import Segment
+from media_center.footage import CameraFootage, Position
+from media_center.ranges import Selection
+from media_center.walk import Run, Told, Walker
+
+
+class Passage:
+    """Goes through a selection once; `pieces` may be called again with newer footage to go on where it stopped."""
+
+    def __init__(self, selection: Selection, camera: str) -> None:
+        self._next = selection.begin
+        self._stop = selection.stop
+        self._before = selection.before
+        self._walker = Walker(camera, selection.after)
+        self.camera = camera
+
+    def pieces(self, footage: CameraFootage, *, whole_segments: bool = False) -> Iterator[Run | Segment | Told]:
+        """The pieces from where it stands to the end of the selection, or of what is recorded now.
+
+        With `whole_segments`, an unbroken segment that lies inside the selection is one piece, and its rows are not
+        read.
+        """
+        stop = self._stop
+        end = len(footage.view) if stop is None else min(stop.segment + 1, len(footage.view))
+        for segment in range(self._next.segment, end):
+            first_row = self._next.row if segment == self._next.segment else 0
+            stop_row = stop.row if stop is not None and segment == stop.segment else None
+            record = footage.view[segment]
+            if whole_segments and first_row == 0 and stop_row is None and record.frames and record.breaks == 0:
+                yield from self._walker.pass_over(record)
+                yield record
+                continue
+            found = footage.rows(segment)
+            if not len(found.rows) and record.frames and first_row == 0:
+                self._next = Position(segment + 1, 0)
+                yield from self._walker.lose(record)
+                continue
+            stop_row = len(found.rows) if stop_row is None else min(stop_row, len(found.rows))
+            # Before payloads are read: whoever stops in the middle does not come back.
+            self._next = Position(segment, max(first_row, stop_row))
+            yield from self._walker.feed(segment, found, first_row, stop_row)
+        if self._before is not None:
+            before, self._before = self._before, None
+            yield from self._walker.reach(*before)
