@@ -22,6 +22,7 @@ from simulator.scene import LAYOUTS
 from simulator.service import Plan
 from simulator.spec import IncidentSpec, SceneSpec, SpecError
 
+PORT = click.IntRange(0, 65535)
 _CAMERA_ID = re.compile(r"^[a-z0-9-]{1,63}$")
 
 
@@ -31,16 +32,29 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--cameras", "count", default=4, show_default=True, help="How many cameras show scenes: cam-1, cam-2, …")
+@click.option(
+    "--cameras",
+    "count",
+    type=click.IntRange(0, 1000),
+    default=4,
+    show_default=True,
+    help="How many cameras show scenes: cam-1, cam-2, …",
+)
 @click.option("--scenes", default=",".join(LAYOUTS), show_default=True, help="Layouts, given to the cameras in turn.")
 @click.option(
     "--file", "file_texts", multiple=True, metavar="ID=PATH", help="One more camera: this H.264 file, looped."
 )
 @click.option("--seed", default=1, show_default=True)
-@click.option("--fps", default=10, show_default=True)
+@click.option("--fps", type=click.IntRange(1, 60), default=10, show_default=True)
 @click.option("--size", default="640x360", show_default=True)
 @click.option("--loop-s", default=60.0, show_default=True, help="Length of a scene's loop.")
-@click.option("--gop-s", default=2.0, show_default=True, help="Time from one IDR picture to the next.")
+@click.option(
+    "--gop-s",
+    type=click.FloatRange(0.02, 600),
+    default=2.0,
+    show_default=True,
+    help="Time from one IDR picture to the next.",
+)
 @click.option("--bframes", default=0, show_default=True, help="B-frames in a row.")
 @click.option("--distinct", is_flag=True, help="Render a scene of its own for every camera.")
 @click.option(
@@ -52,8 +66,8 @@ def main() -> None:
 )
 @click.option("--no-incidents", is_flag=True, help="Ordinary traffic only.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="RTSP port; 0 takes a free one.")
-@click.option("--control", "control_port", default=0, show_default=True, help="Control port on loopback.")
+@click.option("--port", type=PORT, default=0, show_default=True, help="RTSP port; 0 takes a free one.")
+@click.option("--control", "control_port", type=PORT, default=0, show_default=True, help="Control port on loopback.")
 @click.option(
     "--log", "log_folder", type=click.Path(path_type=Path), help="Sent logs and truth.json. [new temporary folder]"
 )
@@ -62,10 +76,24 @@ def main() -> None:
 @click.option("--transport", type=click.Choice(["both", "tcp", "udp"]), default="both", show_default=True)
 @click.option("--no-sprop", is_flag=True, help="Leave the parameter sets out of the SDP.")
 @click.option("--start-anywhere", is_flag=True, help="Begin with the next unit, not with the next join point.")
-@click.option("--session-timeout", default=60, show_default=True, help="Seconds without a request or report.")
-@click.option("--mtu", default=1400, show_default=True, help="Largest RTP payload in bytes.")
+@click.option(
+    "--session-timeout",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    help="Seconds without a request or report.",
+)
+@click.option(
+    "--mtu", type=click.IntRange(64, 65000), default=1400, show_default=True, help="Largest RTP payload in bytes."
+)
 @click.option("--aggregate", is_flag=True, help="Send small NAL units together (STAP-A).")
-@click.option("--pad-bytes", default=0, show_default=True, help="Make units about this large with filler data.")
+@click.option(
+    "--pad-bytes",
+    type=click.IntRange(0, 16 << 20),
+    default=0,
+    show_default=True,
+    help="Make units about this large with filler data.",
+)
 @click.option("--clock-offset-s", default=0.0, show_default=True, help="By how much the cameras' clock is wrong.")
 def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: str, **given: Any) -> None:
     """Serve cameras until stopped; prints one line of JSON when ready."""
@@ -73,10 +101,12 @@ def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: 
         folder = given["log_folder"] or Path(tempfile.mkdtemp(prefix="trueframe-simulator-"))
         folder.mkdir(parents=True, exist_ok=True)
         user, _, password = (auth or "").partition(":")
+        if auth and not (user and password):
+            raise SpecError("--auth is USER:PASSWORD, both of them")
         plan = Plan(
             log=folder.resolve(),
             scenes=_scenes(count, given),
-            files=_files(file_texts),
+            files=_files(file_texts, count),
             cache=given["cache"] or encode.default_cache(),
             host=given["host"],
             port=given["port"],
@@ -143,7 +173,8 @@ def _incidents(texts: tuple[str, ...], names: list[str]) -> dict[str, tuple[Inci
     return found
 
 
-def _files(texts: tuple[str, ...]) -> dict[str, Path]:
+def _files(texts: tuple[str, ...], count: int) -> dict[str, Path]:
+    taken = {f"cam-{number + 1}" for number in range(count)}
     found: dict[str, Path] = {}
     for text in texts:
         name, _, path = text.partition("=")
@@ -151,8 +182,8 @@ def _files(texts: tuple[str, ...]) -> dict[str, Path]:
             raise SpecError(
                 f"--file {text!r} is not ID=PATH; an id has lower-case letters, digits and hyphens, at most 63"
             )
-        if name in found:
-            raise SpecError(f"--file {text!r}: camera {name} is given twice")
+        if name in found or name in taken:
+            raise SpecError(f"--file {text!r}: there is a camera {name} already; take another id")
         found[name] = Path(path)
     return found
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 CLOCK_HZ = 90_000
+PARTIAL_PREFIX = ".clip-"
+"""Names of clips that are being written begin so."""
 _MAGIC = b"TFCLIP1\n"
 
 
@@ -69,7 +71,7 @@ def save(clip: Clip, path: Path) -> None:
     }
     text = json.dumps(head).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".clip-")
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL_PREFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + len(text).to_bytes(8, "big") + text)

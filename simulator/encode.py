@@ -6,8 +6,10 @@ pinned (one thread, one slice, constant quality), so equal specs give equal byte
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
@@ -21,6 +23,9 @@ from simulator import bitstream, clip, counter, parent
 from simulator.clip import CLOCK_HZ, Clip, ClipUnit
 from simulator.scene import Scene
 from simulator.spec import SceneSpec
+
+KEEP_BYTES = 2 << 30
+"""How large the cache may grow with clips that nobody asks for."""
 
 
 def default_cache() -> Path:
@@ -43,7 +48,29 @@ def cached(specs: Sequence[SceneSpec], cache: Path) -> list[Clip]:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), parent.die_with_parent) as pool:
             list(pool.map(render_into, missing, [cache] * len(missing)))
     loaded = {key: clip.load(cache / f"{key}.clip") for key in wanted}
+    prune(cache, set(wanted))
     return [loaded[spec.key()] for spec in specs]
+
+
+def prune(cache: Path, in_use: set[str], keep_bytes: int = KEEP_BYTES) -> None:
+    """Deletes clips, those first that nobody used for longest, down to `keep_bytes`; and what crashes left over."""
+    clips = []
+    now = time.time()
+    for path in cache.glob("*clip*"):
+        with contextlib.suppress(OSError):  # another simulator may delete at the same time
+            if path.stem in in_use:
+                os.utime(path)
+            elif path.name.startswith(clip.PARTIAL_PREFIX):
+                if now - path.stat().st_mtime > 3600:
+                    path.unlink()
+            else:
+                clips.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in clips)
+    for _, size, path in sorted(clips):
+        if total <= keep_bytes:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 def render_into(spec: SceneSpec, cache: Path) -> None:

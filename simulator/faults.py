@@ -18,6 +18,7 @@ KINDS = {
     "unauthorised": "connections are cut and every login is refused, whatever the password",
     "lose": "this share of RTP packets is not sent (their sequence numbers are used up)",
     "corrupt": "this share of RTP packets carries random bytes instead of its payload",
+    "reorder": "this share of RTP packets overtakes the one before it (within a unit; a network does that to UDP)",
     "garbage": "random bytes that are no RTP at all come instead of pictures (over TCP)",
     "audio-only": "connections are cut and the camera describes an audio stream only",
     "stop": "the camera is switched off: connections are cut, new ones are closed without an answer",

@@ -89,13 +89,24 @@ def _truth(camera: Camera) -> dict[str, Any]:
 
 
 async def serve(plan: Plan, cameras: dict[str, Camera], ready: Callable[[dict[str, Any]], None]) -> None:
-    """Serves until SIGTERM or SIGINT. `ready` gets the ready line. Raises OSError when a port cannot be had."""
+    """Serves until SIGTERM or SIGINT. `ready` gets the ready line.
+
+    Raises OSError when a port cannot be had or a log cannot be written.
+    """
     if plan.login:
         plan.options.digest = Digest(*plan.login)
     server = RtspServer(cameras, plan.options)
     control = Control(cameras)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    failures: list[BaseException] = []
+
+    def failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # A judge whose log has a hole must not go on judging: whatever a camera cannot do ends the simulator.
+        failures.append(context.get("exception") or RuntimeError(context["message"]))
+        stop.set()
+
+    loop.set_exception_handler(failed)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
@@ -119,6 +130,8 @@ async def serve(plan: Plan, cameras: dict[str, Camera], ready: Callable[[dict[st
         while not stop.is_set() and not parent.is_orphan():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _LOOK_FOR_PARENT_EVERY_S)
+        if failures:
+            raise failures[0]
     finally:
         await control.close()
         for camera in cameras.values():

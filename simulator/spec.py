@@ -65,6 +65,12 @@ class SceneSpec:
             raise SpecError(
                 f"a loop of {self.loop_s} s at {self.fps} frames a second has {self.frames} frames; take 1 to 100000"
             )
+        late = [incident for incident in self.incidents or () if incident.start_s >= self.loop_s]
+        if late:
+            raise SpecError(
+                f"{late[0].kind} begins at {late[0].start_s:g} s, but the loop ends at {self.loop_s:g} s; "
+                "take an earlier start or a longer --loop-s"
+            )
         if not 0 <= self.bframes <= 4:
             raise SpecError(f"{self.bframes} B-frames in a row: take 0 to 4")
 

@@ -63,7 +63,7 @@ class Viewer:
         if self._is_full():
             self.packets_dropped += count
             return Sending(count, count, time.monotonic_ns())
-        if self._fault.kind in ("lose", "corrupt", "garbage"):
+        if self._fault.kind in ("lose", "corrupt", "reorder", "garbage"):
             dropped, moment = self._send_hit(unit, data)
         else:
             dropped, moment = self._send_all(unit, data)
@@ -76,12 +76,14 @@ class Viewer:
         if self._fault.kind == "garbage":
             self._send_raw(os.urandom(1024))
             return unit.count, time.monotonic_ns()
-        offsets = unit.offsets
         hit = 0
-        kept = []
-        for start, end in pairwise(offsets):
+        kept: list[bytes] = []
+        for start, end in pairwise(unit.offsets):
             if self._dice.random() >= self._fault.share:
                 kept.append(data[start:end])
+                continue
+            if self._fault.kind == "reorder":
+                kept.insert(max(0, len(kept) - 1), data[start:end])
                 continue
             hit += 1
             if self._fault.kind == "corrupt":

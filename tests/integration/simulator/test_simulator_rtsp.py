@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import socket
 import struct
@@ -14,8 +15,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from simulator import log, sei, testing
+from simulator.__main__ import main
 from simulator.testing import Simulator
 from tests.integration.simulator.raw_rtsp import RawRtsp
 from tests.support import until
@@ -217,6 +220,19 @@ def test_corrupt_packets_keep_their_sequence_and_are_counted(sim: Simulator) -> 
     assert any(row.dropped_packets == row.packets for row in sim.log("cam-4") if row.connection == connection)
 
 
+def test_reordered_packets_all_arrive(sim: Simulator) -> None:
+    with RawRtsp(sim.urls["cam-4"]) as client:
+        client.play()
+        sim.fault("cam-4", "reorder", share=0.5)
+        packets = list(islice(client.packets(), 120))
+    sequences = [int.from_bytes(packet[2:4], "big") for packet in packets]
+    steps = [(b - a) % 65536 for a, b in pairwise(sequences)]
+    assert 65535 in steps
+    distance = [(sequence - sequences[0] + 10) % 65536 for sequence in sequences]
+    assert len(set(distance)) == 120
+    assert max(distance) - min(distance) < 130
+
+
 def test_garbage_is_no_rtp(sim: Simulator) -> None:
     sim.fault("cam-4", "garbage")
     with RawRtsp(sim.urls["cam-4"]) as client:
@@ -303,6 +319,57 @@ def test_silence_leaves_out_scripted_frames_only() -> None:
     assert (incident["kind"], len(silent)) == ("silence", 25)
     assert not {number % 100 for number in numbers} & silent
     assert max(b - a for a, b in pairwise(numbers)) in (1, 26)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--scenes", "moon"], "scene moon is unknown; there are yard"),
+        (["--size", "12"], "is not WIDTHxHEIGHT"),
+        (["--size", "641x360"], "take even numbers"),
+        (["--incident", "cam-7=freeze@3"], "camera 'cam-7' is unknown"),
+        (["--incident", "cam-1=dance@3"], "kinds are intrusion"),
+        (["--file", "x"], "is not ID=PATH"),
+        (["--file", "cam-1=x.mp4"], "there is a camera cam-1 already"),
+        (["--file", "x=/no/such.mp4"], "there is no such file"),
+        (["--auth", "anna"], "USER:PASSWORD"),
+        (["--cameras", "0"], "nothing to serve"),
+        (["--port", "70000"], "0<=x<=65535"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_reason_and_remedy(arguments: list[str], reason: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "--cameras", "1", *arguments])
+    assert result.exit_code == 2
+    assert reason in " ".join(result.output.split())
+
+
+async def test_the_simulator_runs_beside_an_event_loop() -> None:
+    async with testing.cameras(n=1, loop_s=2, size="160x90") as sim:
+        assert list(sim.urls) == ["cam-1"]
+        assert sim.status()["cam-1"]["viewers"] == 0
+
+
+def test_a_log_that_cannot_be_written_ends_the_simulator(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n"
+        "from simulator.__main__ import main\n"
+        "small = ['--cameras', '1', '--size', '160x90', '--loop-s', '2', '--no-incidents']\n"
+        "main(['serve', *small, '--log', sys.argv[1]])\n"
+    )
+    with testing.running(1, loop_s=2, size="160x90", gop_s=2, arguments=("--no-incidents",)):
+        pass  # the scene is in the cache now
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["urls"]["cam-1"]
+    with RawRtsp(url) as client:
+        client.play()
+        assert client.is_closed(within_s=30)
+    _, complaint = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "File too large" in complaint
 
 
 def test_a_port_in_use_is_named_with_the_remedy() -> None:

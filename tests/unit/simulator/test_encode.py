@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def test_the_same_spec_gives_the_same_bytes_and_comes_from_the_cache(tmp_path: P
     spec = SceneSpec("hall", 1, 160, 90, loop_s=2, gop_s=1)
     (first,) = encode.cached([spec], tmp_path)
     (path,) = tmp_path.glob("*.clip")
-    written = path.stat().st_mtime_ns
+    written = path.stat().st_ino
     again, twice = encode.cached([spec, spec], tmp_path)
     assert again == first == encode.render(spec)
     assert again is twice
-    assert path.stat().st_mtime_ns == written
+    assert path.stat().st_ino == written
 
 
 def test_a_clip_that_was_cut_short_is_rendered_again(tmp_path: Path) -> None:
@@ -63,6 +64,17 @@ def test_a_clip_that_was_cut_short_is_rendered_again(tmp_path: Path) -> None:
 def test_several_missing_scenes_are_rendered_side_by_side(tmp_path: Path) -> None:
     specs = [SceneSpec(name, 1, 160, 90, loop_s=2, gop_s=1) for name in ("yard", "gate")]
     assert [made.name for made in encode.cached(specs, tmp_path)] == ["yard", "gate"]
+
+
+def test_the_cache_keeps_what_is_in_use_and_forgets_the_oldest(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "older", "oldest", "used")):
+        path = tmp_path / f"{name}.clip"
+        path.write_bytes(bytes(1000))
+        os.utime(path, (1000 - age, 1000 - age))
+    (tmp_path / ".clip-crashed").write_bytes(b"x")
+    os.utime(tmp_path / ".clip-crashed", (1000, 1000))
+    encode.prune(tmp_path, {"used"}, keep_bytes=2000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.clip", "older.clip", "used.clip"]
 
 
 def write_mp4(path: Path, source: Clip) -> None:

@@ -221,3 +221,8 @@ def test_control_answers_a_line_that_is_no_json() -> None:
         return line
 
     assert b'"ok": false' in asyncio.run(ask())
+
+
+def test_an_incident_behind_the_end_of_the_loop_is_refused() -> None:
+    with pytest.raises(SpecError, match="loop ends at 10 s"):
+        SceneSpec("yard", loop_s=10, incidents=(IncidentSpec("freeze", 12, 3),))
