@@ -76,7 +76,8 @@ cdef Py_ssize_t _canonical(const uint8_t* data, Py_ssize_t size, uint8_t* out) n
 def canonical(data):
     """Canonical form of Annex B `data`: every NAL behind a four-byte start code, no zero padding, no empty NAL.
 
-    Raises ValueError if `data` does not begin with a start code (zeros before it are allowed).
+    Raises ValueError if `data` does not begin with a start code (zeros before it are allowed),
+    or holds no NAL.
     """
     cdef Py_buffer view
     cdef Py_ssize_t size
@@ -86,6 +87,8 @@ def canonical(data):
         size = _canonical(<const uint8_t*> view.buf, view.len, NULL)
         if size < 0:
             raise ValueError("not an Annex B byte stream: it does not begin with a start code")
+        if size == 0:
+            raise ValueError("an Annex B byte stream without a single NAL unit behind its start codes")
         out = PyBytes_FromStringAndSize(NULL, size)
         _canonical(<const uint8_t*> view.buf, view.len, <uint8_t*> PyBytes_AS_STRING(out))
         return out

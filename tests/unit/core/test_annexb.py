@@ -80,7 +80,9 @@ def test_no_input_is_more_than_refused(data: bytes) -> None:
             continue
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x00\x00", b"abc", b"\x09\x00\x00\x01\x09", b"\x00\x00\x02"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"\x00\x00\x00", b"abc", b"\x09\x00\x00\x01\x09", b"\x00\x00\x02", b"\x00\x00\x01\x00"]
+)
 def test_what_does_not_begin_with_a_start_code_is_not_annexb(data: bytes) -> None:
     with pytest.raises(ValueError, match="start code"):
         canonical(data)

@@ -291,6 +291,24 @@ def test_a_fragmented_nal_without_its_end_damages_its_unit() -> None:
         assert [unit.damaged for unit in units] == [True]
 
 
+def test_a_fragment_of_another_kind_of_nal_is_not_glued_on() -> None:
+    [unit] = push(
+        H264Depacketiser(),
+        [rtp(b"\x7c\x85\x88first", 0, 0), rtp(b"\x7c\x01wrong", 1, 0), rtp(b"\x7c\x45last", 2, 0, marker=True)],
+    )
+    assert unit.damaged
+    assert unit.payload == annexb([b"\x65\x88first"])
+
+
+def test_packets_that_all_come_twice_disturb_nothing() -> None:
+    depacketiser = H264Depacketiser()
+    packets = [rtp(slice_nal(), i, i * 3000, marker=True) for i in range(400)]
+    units = push(depacketiser, [packet for pair in zip(packets, packets, strict=True) for packet in pair])
+    assert len(units) == 400
+    assert not any(unit.damaged for unit in units)
+    assert depacketiser.late_packets == 400
+
+
 def test_units_beyond_the_bound_are_refused_and_told_by_the_next() -> None:
     depacketiser = H264Depacketiser(max_unit_bytes=1000)
     large = packetise([slice_nal(size=5000)], 0, 0)

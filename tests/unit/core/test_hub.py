@@ -11,6 +11,7 @@ from broker.core.hub import Hub, Subscriber
 from broker.core.wire import BatchReader, WireFrame
 from mesh.ids import FrameId
 from tests.unit.core.fanout import BROKER_LOST, NETWORK_LOSS, OVERRUN, REFUSED, Camera, take_all, told
+from trueframe.v1.frames_pb2 import FrameId as ProtoId
 
 
 def nothing() -> None:
@@ -84,7 +85,12 @@ def test_behind_an_id_it_goes_on_without_a_seam() -> None:
     camera = Camera(hub)
     camera.start(5)
     camera.frames("I...I.")
-    for start in [(5, 1), FrameId("gate", 5, 1), FrameId("gate", 5, 1).to_proto()]:
+    starts: list[tuple[int, int] | FrameId | ProtoId] = [
+        (5, 1),
+        FrameId("gate", 5, 1),
+        ProtoId(camera="gate", epoch=5, seq=1),
+    ]
+    for start in starts:
         subscriber = Subscriber(hub, nothing)
         subscriber.add("gate", start)
         assert told(take_all(subscriber)) == ["start 5", "5/2", "5/3", "5/4", "5/5"]
@@ -241,6 +247,45 @@ def test_losses_inside_an_overrun_are_told_not_swallowed() -> None:
     assert (missed[REFUSED].count, missed[REFUSED].unminted) == (0, 3)
 
 
+def test_a_loss_that_was_next_when_it_went_is_told() -> None:
+    hub = Hub(max_items=2)
+    camera = Camera(hub)
+    subscriber = Subscriber(hub, nothing)
+    subscriber.add("gate")
+    camera.start(5)
+    camera.frames("I")
+    assert len(take_all(subscriber)) == 2
+    camera.gap()
+    camera.frames("II")
+    assert told(take_all(subscriber)) == ["gap NETWORK_LOSS ? 5/0→5/1", "5/1", "5/2"]
+
+
+def test_a_loss_between_what_went_and_the_join_point_is_told() -> None:
+    hub = Hub(max_items=4)
+    camera = Camera(hub)
+    subscriber = Subscriber(hub, nothing)
+    subscriber.add("gate")
+    camera.start(5)
+    camera.frames("I..")
+    camera.gap()
+    camera.frames(".I.")
+    assert told(take_all(subscriber)) == [
+        *["gap OVERRUN 4 →5/4", "gap NETWORK_LOSS ? →5/4", "start 5", "5/4", "5/5"],
+    ]
+
+
+def test_a_loss_right_behind_the_id_is_told_even_if_it_went() -> None:
+    hub = Hub(max_items=2)
+    camera = Camera(hub)
+    camera.start(5)
+    camera.frames("I")
+    camera.gap()
+    camera.frames("II")
+    subscriber = Subscriber(hub, nothing)
+    subscriber.add("gate", (5, 0))
+    assert told(take_all(subscriber)) == ["gap NETWORK_LOSS ? 5/0→", "start 5", "5/1", "5/2"]
+
+
 def test_a_second_overrun_before_the_first_was_read_is_told_as_well() -> None:
     hub = Hub(max_items=4)
     camera = Camera(hub)
@@ -344,7 +389,7 @@ def test_cameras_take_turns() -> None:
     busy.frames("I" * 30)
     quiet.start(5)
     quiet.frames("I")
-    cameras = [item.camera for item in BatchReader(subscriber.take(4))]  # type: ignore[union-attr]
+    cameras = [item.camera for item in BatchReader(subscriber.take(4))]
     assert cameras == ["busy", "quiet", "busy", "quiet"]
 
 

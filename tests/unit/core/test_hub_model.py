@@ -62,7 +62,7 @@ class HubMachine(RuleBasedStateMachine):
             self.histories[name].camera.end()
             self.histories[name].running = False
 
-    @rule(name=st.sampled_from(NAMES), kinds=st.text("I.X", min_size=1, max_size=6), size=st.integers(0, 200))
+    @rule(name=st.sampled_from(NAMES), kinds=st.text("I.X", min_size=1, max_size=16), size=st.integers(0, 200))
     def frames_come(self, name: str, kinds: str, size: int) -> None:
         history = self.histories[name]
         if not history.running:
@@ -118,7 +118,15 @@ class HubMachine(RuleBasedStateMachine):
     @rule(data=st.data(), items=st.integers(1, 20), size=st.integers(1, 2000))
     @precondition(lambda self: self.subscribers)
     def one_takes(self, data: st.DataObject, items: int, size: int) -> None:
-        number = data.draw(st.integers(0, len(self.subscribers) - 1))
+        self.take(data.draw(st.integers(0, len(self.subscribers) - 1)), items, size)
+
+    @rule()
+    def all_take_everything(self) -> None:
+        for number in range(len(self.subscribers)):
+            while self.take(number, 16, 1 << 20):
+                pass
+
+    def take(self, number: int, items: int, size: int) -> int:
         batch = self.subscribers[number].take(items, size)
         messages = list(BatchReader(batch))
         assert len(messages) <= items
@@ -128,6 +136,7 @@ class HubMachine(RuleBasedStateMachine):
             assert not self.subscribers[number].ready
         for message in messages:
             self.read(self.readings[number][message.camera], self.histories[message.camera], message)
+        return len(messages)
 
     def read(self, reading: Reading, history: History, message: WireFrame | Gap | EpochStarted | EpochEnded) -> None:
         if isinstance(message, EpochStarted):

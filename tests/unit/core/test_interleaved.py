@@ -122,6 +122,20 @@ def test_the_largest_body_is_taken() -> None:
     assert len(parser.get_buffer()) <= 192 << 10
 
 
+@pytest.mark.parametrize("read", [1000, 50_000, 65_536])
+def test_large_frames_survive_moving_inside_the_buffer(read: int) -> None:
+    parser = InterleavedParser()
+    packets = [bytes([i]) * (65_535 - 7 * i) for i in range(1, 12)]
+    stream = b"".join(frame(1, packet) for packet in packets)
+    events: list[Event] = []
+    for at in range(0, len(stream), read):
+        chunk = stream[at : at + read]
+        with parser.get_buffer() as room:
+            room[: len(chunk)] = chunk
+        events += parser.buffer_updated(len(chunk), 0)
+    assert [event[2] for event in events] == packets
+
+
 def test_memory_given_for_a_read_stays_valid() -> None:
     parser = InterleavedParser()
     room = parser.get_buffer()
