@@ -12,12 +12,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mesh.errors import AlreadyExists, TrueframeError
+from mesh.process import die_with_parent
+from mesh.redact import redact
+from trueframe.layout import layout_of
+from trueframe.running import find_running
 from trueframe.sources import NamedSource
+from trueframe.v1.inspection_pb2 import Inspection, Point, RegionUse
 
 # A region of an inspection: "name", "use" ("inspect" or "ignore") and "corners", pairs of fractions.
 Region = dict[str, Any]
 SIMULATED_LABEL = "trueframe.simulated"
-TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,84 +92,56 @@ def changes_for(enrolment: Enrolment, known: Mapping[str, Known]) -> list[Change
 
 def enrol(data: str, enrolment: Enrolment) -> list[str]:
     """Carries it out against the running instance; returns warnings. Raises TrueframeError."""
-    import grpc
-
-    from mesh.channel import Credentials, connect_sync
-    from mesh.errors import AlreadyExists, from_rpc_error
-    from trueframe.layout import layout_of
-    from trueframe.running import find_running
-    from trueframe.v1 import cameras_pb2, cameras_pb2_grpc, inspection_pb2_grpc
+    from aggregate.client import SyncInspectionClient
+    from broker.client import CameraSpec, SyncBrokerClient
 
     running = find_running(data)
-    token = Credentials.from_file(layout_of(data).service_token)
+    token_file = layout_of(data).service_token
     warnings = []
     with (
-        connect_sync(running.endpoints["broker"], token) as to_broker,
-        connect_sync(running.endpoints["aggregate"], token) as to_aggregate,
+        SyncBrokerClient(running.endpoints["broker"], token_file) as broker,
+        SyncInspectionClient(running.endpoints["aggregate"], token_file) as inspections,
     ):
-        cameras = cameras_pb2_grpc.CameraServiceStub(to_broker)
-        inspections = inspection_pb2_grpc.InspectionServiceStub(to_aggregate)
-        try:
-            known: dict[str, Known] = {}
-            page = ""
-            while True:
-                answer = cameras.ListCameras(
-                    cameras_pb2.ListCamerasRequest(page_token=page), timeout=TIMEOUT_S, wait_for_ready=True
+        specs = [camera.spec for camera in broker.list_cameras()]
+        known = {spec.id: Known(dict(spec.labels), spec.disabled, spec.display_name) for spec in specs}
+        for change in changes_for(enrolment, known):
+            if not change.is_new:
+                broker.update_camera(
+                    CameraSpec(
+                        id=change.id,
+                        source=change.source,
+                        display_name=change.display_name,
+                        labels=change.labels,
+                        disabled=change.disabled,
+                    )
                 )
-                for camera in answer.cameras:
-                    spec = camera.spec
-                    known[spec.id] = Known(dict(spec.labels), spec.disabled, spec.display_name)
-                page = answer.next_page_token
-                if not page:
-                    break
-            for change in changes_for(enrolment, known):
-                spec = cameras_pb2.CameraSpec(
-                    id=change.id,
-                    source=change.source,
-                    display_name=change.display_name,
-                    labels=change.labels,
-                    disabled=change.disabled,
-                )
-                try:
-                    if change.is_new:
-                        # Before the camera: the aggregate gives one that has no inspection its own, of whole pictures.
-                        _put_motion(inspections, change.id, enrolment.regions.get(change.id, []))
-                        cameras.AddCamera(cameras_pb2.AddCameraRequest(spec=spec), timeout=TIMEOUT_S)
-                    else:
-                        cameras.UpdateCamera(cameras_pb2.UpdateCameraRequest(spec=spec), timeout=TIMEOUT_S)
-                except grpc.RpcError as error:
-                    known_error = from_rpc_error(error)
-                    if not isinstance(known_error, AlreadyExists):
-                        raise
-                    warnings.append(f"{known_error} It is left out; choose another id: NAME={change.source or '…'}")
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+                continue
+            # Before the camera: the aggregate gives one that has no inspection its own, of whole pictures.
+            if regions := enrolment.regions.get(change.id):
+                inspections.put(motion_inspection(change.id, regions))
+            try:
+                broker.add_camera(change.id, change.source, display_name=change.display_name, labels=change.labels)
+            except AlreadyExists as error:
+                warnings.append(f"{error} It is left out; give it another name: NAME=SOURCE")
+    if not known and not enrolment.sources and not enrolment.simulated:
+        warnings.append("no camera yet: give SOURCES, --simulate 4, or `trueframe cameras add rtsp://HOST/PATH`")
     return warnings
 
 
-def _put_motion(inspections: Any, camera: str, regions: list[Region]) -> None:
-    """Puts the motion inspection of a simulated scene, if the scene says where to look."""
-    from trueframe.v1 import inspection_pb2
-
-    if not regions:
-        return
-    inspection = inspection_pb2.Inspection(id=f"{camera}.motion", camera=camera, detector="motion")
+def motion_inspection(camera: str, regions: list[Region]) -> Inspection:
+    """The motion inspection of a simulated scene, which says where to look."""
+    inspection = Inspection(id=f"{camera}.motion", camera=camera, detector="motion")
     for region in regions:
         inspection.regions.add(
             name=region["name"],
-            use=inspection_pb2.RegionUse.Value(f"REGION_USE_{region['use'].upper()}"),
-            corners=[inspection_pb2.Point(x=x, y=y) for x, y in region["corners"]],
+            use=RegionUse.Value(f"REGION_USE_{region['use'].upper()}"),
+            corners=[Point(x=x, y=y) for x, y in region["corners"]],
         )
-    request = inspection_pb2.PutInspectionRequest(inspection=inspection)
-    inspections.PutInspection(request, timeout=TIMEOUT_S, wait_for_ready=True)
+    return inspection
 
 
 def main() -> None:
     """Reads the wish, carries it out, says what went wrong."""
-    from mesh.errors import TrueframeError
-    from mesh.process import die_with_parent
-    from mesh.redact import redact
-
     die_with_parent()
     try:
         for warning in enrol(sys.argv[sys.argv.index("--data") + 1], Enrolment.from_json(sys.stdin.buffer.read())):

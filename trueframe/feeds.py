@@ -6,30 +6,22 @@ What should not be in this module: what is made of it (`situation`), how it is s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import grpc
-import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from broker.client import BrokerClient, Camera
+from broker.pixel.client import PixelClient, ThumbnailWatch
+from event_center.client import EventClient
+from media_center.client import FootageClient
 from mesh.channel import Credentials, connect
-from mesh.errors import from_rpc_error
-from mesh.ids import FrameId
+from mesh.errors import TrueframeError, from_rpc_error
 from mesh.logs import get_logger, rate_limited
-from trueframe.sights import camera_sight, event_sight, picture
-from trueframe.situation import SERVICES, CameraSight, EventSight, Situation
-from trueframe.v1 import (
-    cameras_pb2,
-    cameras_pb2_grpc,
-    events_pb2,
-    events_pb2_grpc,
-    footage_pb2,
-    footage_pb2_grpc,
-    pixels_pb2,
-    pixels_pb2_grpc,
-)
+from trueframe.sights import camera_sight, event_sight
+from trueframe.situation import SERVICES, CameraSight, EventSight, Picture, Situation
 
 log = get_logger("trueframe.feeds")
 
@@ -37,8 +29,11 @@ RETRY_S = 0.5
 HEALTH_EVERY_S = 1.0
 HEALTH_TIMEOUT_S = 3.0
 LIST_EVERY_S = 1.0
-LIST_TIMEOUT_S = 5.0
 THUMBNAIL_RATE = 8.0
+
+
+class _Closes(Protocol):
+    async def close(self) -> None: ...
 
 
 class Feeds:
@@ -49,23 +44,27 @@ class Feeds:
         self.on_camera: Callable[[CameraSight, CameraSight | None], None] = lambda now, before: None
         self.on_event: Callable[[EventSight, EventSight | None], None] = lambda now, before: None
         self.on_link: Callable[[str, bool], None] = lambda service, is_up: None
-        self._channels = {service: connect(endpoints[service], token) for service in SERVICES}
+        self.footage = FootageClient(endpoints["media_center"], token)
+        self._broker = BrokerClient(endpoints["broker"], token)
+        self._events = EventClient(endpoints["event_center"], token)
+        self._pixels = PixelClient(endpoints["pixels"], token)
+        self._health = {service: connect(endpoints[service], None) for service in SERVICES}
         self._size: tuple[int, int] | None = None
-        self._size_changed = asyncio.Event()
-
-    def channel(self, service: str) -> grpc.aio.Channel:
-        """The channel to a service, for calls on demand."""
-        return self._channels[service]
+        self._size_known = asyncio.Event()
+        self._thumbnails: ThumbnailWatch | None = None
 
     def want_pictures(self, width: int, height: int) -> None:
         """Pictures of all cameras are wanted, fitted into this many pixels."""
         size = (min(max(width, 8), 1920), min(max(height, 8), 1080))
         if size != self._size:
             self._size = size
-            self._size_changed.set()
+            self._size_known.set()
+            if self._thumbnails is not None:
+                self._thumbnails.choose(max_width=size[0], max_height=size[1])
 
     async def run(self, since_ns: int = 0) -> None:
         """Runs until cancelled. Events that changed at or after `since_ns` come first."""
+        clients: tuple[_Closes, ...] = (self.footage, self._broker, self._events, self._pixels)
         try:
             async with asyncio.TaskGroup() as group:
                 for service in SERVICES:
@@ -76,19 +75,19 @@ class Feeds:
                 group.create_task(self._again("footage", self._watch_persisted))
                 group.create_task(self._again("pictures", self._watch_pictures))
         finally:
-            await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+            await asyncio.gather(*(client.close() for client in (*clients, *self._health.values())))
 
     async def _again(self, what: str, feed: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await feed()
-            except grpc.RpcError as error:
+            except TrueframeError as error:
                 if rate_limited(f"feed {what}", 10):
-                    log.info("feed broke off", feed=what, reason=str(from_rpc_error(error)))
+                    log.info("feed broke off", feed=what, reason=str(error))
             await asyncio.sleep(RETRY_S)
 
     async def _watch_health(self, service: str) -> None:
-        stub = health_pb2_grpc.HealthStub(self._channels[service])
+        stub = health_pb2_grpc.HealthStub(self._health[service])
         while True:
             detail = ""
             try:
@@ -100,14 +99,13 @@ class Feeds:
                 self.on_link(service, is_up)
             await asyncio.sleep(HEALTH_EVERY_S)
 
-    def _camera(self, message: cameras_pb2.Camera) -> None:
+    def _camera(self, message: Camera) -> None:
         now = camera_sight(message, time.time_ns())
         self.on_camera(now, self.situation.camera_told(now))
 
     async def _watch_cameras(self) -> None:
-        stub = cameras_pb2_grpc.CameraServiceStub(self._channels["broker"])
         present: set[str] | None = set()
-        async for change in stub.WatchCameras(cameras_pb2.WatchCamerasRequest()):
+        async for change in self._broker.watch_cameras(reconnect=False):
             camera = change.camera.spec.id
             if change.removed:
                 self.situation.camera_removed(camera)
@@ -121,62 +119,35 @@ class Feeds:
                 present = None
 
     async def _list_cameras(self) -> None:
-        stub = cameras_pb2_grpc.CameraServiceStub(self._channels["broker"])
         while True:
-            page = ""
-            while True:
-                answer = await stub.ListCameras(cameras_pb2.ListCamerasRequest(page_token=page), timeout=LIST_TIMEOUT_S)
-                for camera in answer.cameras:
-                    self._camera(camera)
-                page = answer.next_page_token
-                if not page:
-                    break
+            for camera in await self._broker.list_cameras():
+                self._camera(camera)
             self.situation.cameras_listed()
             await asyncio.sleep(LIST_EVERY_S)
 
     async def _watch_events(self, since_ns: int) -> None:
-        stub = events_pb2_grpc.EventServiceStub(self._channels["event_center"])
-        newest = max((event.started_ns for event in self.situation.events), default=0)
-        # After a break everything that may have changed meanwhile comes again; versions tell what is news.
-        since_ns = max(since_ns, newest - 3_600_000_000_000) if newest else since_ns
-        async for change in stub.WatchEvents(events_pb2.WatchEventsRequest(since_ns=since_ns)):
-            now = event_sight(change.event)
+        async for event in self._events.watch(since_ns=since_ns):
+            now = event_sight(event)
             before = self.situation.event_told(now)
             if before is None or before.version < now.version:
                 self.on_event(now, before)
 
     async def _watch_persisted(self) -> None:
-        stub = footage_pb2_grpc.FootageServiceStub(self._channels["media_center"])
-        async for change in stub.WatchPersisted(footage_pb2.WatchPersistedRequest()):
-            self.situation.persisted(FrameId.from_proto(mark) for mark in change.watermarks)
-
-    async def _sizes(self) -> AsyncIterator[pixels_pb2.WatchThumbnailsRequest]:
-        while True:
-            self._size_changed.clear()
-            if self._size is not None:
-                width, height = self._size
-                yield pixels_pb2.WatchThumbnailsRequest(
-                    all_cameras=True, max_width=width, max_height=height, max_rate=THUMBNAIL_RATE
-                )
-            await self._size_changed.wait()
+        async for watermarks in self.footage.watch_persisted():
+            self.situation.persisted(watermarks)
 
     async def _watch_pictures(self) -> None:
-        while self._size is None:
-            await self._size_changed.wait()
-        stub = pixels_pb2_grpc.PixelServiceStub(self._channels["pixels"])
-        call = stub.WatchThumbnails(self._sizes())
-        with contextlib.closing(_Cancelling(call)):
-            async for change in call:
-                now_ns = time.time_ns()
-                for thumbnail in change.thumbnails:
-                    self.situation.picture_arrived(picture(thumbnail, now_ns))
-
-
-class _Cancelling:
-    """Cancels a call when it is left, so that the server need not find out."""
-
-    def __init__(self, call: grpc.aio.Call) -> None:
-        self._call = call
-
-    def close(self) -> None:
-        self._call.cancel()
+        await self._size_known.wait()
+        assert self._size is not None
+        width, height = self._size
+        watch = self._pixels.watch_thumbnails(max_width=width, max_height=height, max_rate=THUMBNAIL_RATE)
+        async with watch:
+            self._thumbnails = watch
+            try:
+                async for small in watch:
+                    picture = Picture(
+                        small.id, small.received_ns, small.width, small.height, small.rgb, small.inexact, time.time_ns()
+                    )
+                    self.situation.picture_arrived(picture)
+            finally:
+                self._thumbnails = None

@@ -6,8 +6,8 @@ What should not be in this module: anything that decides.
 from __future__ import annotations
 
 from mesh.ids import FrameId
-from trueframe.situation import BoxSight, CameraSight, EventSight, Picture
-from trueframe.v1 import cameras_pb2, events_pb2, pixels_pb2
+from trueframe.situation import BoxSight, CameraSight, EventSight
+from trueframe.v1 import cameras_pb2, events_pb2
 
 _STATES: dict[int, str] = {
     int(number): name.removeprefix("CAMERA_STATE_").lower() for name, number in cameras_pb2.CameraState.items()
@@ -65,17 +65,4 @@ def event_sight(event: events_pb2.Event) -> EventSight:
         boxes=tuple(BoxSight(b.x, b.y, b.width, b.height, b.label, b.score) for b in event.boxes),
         version=event.version,
         footage_confirmed=event.footage_confirmed,
-    )
-
-
-def picture(thumbnail: pixels_pb2.Thumbnail, arrived_ns: int) -> Picture:
-    """A small picture."""
-    return Picture(
-        FrameId.from_proto(thumbnail.id),
-        thumbnail.received_ns,
-        thumbnail.width,
-        thumbnail.height,
-        thumbnail.rgb,
-        thumbnail.inexact,
-        arrived_ns,
     )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mesh.config import load
-from mesh.errors import TrueframeError, Unavailable, from_rpc_error
+from mesh.errors import TrueframeError, Unavailable
 from mesh.ids import FrameId
 from mesh.process import die_with_parent
 
@@ -35,13 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise Unavailable("terminal wall", "this is no terminal", "`trueframe up --headless` prints lines instead")
     # After the checks, so that a mistake is told at once.
-    import grpc
-
     from mesh.channel import Credentials
     from trueframe.feeds import Feeds
     from trueframe.keys import user_name
     from trueframe.situation import Situation
-    from trueframe.v1 import footage_pb2, footage_pb2_grpc
     from tui.app import WallApp
     from tui.frame_screen import RecordedFrame
 
@@ -66,12 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     async def fetch(frame: FrameId) -> RecordedFrame:
         if feeds is None:
             raise Unavailable("media center", "is not connected yet", "Try again in a moment")
-        stub = footage_pb2_grpc.FootageServiceStub(feeds.channel("media_center"))
-        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=1280)
-        try:
-            answer = await stub.GetSnapshot(request, timeout=10.0)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+        answer = await feeds.footage.snapshot(frame, max_width=1280)
         return RecordedFrame(FrameId.from_proto(answer.frame.id), answer.frame.received_ns, answer.png, answer.inexact)
 
     app = WallApp(situation, fetch, feed, want_pictures, user_name(), arguments.duration_s)
