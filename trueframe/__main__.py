@@ -95,10 +95,9 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        if isinstance(error, click.UsageError):
-            error.show()
-        else:
-            click.echo(f"trueframe: {error.format_message()}", err=True)
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "trueframe"
+        text = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"trueframe: {text}. `{place} --help` tells more.", err=True)
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(130)

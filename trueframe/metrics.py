@@ -93,5 +93,5 @@ async def serve_metrics(port: int, folder: Path) -> asyncio.Server:
         return await asyncio.start_server(answer, "127.0.0.1", port)
     except OSError as error:
         raise PortInUse(
-            f"port {port} for metrics", error.strerror or str(error), "choose another with --metrics-port"
+            f"port {port} for metrics", error.strerror or str(error), "Choose another with --metrics-port."
         ) from None

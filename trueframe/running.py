@@ -58,7 +58,7 @@ def is_locked(layout: Layout) -> bool:
 def find_running(data: str | Path) -> Running:
     """The instance on this data folder. Raises NotRunning."""
     layout = layout_of(data)
-    remedy = f"Start it with `trueframe up --data {data}`, or name another folder with --data"
+    remedy = f"Start it with `trueframe up --data {data}`, or name another folder with --data."
     if not layout.run.is_dir():
         raise NotRunning(f"data folder {layout.data}", "trueframe was never started here", remedy)
     if not is_locked(layout):
@@ -67,5 +67,5 @@ def find_running(data: str | Path) -> Running:
         return Running.from_json(layout.run_json.read_bytes())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotRunning(
-            f"data folder {layout.data}", "trueframe is still starting", "Try again in a moment"
+            f"data folder {layout.data}", "trueframe is still starting", "Try again in a moment."
         ) from error

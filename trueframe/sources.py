@@ -39,13 +39,13 @@ def _source(text: str, given: str) -> str:
         scheme = text.partition("://")[0].lower()
         if scheme not in ("rtsp", "file"):
             raise InvalidArgument(
-                f'source "{redact_url(given)}"', f'scheme "{scheme}" is not known', "use rtsp://…, file:///… or a path"
+                f'source "{redact_url(given)}"', f'scheme "{scheme}" is not known', "Use rtsp://…, file:///… or a path"
             )
         return text
     path = Path(text).expanduser()
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "no such file"
-        raise InvalidArgument(f'source "{given}"', reason, "give rtsp://… or the path of a video file")
+        raise InvalidArgument(f'source "{given}"', reason, "Give rtsp://… or the path of a video file")
     return str(path.resolve())
 
 
@@ -72,11 +72,11 @@ def parse_sources(texts: Iterable[str]) -> list[NamedSource]:
         if not camera:
             if name:
                 raise InvalidArgument(
-                    f'name "{name}"', "no Latin letter or digit in it to make an id of", 'add one: "north-1=rtsp://…"'
+                    f'name "{name}"', "no Latin letter or digit in it to make an id of", 'Add one: "north-1=rtsp://…"'
                 )
             camera = "camera"
         if named and camera in found:
-            raise InvalidArgument(f'camera "{camera}"', "is named twice", "give every source a name of its own")
+            raise InvalidArgument(f'camera "{camera}"', "is named twice", "Give every source a name of its own")
         base, number = camera, 2
         while camera in found:
             camera = f"{base[:59]}-{number}"

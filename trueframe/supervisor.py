@@ -171,7 +171,9 @@ class Supervisor:
         for source in self._options.sources:
             if source.id in taken:
                 raise InvalidArgument(
-                    f'camera "{source.id}"', "is the id of a simulated camera too", 'name it: "other=SOURCE"'
+                    f'camera "{source.id}"',
+                    "is the id of a simulated camera too",
+                    'Give it another name: "other=SOURCE".',
                 )
         regions = self._simulated.regions() if self._simulated else {}
         wish = Enrolment(list(self._options.sources), simulated, regions)

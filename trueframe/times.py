@@ -13,7 +13,7 @@ from mesh.errors import InvalidArgument
 SECOND_NS = 1_000_000_000
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d)")
-_REMEDY = 'write "2026-11-20T12:30:05+01:00", "12:30:05" (today), "-30s" (ago) or "now"'
+_REMEDY = 'Write "2026-11-20T12:30:05+01:00", "12:30:05" (today), "-30s" (ago) or "now"'
 
 
 def parse_duration(text: str) -> float:
@@ -22,7 +22,7 @@ def parse_duration(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", stripped):
         return float(stripped)
     if not stripped or _DURATION.sub("", stripped):
-        raise InvalidArgument(f'duration "{text}"', "cannot be read", 'write "60s", "1m30s" or "2h"')
+        raise InvalidArgument(f'duration "{text}"', "cannot be read", 'Write "60s", "1m30s" or "2h"')
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(stripped))
 
 

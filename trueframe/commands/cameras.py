@@ -20,7 +20,7 @@ def _labels(texts: tuple[str, ...]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for key, equals, _ in pairs:
         if not key or not equals:
-            raise InvalidArgument(f'label "{key}"', "is not KEY=VALUE", 'write --label floor="2"')
+            raise InvalidArgument(f'label "{key}"', "is not KEY=VALUE", 'Write --label floor="2".')
     return {key: value for key, _, value in pairs}
 
 

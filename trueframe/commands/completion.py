@@ -25,5 +25,5 @@ def command(shell: str) -> None:
 
     kind = get_completion_class(shell)
     if kind is None:
-        raise InvalidArgument(f'shell "{shell}"', "has no completion", f"choose one of {', '.join(PLACES)}")
+        raise InvalidArgument(f'shell "{shell}"', "has no completion", f"Choose one of {', '.join(PLACES)}")
     click.echo(kind(cli, {}, "trueframe", "_TRUEFRAME_COMPLETE").source())

@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Write recorded frames of CAMERA as an Annex B file that players open (ffplay -f h264 -), or list them."""
     if not as_json and not verify and output == "-" and sys.stdout.isatty():
-        raise InvalidArgument("standard output", "is a terminal", "write to a file with -o, pipe it, or use --json")
+        raise InvalidArgument("standard output", "is a terminal", "Write to a file with -o, pipe it, or use --json.")
     from broker.client import WireFrame
     from trueframe.client import connect
     from trueframe.commands.records import item_record

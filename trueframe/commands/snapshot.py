@@ -25,10 +25,10 @@ def command(data: str, target: str, at_ns: int | None, output: str, width: int, 
     from trueframe.client import connect
 
     if output == "-" and sys.stdout.isatty():
-        raise InvalidArgument("standard output", "is a terminal", "name a file with -o")
+        raise InvalidArgument("standard output", "is a terminal", "Name a file with -o.")
     frame = FrameId.parse(target) if "/" in target else None
     if frame is not None and at_ns is not None:
-        raise InvalidArgument("--at", "a frame id says when already", "leave one of both out")
+        raise InvalidArgument("--at", "a frame id says when already", "Leave one of both out.")
     with connect(data) as tf:
         if frame is None and at_ns is not None:
             frame = FrameId.from_proto(tf.footage.locate(target, at_ns).id)

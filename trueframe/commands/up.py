@@ -19,7 +19,7 @@ from trueframe.times import parse_duration
 @click.option("--for", "duration", metavar="TIME", help='Stop after this time: "60s", "5m".')
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Configuration (TOML); see docs/guide.",
 )
