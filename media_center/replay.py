@@ -93,14 +93,14 @@ class _Pace:
             start = stop
 
     async def _sleep_until(self, due_ns: int) -> None:
-        if self._began is None and due_ns > 0:
-            self._began = (self._clock.monotonic_ns(), due_ns)
         left_s = self._left_s(due_ns)
         if left_s > 0:
             await asyncio.sleep(left_s)
 
     def _left_s(self, due_ns: int) -> float:
+        if due_ns <= 0:
+            return 0.0  # told before the first frame
         if self._began is None:
-            return 0.0
+            self._began = (self._clock.monotonic_ns(), due_ns)
         began_ns, first_ns = self._began
         return (began_ns - self._clock.monotonic_ns()) / 1e9 + (due_ns - first_ns) / 1e9 / self._speed

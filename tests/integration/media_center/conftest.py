@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,12 +100,31 @@ class Instance:
         return SyncFootageClient(self.config.media_center.endpoint, self.token(role, cameras))
 
 
+@pytest.fixture(scope="session")
+def instance_type() -> type[Instance]:
+    """For fixtures that live longer than a test."""
+    return Instance
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[Instance]:
-    """A broker and a media center, running."""
-    made = Instance(tmp_path / "data")
+def make_instance(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
+    """Makes instances that are stopped for sure."""
+    made: list[Instance] = []
+
+    def make(**settings: object) -> Instance:
+        made.append(Instance(tmp_path / f"data-{len(made)}", **settings))
+        return made[-1]
+
     try:
-        made.up()
-        yield made
+        yield make
     finally:
-        made.stop()
+        for instance in made:
+            instance.stop()
+
+
+@pytest.fixture
+def instance(make_instance: Callable[..., Instance]) -> Instance:
+    """A broker and a media center, running."""
+    made = make_instance()
+    made.up()
+    return made
