@@ -60,9 +60,9 @@ class Receiver:
             )
 
     def packet(self, channel: int, packet: bytes) -> None:
-        """A packet of any other channel: RTCP, or audio that was never asked for and is dropped and counted."""
+        """A packet of any other channel: RTCP, or audio, which is dropped and counted."""
         if channel != self._stream.rtcp_channel:
-            self._counters.audio_packets_dropped += 1
+            self._counters.audio_packets_dropped += channel in self._stream.audio_channels
             return
         for report in self._rtcp.parse(packet):
             if isinstance(report, SenderReport) and self.depacketiser.ssrc in (None, report.ssrc):

@@ -19,6 +19,7 @@ from mesh.redact import redact
 
 USER_AGENT = "trueframe"
 _MAX_TRIES = 3
+_MAX_AUDIO_STREAMS = 4
 _CODEC_NAMES = {"H265": "H.265", "JPEG": "Motion JPEG", "MP4V-ES": "MPEG-4 Part 2", "MP2T": "an MPEG transport stream"}
 
 
@@ -39,7 +40,7 @@ class VideoStream:
     rtp_channel: int
     rtcp_channel: int
     parameter_sets: tuple[bytes, ...]
-    has_audio_beside: bool
+    audio_channels: frozenset[int]
     session_timeout_s: float
 
 
@@ -52,6 +53,7 @@ class RtspSession:
         self._authenticator = Authenticator(source.credentials) if source.credentials else None
         self._session_id = ""
         self._aggregate_url = source.url
+        self._audio_urls: list[str] = []
         self._keep_alive_method = "OPTIONS"
         self._thing = f"camera at {source.host}:{source.port}"
 
@@ -74,7 +76,11 @@ class RtspSession:
         # absolute session control is what some cameras mean media controls to be below.
         media_base = aggregate if "://" in description.control else base
         url = sdp.on_same_host(sdp.resolve_control(media_base, media.control), self._source.url)
-        self._has_audio_beside = any(m.kind == "audio" for m in description.media)
+        self._audio_urls = [
+            sdp.on_same_host(sdp.resolve_control(media_base, m.control), self._source.url)
+            for m in description.media
+            if m.kind == "audio"
+        ][:_MAX_AUDIO_STREAMS]
         return sdp.Media(media.kind, media.payload_type, media.encoding, media.clock_rate, url, media.parameters)
 
     def _choose(self, description: sdp.Description) -> sdp.Media:
@@ -94,7 +100,7 @@ class RtspSession:
         )
 
     async def set_up(self, media: sdp.Media) -> VideoStream:
-        """SETUP of the one video stream over TCP; audio beside it is not asked for. Raises SourceFailure."""
+        """SETUP of the one video stream over TCP, and of audio beside it, which is dropped. Raises SourceFailure."""
         transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
         answer = await self._request("SETUP", media.control, [("Transport", transport)])
         session = answer.headers.get("Session")
@@ -111,9 +117,23 @@ class RtspSession:
             rtp_channel=channels[0],
             rtcp_channel=channels[1],
             parameter_sets=tuple(media.parameter_sets),
-            has_audio_beside=self._has_audio_beside,
+            audio_channels=await self._set_up_audio(max(channels) + 1),
             session_timeout_s=timeout_s,
         )
+
+    async def _set_up_audio(self, channel: int) -> frozenset[int]:
+        """Takes audio only to drop it: a server that feeds both from one file stops when one of them is not taken
+        (seen with GStreamer: video ended when 200 kB of audio had piled up). A refusal is no failure.
+        """
+        taken = set()
+        for url in self._audio_urls:
+            headers = [*self._session(), ("Transport", f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}")]
+            answer = await self._request("SETUP", url, headers, accepts_refusal=True)
+            if answer.status == 200:
+                given = messages.interleaved_channels(answer.headers.get("Transport"))
+                taken.add(given[0] if given else channel)
+                channel = max(channel, *(given or (0,))) + 2
+        return frozenset(taken)
 
     async def play(self) -> None:
         """PLAY from now on. Frames may arrive before this returns. Raises SourceFailure."""
