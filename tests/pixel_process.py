@@ -29,7 +29,7 @@ class HostProcess:
             key.touch(mode=0o600)
             key.write_text(broker.token)
         pairs = [f"run.data_dir={broker.data}", f"run.run_dir={broker.run_dir}", "pixels.memory_bytes=100000000"]
-        self._arguments = [argument for pair in (*pairs, *settings) for argument in ("--set", pair)]
+        self.arguments = [argument for pair in (*pairs, *settings) for argument in ("--set", pair)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +40,7 @@ class HostProcess:
     def start(self) -> HostProcess:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "broker.pixel", *self._arguments],
+                [sys.executable, "-m", "broker.pixel", *self.arguments],
                 stderr=log,
                 env={**os.environ, "TRUEFRAME_PARENT_PID": str(os.getpid())},
             )

@@ -65,10 +65,15 @@ class CameraDecoder:
         self._size = (0, 0)
         self._epoch = 0
         self._floor = -1
+        # What the broker's ring held before anybody wanted the camera is decoded for the sake of what follows; of its
+        # pictures only the newest is shown, since the others would come faster than anybody reads.
+        self._started_ns = 0
+        self._in_backlog = True
         self._thread = threading.Thread(target=self._run, name=f"decode {camera}", daemon=True)
 
     def start(self) -> None:
         """Begins to decode what is put."""
+        self._started_ns = self._clock.monotonic_ns()
         self._thread.start()
 
     def put(self, item: Arrival) -> None:
@@ -161,8 +166,14 @@ class CameraDecoder:
 
     def _picture(self, decoded: Decoded) -> None:
         figures = self.figures
-        age_ns = self._age.of(decoded.monotonic_ns, self._clock.monotonic_ns())
+        now_ns = self._clock.monotonic_ns()
+        age_ns = self._age.of(decoded.monotonic_ns, now_ns)
         figures.pictures += 1
+        if self._in_backlog:
+            self._in_backlog = age_ns > now_ns - self._started_ns and not self._inbox.is_empty
+            if self._in_backlog:
+                self._outlet.pass_over(decoded.seq, decoded.seq)
+                return
         if not self._pace.publishes(age_ns):
             self._outlet.missing(decoded.seq, decoded.seq, MissingReason.TOO_OLD, decoded.received_ns)
             return
@@ -183,6 +194,10 @@ class CameraDecoder:
 
     def _missing(self, missing: NotDecoded) -> None:
         count = missing.last - missing.first + 1
+        if self._in_backlog:
+            self.figures.skipped_frames += count
+            self._outlet.pass_over(missing.first, missing.last)
+            return
         if missing.reason is MissingReason.DECODE_FAILED:
             self.figures.failed_frames += count
         else:

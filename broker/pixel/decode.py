@@ -144,7 +144,7 @@ class StreamDecoder:
             self._inexact_before = seq + unit.recovers_after
         elif self._fed and not self._context.has_b_frames:
             # Nothing is held back, yet the unit before gave no picture: this one may refer to what is not there.
-            self._tainted = True
+            outcomes += [self._lost(older) for older in sorted(self._fed)]
         self._joined = True
         inexact = unit.damaged or unit.follows_damage or self._tainted or seq < self._inexact_before
         self._fed[seq] = _Fed(unit.received_ns, unit.monotonic_ns, inexact)
@@ -201,9 +201,10 @@ class StreamDecoder:
         return outcomes
 
     def _swallowed(self) -> list[Outcome]:
-        """Units too old to give a picture any more. Without reordering one gives its picture at once or never."""
-        delay = _LONGEST_DELAY if self._context.has_b_frames else 0
-        return [self._lost(seq) for seq in sorted(self._fed) if seq < self._last_seq - delay]
+        """Units too old to give a picture any more."""
+        if len(self._fed) <= _LONGEST_DELAY:
+            return []
+        return [self._lost(seq) for seq in sorted(self._fed) if seq < self._last_seq - _LONGEST_DELAY]
 
     def _lost(self, seq: int) -> NotDecoded:
         fed = self._fed.pop(seq)

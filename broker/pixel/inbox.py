@@ -93,6 +93,11 @@ class Inbox:
                 self._forget(item)
             return item, self._join_points > 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits at this moment."""
+        return not self._items
+
     def close(self) -> None:
         """Wakes the taker for the last time; what waits is discarded."""
         with self._changed:

@@ -137,6 +137,11 @@ class Outlet:
             )
             self._wake()
 
+    def pass_over(self, first: int, last: int) -> None:
+        """These frames are nobody's business: they came before anybody wanted the camera."""
+        with self._lock:
+            self._settled.add(first, last)
+
     def missing(self, first: int, last: int, reason: MissingReason, received_ns: int = 0) -> None:
         """Tells that frames have no picture; those told before are left out."""
         with self._lock:

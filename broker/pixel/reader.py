@@ -80,6 +80,7 @@ class RingReader:
         self._session: int | None = None
         self._lost_reason = MissingReason.HOST_LOST
         self._is_new = after is None
+        self._before_us = 0  # records below this were written before this reader came
         self._epoch = after.epoch if after else None
         self._settled = Settled(after.seq if after else -1)
         self._connection: Connection | None = None
@@ -146,12 +147,14 @@ class RingReader:
         self._planes = [mapping.planes(slot) for slot in range(mapping.slots)]
         head = mapping.head
         oldest = max(0, head - mapping.records)
+        self._before_us = 0
         same_session = mapping.session == self._session
         self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
         self._session = mapping.session
         self._next = oldest
         if self._is_new and head:
             self._begin_at_the_newest(mapping, oldest, head)
+            self._before_us = head
         self._is_new = False
 
     def _begin_at_the_newest(self, mapping: ring.RingMapping, oldest: int, head: int) -> None:
@@ -215,7 +218,10 @@ class RingReader:
             return False
         if kind == ring.PICTURE:
             if not mapping.is_whole(slot, sequence):
-                self._miss(epoch, first, last, MissingReason.OVERRUN, received_ns)
+                if self._next <= self._before_us:
+                    self._settled.add(first, last)  # the newest at first sight, and older by now: not this reader's
+                else:
+                    self._miss(epoch, first, last, MissingReason.OVERRUN, received_ns)
                 return False
             self._settled.add(first, last)
             y, u, v = self._planes[slot]

@@ -97,6 +97,8 @@ class Bench:
         self.board = ThumbnailBoard("gate", lambda: self.wakes.append(None))
         self.decoder = CameraDecoder("gate", self.outlet, self.board, self.clock, same_machine=True)
         self.decoder.start()
+        # What was received before this moment is backlog, and a matter of its own test.
+        self.clock.advance(10)
 
     def epoch(self, epoch: int = 1, codec: int = frames_pb2.CODEC_H264, width: int = 96) -> None:
         self.decoder.put(frames_pb2.EpochStarted(camera="gate", epoch=epoch, codec=codec, width=width, height=64))
@@ -163,10 +165,22 @@ def test_pictures_older_than_the_bound_are_decoded_and_not_shown(bench: Bench) -
     assert [how for _, _, how in bench.told(8)] == ["TOO_OLD"] * 5 + ["shown"] * 3
 
 
+def test_of_what_was_there_before_only_the_newest_picture_is_shown(bench: Bench) -> None:
+    bench.epoch()
+    with bench.decoder._inbox._changed:
+        bench.put(range(10, 18), age_s=10.5)
+    assert bench.told(1) == [(1, 17, "TOO_OLD")]
+    bench.put(range(18, 20))
+    assert bench.told(3)[1:] == [(1, 18, "shown"), (1, 19, "shown")]
+    assert bench.seat.records[-1][9] == 19, "all before is settled"
+    assert bench.decoder.figures.pictures == 10
+
+
 def test_what_is_too_old_is_left_out_up_to_a_newer_join_point(bench: Bench) -> None:
     # All in the queue before the thread looks: put while it waits for the first take.
     inbox_units = [unit(seq, 1, bench.clock.monotonic_ns() - 2 * SECOND) for seq in range(30)]
     bench.epoch()
+    bench.decoder._in_backlog = False
     with bench.decoder._inbox._changed:
         for item in inbox_units:
             bench.decoder._inbox.put(item)

@@ -151,6 +151,8 @@ def test_a_unit_without_a_picture_is_told_as_failed() -> None:
     core = decoder()
     outcomes = run(core, units) + core.flush()
     assert told(outcomes) == list(range(24))
+    order = [o.seq if isinstance(o, Decoded) else o.first for o in outcomes]
+    assert order == list(range(24)), "each is told in its place"
     assert 6 not in pictures(outcomes)
     assert [seq for seq, p in pictures(outcomes).items() if p.inexact] == [7, 8, 9, 10, 11]
 
