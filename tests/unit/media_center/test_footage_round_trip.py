@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_any_stream_is_read_back_as_it_was_written_across_restarts(
     root = Path(tempfile.mkdtemp())
     try:
         bounds = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in itertools.pairwise(bounds):
             # The broker repeats the epoch to a subscriber that comes back.
             epochs = [e for e in raw[:start] if isinstance(next(BatchReader(e)), frames_pb2.EpochStarted)]
             record(root, list(BatchReader(b"".join([*epochs[-1:], *raw[start:stop]]))), limits=LIMITS)

@@ -44,7 +44,7 @@ def test_a_row_box_gives_back_what_went_in() -> None:
         _INT64,
         st.integers(-(1 << 31), (1 << 31) - 1),
         st.binary(min_size=32, max_size=32),
-    )  # fmt: skip
+    )
 )
 def test_every_value_of_a_row_survives(values: tuple[int, int, int, int, int, int, int, int, int, int, bytes]) -> None:
     flags, join, recovers, seq, received, monotonic, camera, uncertainty, pts, composition, digest = values

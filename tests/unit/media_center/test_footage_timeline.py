@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from hypothesis import given
@@ -48,7 +49,7 @@ def test_decode_time_grows_strictly_whatever_arrives(
         placed = timeline.place(frames, (now_ms + 5) * MS if knows_next else None)
         decodes += [p.decode for p in placed]
         assert all(p.duration > 0 and 0 <= p.composition < 1 << 31 for p in placed)
-    assert all(before < after for before, after in zip(decodes, decodes[1:], strict=False))
+    assert all(before < after for before, after in itertools.pairwise(decodes))
 
 
 def test_pictures_are_presented_in_the_order_of_their_pts() -> None:
