@@ -40,6 +40,17 @@ cdef const uint8_t* find_short_start_code(const uint8_t* begin, const uint8_t* e
     return end
 
 
+cdef const uint8_t* end_of_nal(const uint8_t* begin, const uint8_t* end, bint* glued) noexcept nogil:
+    """Like `find_start_code`, and sets `glued` if a short start code stands before: one pass for both."""
+    cdef const uint8_t* at = find_short_start_code(begin, end)
+    while at < end:
+        if at > begin and (at - 1)[0] == 0:
+            return at - 1
+        glued[0] = True
+        at = find_short_start_code(at + 3, end)
+    return end
+
+
 cdef Py_ssize_t _canonical(const uint8_t* data, Py_ssize_t size, uint8_t* out) noexcept nogil:
     """Writes the canonical form to `out` (or only measures it, if NULL) and returns its size; -1 if not Annex B."""
     cdef const uint8_t* end = data + size

@@ -17,6 +17,7 @@ cdef class H264Inspector:
     cdef dict _sps
     cdef dict _pps
     cdef object _sets
+    cdef Py_ssize_t _sets_size
     cdef readonly int width
     cdef readonly int height
     cdef int _non_reference_run
@@ -25,5 +26,6 @@ cdef class H264Inspector:
     cdef UnitInfo _info
 
     cpdef UnitInfo inspect(self, payload)
+    cdef bint _may_keep(self, known, Py_ssize_t size)
     cdef bint _store_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info)
     cdef bint _store_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info)

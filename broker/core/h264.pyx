@@ -5,15 +5,17 @@ decoding, and anything that needs the time or the id of a frame. Input is a came
 unit is called so; nothing here raises because of what a camera sent.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from broker.core.annexb cimport find_short_start_code, find_start_code
+from broker.core.annexb cimport end_of_nal, find_start_code
 from broker.core.h264_bits cimport (
-    PARAMETER_SET_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, parse_recovery_point, parse_sps, unescape, ue,
+    PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, parse_recovery_point, parse_sps, unescape, ue,
 )
 
+from broker.core.annexb import MAX_UNIT_BYTES
 
 JOIN_NONE = 1
 JOIN_EXACT = 2
@@ -25,6 +27,7 @@ cdef enum:
     LEADING_PICTURES = 16
 
 
+@cython.freelist(8)
 cdef class UnitInfo:
     """What one access unit says of itself.
 
@@ -90,7 +93,7 @@ cdef class H264Inspector:
         cdef Py_ssize_t size
         cdef int kind, recovery = -1
         cdef int slices = 0, intra_slices = 0, idr_slices = 0
-        cdef bint exact_match = False, broken_link = False, reference = False, may_reorder = True
+        cdef bint glued, exact_match = False, broken_link = False, reference = False, may_reorder = True
         cdef uint32_t first_mb, slice_type, pps_id
         cdef uint8_t rbsp[RBSP_LIMIT]
         cdef Bits bits
@@ -100,12 +103,13 @@ cdef class H264Inspector:
         try:
             nal = <const uint8_t*> view.buf
             end = nal + view.len
-            if view.len < 5 or find_start_code(nal, end) != nal:
+            if view.len < 5 or nal[0] or nal[1] or nal[2] or nal[3] != 1:
                 info.malformed = True
                 return info
             while nal < end:
                 nal += 4
-                following = find_start_code(nal, end)
+                glued = False
+                following = end_of_nal(nal, end, &glued)
                 size = following - nal
                 info.nals += 1
                 if size == 0 or nal[0] & 0x80:
@@ -113,8 +117,8 @@ cdef class H264Inspector:
                     nal = following
                     continue
                 kind = nal[0] & 0x1F
-                # A short start code inside means that two NALs were glued: decoders and files would part ways here.
-                if find_short_start_code(nal, following) != following:
+                if glued:
+                    # A short start code inside: decoders take it for the end of a NAL, length-prefixed files do not.
                     info.malformed = True
                 if kind == 1 or kind == 5 or kind == 2:
                     slices += 1
@@ -211,18 +215,17 @@ cdef class H264Inspector:
             end = begin + view.len
             nal = begin
             while nal < end:
+                kind = nal[4] & 0x1F if nal + 4 < end else 0
+                if 1 <= kind <= 5:
+                    break
                 following = find_start_code(nal + 4, end)
-                if following > nal + 4:
-                    kind = nal[4] & 0x1F
-                    if kind == 9 and first:
-                        behind_aud = following - begin
-                    elif kind == 7:
-                        carried_sps.add(_sps_number(nal + 4, following - nal - 4))
-                        behind_sps = following - begin
-                    elif kind == 8:
-                        carried_pps.add(_pps_number(nal + 4, following - nal - 4))
-                    elif 1 <= kind <= 5:
-                        break
+                if kind == 9 and first:
+                    behind_aud = following - begin
+                elif kind == 7:
+                    carried_sps.add(_sps_number(nal + 4, following - nal - 4))
+                    behind_sps = following - begin
+                elif kind == 8:
+                    carried_pps.add(_pps_number(nal + 4, following - nal - 4))
                 first = False
                 nal = following
         finally:
@@ -231,10 +234,21 @@ cdef class H264Inspector:
         pps = [b"\x00\x00\x00\x01" + self._pps[key][0] for key in sorted(self._pps) if key not in carried_pps]
         if not sps and not pps:
             return payload
+        if len(payload) + sum(map(len, sps)) + sum(map(len, pps)) > MAX_UNIT_BYTES:
+            # A unit at the very bound stays within it: whoever keeps parameter sets can decode it all the same.
+            return payload
         whole = memoryview(payload)
         if behind_sps < 0:
             return b"".join([whole[:behind_aud], *sps, *pps, whole[behind_aud:]])
         return b"".join([whole[:behind_aud], *sps, whole[behind_aud:behind_sps], *pps, whole[behind_sps:]])
+
+    cdef bint _may_keep(self, known, Py_ssize_t size):
+        """Accounts for a set that comes in place of `known`; False if all together would be too many."""
+        cdef Py_ssize_t following = self._sets_size + size - (len(known[0]) if known is not None else 0)
+        if following > PARAMETER_SETS_LIMIT:
+            return False
+        self._sets_size = following
+        return True
 
     cdef bint _store_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
         cdef Sps sps
@@ -243,6 +257,8 @@ cdef class H264Inspector:
         raw = PyBytes_FromStringAndSize(<const char*> nal, size)
         known = self._sps.get(sps.number)
         if known is None or known[0] != raw:
+            if not self._may_keep(known, size):
+                return False
             if known is not None:
                 info.parameter_sets_changed = True
             self._sps[sps.number] = (raw, sps.width, sps.height, bool(sps.may_reorder))
@@ -267,6 +283,8 @@ cdef class H264Inspector:
         raw = PyBytes_FromStringAndSize(<const char*> nal, size)
         known = self._pps.get(number)
         if known is None or known[0] != raw:
+            if not self._may_keep(known, size):
+                return False
             if known is not None:
                 info.parameter_sets_changed = True
             self._pps[number] = (raw, sps_number)

@@ -5,6 +5,7 @@ what the unit means (`h264`), ids and wall time. No Python object is made per pa
 is bounded; nothing that it sends raises.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
@@ -19,6 +20,7 @@ cdef enum:
     LATE_WINDOW = 128
 
 
+@cython.freelist(64)
 cdef class Unit:
     """One access unit as it arrived.
 
@@ -69,6 +71,16 @@ cdef class H264Depacketiser:
         """Sequence number of the packet that comes next, or None before the first."""
         return self._expected if self._synchronised else None
 
+    @property
+    def untold_refused(self):
+        """Units refused since the last unit that came out: what its `refused_before` would say of the next."""
+        return self._refused_to_tell
+
+    @property
+    def untold_loss(self):
+        """Whether a loss is known that no unit has told yet. After `flush`, the end of the stream has to."""
+        return bool(self._loss_to_tell)
+
     def feed(self, packet, int64_t monotonic_ns):
         """Takes one RTP packet; returns the units that it completed (none, one or two)."""
         cdef Py_buffer view
@@ -83,10 +95,12 @@ cdef class H264Depacketiser:
     def flush(self):
         """Closes the unit in progress at the end of the stream. Its tail may be missing: it is marked damaged."""
         cdef list out = []
-        if self._open:
+        cdef bint unfinished = self._open
+        if unfinished:
             self._damaged = True
             self._close(False, out)
             self._discard()
+            self._loss_to_tell = self._loss_to_tell or not out
         return out[0] if out else None
 
     cdef int push(self, const uint8_t* packet, Py_ssize_t size, int64_t monotonic_ns, list out) except -1:

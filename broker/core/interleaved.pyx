@@ -44,6 +44,11 @@ cdef class InterleavedParser:
     cdef Py_ssize_t _end
     cdef list _sinks
     cdef Py_ssize_t _skipped_in_a_row
+    # Of the message at the front: how far its head was searched, and its length once the head is known. A camera
+    # that sends byte by byte must not have it read again from the start each time.
+    cdef Py_ssize_t _searched
+    cdef Py_ssize_t _head_size
+    cdef Py_ssize_t _message_size
     cdef readonly Py_ssize_t skipped_bytes
 
     def __cinit__(self):
@@ -153,6 +158,7 @@ cdef class InterleavedParser:
                 self._skipped_in_a_row = 0
             else:
                 self._begin += 1
+                self._searched = 0
                 self.skipped_bytes += 1
                 self._skipped_in_a_row += 1
                 if self._skipped_in_a_row > MAX_SKIP:
@@ -161,24 +167,38 @@ cdef class InterleavedParser:
 
     cdef Py_ssize_t _message(self, const uint8_t* data, Py_ssize_t size, list events) except -1:
         """Length of the message at the front, which is told; 0 if it is not all there yet."""
-        cdef Py_ssize_t head = _end_of_head(data, min(size, <Py_ssize_t> MAX_HEAD))
-        cdef Py_ssize_t length = 0
-        if head < 0:
-            if size >= MAX_HEAD:
-                raise InterleavedError(f"an RTSP message head is longer than {MAX_HEAD} bytes")
+        cdef Py_ssize_t length
+        if self._message_size == 0:
+            self._head_size = _end_of_head(data, self._searched, min(size, <Py_ssize_t> MAX_HEAD))
+            if self._head_size < 0:
+                if size >= MAX_HEAD:
+                    raise InterleavedError(f"an RTSP message head is longer than {MAX_HEAD} bytes")
+                # The empty line may have begun with the last two bytes.
+                self._searched = max(0, size - 2)
+                return 0
+            self._message_size = self._head_size + _body_size(PyBytes_FromStringAndSize(<const char*> data, self._head_size))
+        if size < self._message_size:
             return 0
-        text = PyBytes_FromStringAndSize(<const char*> data, head)
-        for line in text.split(b"\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name.strip().lower() == b"content-length":
-                value = value.strip()
-                if not value.isdigit() or len(value) > 9 or int(value) > MAX_BODY:
-                    raise InterleavedError(f"an RTSP message announces a body of {value[:20]!r} bytes")
-                length = int(value)
-        if size < head + length:
-            return 0
-        events.append(("message", text.rstrip(b"\r\n"), PyBytes_FromStringAndSize(<const char*> data + head, length)))
-        return head + length
+        head = PyBytes_FromStringAndSize(<const char*> data, self._head_size)
+        body = PyBytes_FromStringAndSize(<const char*> data + self._head_size, self._message_size - self._head_size)
+        events.append(("message", head.rstrip(b"\r\n"), body))
+        length = self._message_size
+        self._searched = 0
+        self._message_size = 0
+        return length
+
+
+cdef Py_ssize_t _body_size(bytes head) except -1:
+    """The length that the head announces, 0 without one."""
+    cdef Py_ssize_t length = 0
+    for line in head.split(b"\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            value = value.strip()
+            if not value.isdigit() or len(value) > 9 or int(value) > MAX_BODY:
+                raise InterleavedError(f"an RTSP message announces a body of {value[:20]!r} bytes")
+            length = int(value)
+    return length
 
 
 cdef bint _may_be_message(const uint8_t* data, Py_ssize_t size) noexcept nogil:
@@ -191,9 +211,9 @@ cdef bint _may_be_message(const uint8_t* data, Py_ssize_t size) noexcept nogil:
     return size < 20
 
 
-cdef Py_ssize_t _end_of_head(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Position behind the empty line that ends the head, or -1."""
-    cdef const uint8_t* at = data
+cdef Py_ssize_t _end_of_head(const uint8_t* data, Py_ssize_t begin, Py_ssize_t size) noexcept nogil:
+    """Position behind the empty line that ends the head, searched from `begin` on, or -1."""
+    cdef const uint8_t* at = data + begin
     cdef const uint8_t* end = data + size
     while at < end:
         at = <const uint8_t*> memchr(at, b"\n", end - at)

@@ -7,6 +7,7 @@ batches are joined with `b"".join`. The rare kinds (gaps, epochs) go through pro
 
 import hashlib
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -307,6 +308,7 @@ cdef bint _get_field(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Field* 
     return True
 
 
+@cython.freelist(64)
 cdef class WireFrame:
     """A frame read from a batch. `payload` is a memoryview into the batch, which it keeps alive.
 

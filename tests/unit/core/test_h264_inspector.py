@@ -209,6 +209,23 @@ def test_sets_beyond_all_measure_are_not_kept() -> None:
     assert inspector.parameter_sets == b""
 
 
+def test_sets_without_end_are_not_kept_to_be_inserted_everywhere() -> None:
+    inspector = H264Inspector(annexb([SPS, PPS]))
+    for number in range(1, 256):
+        inspector.inspect(annexb([pps(number) + b"\xaa" * 1000]))
+    assert len(inspector.parameter_sets) < 20_000
+    assert inspector.inspect(annexb([pps(200) + b"\xaa" * 1000])).malformed
+    # A set that is replaced makes room for its successor, for ever.
+    for filler in range(200):
+        assert not inspector.inspect(annexb([SPS, pps() + bytes([filler + 1]) * 20])).malformed
+
+
+def test_inserting_sets_never_exceeds_the_bound_of_a_unit() -> None:
+    inspector = H264Inspector(annexb([SPS, PPS]))
+    largest = annexb([slice_nal(idr=True, size=(16 << 20) - 20)])
+    assert inspector.with_parameter_sets(largest) == largest
+
+
 def test_with_parameter_sets_reads_a_unit_it_has_not_seen() -> None:
     inspector = H264Inspector(annexb([SPS, PPS]))
     inspector.inspect(annexb([slice_nal()]))

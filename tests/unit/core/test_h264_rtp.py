@@ -318,6 +318,20 @@ def test_units_beyond_the_bound_are_refused_and_told_by_the_next() -> None:
     assert depacketiser.refused_units == 1
 
 
+def test_what_no_unit_told_can_be_asked_at_the_end() -> None:
+    depacketiser = H264Depacketiser(max_unit_bytes=1000)
+    push(depacketiser, packetise([slice_nal(size=5000)], 0, 0)[:-1])
+    assert depacketiser.flush() is None
+    assert depacketiser.untold_refused == 1
+    whole = H264Depacketiser()
+    push(whole, packetise([slice_nal()], 0, 0))
+    assert whole.flush() is None
+    assert (whole.untold_refused, whole.untold_loss) == (0, False)
+    broken = H264Depacketiser()
+    push(broken, packetise([slice_nal(size=3000)], 0, 0)[1:])
+    assert broken.untold_loss
+
+
 def test_endless_parameter_sets_are_refused_too() -> None:
     depacketiser = H264Depacketiser(max_unit_bytes=1000)
     for i in range(200):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,28 @@ def test_garbage_between_frames_is_skipped_and_counted() -> None:
     events = parser.feed(b"\x00\x01garbage" + frame(1, b"one") + b"ok \xff" + message("RTSP/1.0 200 OK"), 0)
     assert [event[0] for event in events] == ["packet", "message"]
     assert parser.skipped_bytes == 13
+
+
+def test_what_looked_like_a_message_at_first_does_not_hide_the_next() -> None:
+    parser = InterleavedParser()
+    stream = b"ABCDEFGHIJ" + b"\x00" + message("RTSP/1.0 200 OK") + b"RTSP\x00" + message("OPTIONS * RTSP/1.0", b"body")
+    events = [event for i in range(len(stream)) for event in parser.feed(stream[i : i + 1], 0)]
+    assert [event[1] for event in events] == [
+        b"RTSP/1.0 200 OK\r\nCSeq: 1",
+        b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 4",
+    ]
+    assert parser.skipped_bytes == 16
+
+
+def test_a_body_that_comes_byte_by_byte_costs_no_second_look_at_its_head() -> None:
+    parser = InterleavedParser()
+    head = "RTSP/1.0 200 OK\r\n" + "X: y\r\n" * 10_000 + "Content-Length: 100000\r\n\r\n"
+    assert parser.feed(head.encode(), 0) == []
+    begin = time.process_time()
+    events = [event for _ in range(100_000) for event in parser.feed(b"b", 0)]
+    # Reading the head again each time would take minutes.
+    assert time.process_time() - begin < 10
+    assert len(events) == 1
 
 
 def test_endless_garbage_ends_the_connection() -> None:
