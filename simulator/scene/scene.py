@@ -22,7 +22,6 @@ LAYOUTS = tuple(layouts.LAYOUTS)
 _BODY_M = 1.95
 """The restricted area is seen up to this height above its far edge: somebody standing there is inside as a whole."""
 _SHADOW = 0.42
-_NO_SUN = (0.0, 0.0, 1.0)
 _PERSON_INCIDENTS = ("intrusion", "running")
 
 
@@ -71,15 +70,19 @@ class Scene:
         picture = self._background.copy()
         canvas = Canvas(picture, self._depth)
         time_s = index / spec.fps
-        present = [(moment, actor) for actor in self._actors for moment in actor.moments(time_s, spec.loop_s)]
+        present = [
+            (moment, actor, _body(moment, actor))
+            for actor in self._actors
+            for moment in actor.moments(time_s, spec.loop_s)
+        ]
         present.sort(key=lambda item: -item[0].y)
         if self.layout.light.sun > 0:
             canvas.begin_shadow(self._mask)
-            for moment, actor in present:
-                self._cast_shadow(canvas, moment, actor)
+            for moment, actor, body in present:
+                self._cast_shadow(canvas, moment, actor, body)
             canvas.end_shadow(self._sunlit, _SHADOW)
-        for moment, actor in present:
-            box = self._draw_actor(canvas, moment, actor)
+        for moment, actor, body in present:
+            box = self._draw_actor(canvas, moment, actor, body)
             if box and actor.incident is not None:
                 self._boxes[actor.incident][index] = box
         rng = np.random.default_rng([spec.seed, 3, index])
@@ -88,20 +91,20 @@ class Scene:
         canvas.finish(self._noise[at:], round(256 * drift))
         return picture
 
-    def _draw_actor(self, canvas: Canvas, moment: Moment, actor: Actor) -> BoxPx | None:
+    def _draw_actor(self, canvas: Canvas, moment: Moment, actor: Actor, body: list[people.Limb]) -> BoxPx | None:
         brightness = self._brightness(moment)
         saturation = self.layout.light.saturation
         if actor.make:
             place = Place(moment.x, moment.y, moment.heading)
             return vehicles.draw(canvas, self.view, actor.make, place, brightness, saturation, self.layout.headlights)
-        return people.draw(canvas, self.view, _body(moment, actor), brightness, saturation)
+        return people.draw(canvas, self.view, body, brightness, saturation)
 
-    def _cast_shadow(self, canvas: Canvas, moment: Moment, actor: Actor) -> None:
+    def _cast_shadow(self, canvas: Canvas, moment: Moment, actor: Actor, body: list[people.Limb]) -> None:
         sun = self.layout.light.sun_direction
         if actor.make:
             vehicles.cast_shadow(canvas, self.view, actor.make, Place(moment.x, moment.y, moment.heading), sun)
         else:
-            people.cast_shadow(canvas, self.view, _body(moment, actor), sun)
+            people.cast_shadow(canvas, self.view, body, sun)
 
     def _brightness(self, moment: Moment) -> float:
         light = self.layout.light
@@ -182,7 +185,9 @@ class Scene:
 
 
 def _body(moment: Moment, actor: Actor) -> list[people.Limb]:
-    assert actor.look is not None
+    """The limbs of a person; vehicles have none."""
+    if actor.look is None:
+        return []
     stance = Stance(moment.x, moment.y, moment.heading, moment.speed, moment.travelled_m)
     return people.limbs(actor.look, stance)
 

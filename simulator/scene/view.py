@@ -7,7 +7,7 @@ looks along y, tilted down. What belongs here: the projection, both ways. Pure.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,20 @@ class View:
     tilt_deg: float
     field_deg: float
     """Horizontal field of view."""
+    focal_px: float = field(init=False)
+    """Focal length in pixels."""
+    _cos: float = field(init=False)
+    _sin: float = field(init=False)
 
-    @property
-    def focal_px(self) -> float:
-        """Focal length in pixels."""
-        return self.width / 2 / math.tan(math.radians(self.field_deg) / 2)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "focal_px", self.width / 2 / math.tan(math.radians(self.field_deg) / 2))
+        object.__setattr__(self, "_cos", math.cos(math.radians(self.tilt_deg)))
+        object.__setattr__(self, "_sin", math.sin(math.radians(self.tilt_deg)))
 
     def project(self, point: Point) -> tuple[float, float, float] | None:
         """Pixel x, pixel y and distance along the optical axis in metres; None behind the camera."""
         x, y, z = point
-        cos, sin = math.cos(math.radians(self.tilt_deg)), math.sin(math.radians(self.tilt_deg))
+        cos, sin = self._cos, self._sin
         below = self.height_m - z
         distance = y * cos + below * sin
         if distance < NEAREST_M:
@@ -56,7 +60,7 @@ class View:
 
     def rays(self, scale: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Directions of sight for a grid `scale` times as fine; a step of 1 is 1 m along the optical axis."""
-        cos, sin = math.cos(math.radians(self.tilt_deg)), math.sin(math.radians(self.tilt_deg))
+        cos, sin = self._cos, self._sin
         across = ((np.arange(self.width * scale) + 0.5) / scale - self.width / 2) / self.focal_px
         down = ((np.arange(self.height * scale) + 0.5) / scale - self.height / 2) / self.focal_px
         x, v = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
