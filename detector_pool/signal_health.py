@@ -33,11 +33,13 @@ class SignalSettings:
     uniform_spread: float = 5.0
     """One colour if 90 % of the picture lie within so many levels."""
     still_difference: float = 0.5
-    """A block rests if its mean difference is below: the noise floor of a decoder."""
-    refresh_difference: float = 4.0
-    """A key frame of a resting picture may differ by so much, in a picture or two at a time."""
-    restless_share: float = 0.02
+    """A block rests if its mean difference is below: a codec goes on refining a picture that stands still."""
+    still_share: float = 0.03
     """A picture rests although this share of its blocks changes: the camera's own clock runs on."""
+    refresh_difference: float = 4.0
+    """A key frame of a resting picture may differ by so much, in no more than a picture or two at a time."""
+    refresh_share: float = 0.25
+    """More key frames than this share of its pictures has no resting picture."""
     freeze_after_s: float = 3.0
     """Rest of this length reaches the default threshold, if the camera is never at rest otherwise."""
     ordinary_factor: float = 3.0
@@ -59,6 +61,10 @@ class SignalState:
     """Since when the picture has been at rest; 0 if it is not."""
     refreshes: int = 0
     """Pictures in a row that differ by no more than a key frame may."""
+    rested: int = 0
+    """Pictures since then."""
+    refreshed: int = 0
+    """Of these, those that differ by no more than a key frame may."""
     lively_s: float = 0.0
     """Seconds in which the picture changed."""
     ordinary_still_s: float = 0.0
@@ -126,22 +132,30 @@ class SignalHealth:
     ) -> None:
         settings = self._settings
         blocks = cell_means(np.abs(thin - previous).astype(np.float32), 8)
-        if float((blocks > settings.still_difference).mean()) <= settings.restless_share:
+        state.rested += 1
+        if float((blocks > settings.still_difference).mean()) <= settings.still_share:
+            if not state.still_from_ns:
+                state.still_from_ns, state.rested, state.refreshed = last_ns, 1, 0
             state.refreshes = 0
-            state.still_from_ns = state.still_from_ns or last_ns
             return
-        is_refresh = float((blocks > settings.refresh_difference).mean()) <= settings.restless_share
         state.refreshes += 1
-        if state.still_from_ns and is_refresh and state.refreshes <= 2:
+        state.refreshed += 1
+        is_refresh = float((blocks > settings.refresh_difference).mean()) <= settings.still_share
+        is_rare = state.refreshes <= 2 and state.refreshed <= 2 + settings.refresh_share * state.rested
+        if state.still_from_ns and is_refresh and is_rare:
             return
         if state.still_from_ns:
-            rest_s = (now_ns - state.still_from_ns) / SECOND
-            # A rest that was called frozen teaches little: a camera that freezes often is not healthy.
-            was_frozen = rest_s >= self._freeze_after_s(state)
-            state.ordinary_still_s = max(state.ordinary_still_s, rest_s * 0.2 if was_frozen else rest_s)
-        state.ordinary_still_s *= 1.0 - min(1.0, (now_ns - last_ns) / SECOND / 3600)
+            self._learn((now_ns - state.still_from_ns) / SECOND, state)
         state.still_from_ns = 0
         state.lively_s += (now_ns - last_ns) / SECOND
+
+    def _learn(self, rest_s: float, state: SignalState) -> None:
+        """A rest has ended by itself: how long rests ordinarily are. One that was called frozen teaches little."""
+        if rest_s > state.ordinary_still_s:
+            weight = 0.02 if rest_s >= self._freeze_after_s(state) else 0.15
+            state.ordinary_still_s += weight * (rest_s - state.ordinary_still_s)
+        else:
+            state.ordinary_still_s += 0.002 * (rest_s - state.ordinary_still_s)
 
 
 def _thinned(luma: Luma) -> NDArray[np.int16]:

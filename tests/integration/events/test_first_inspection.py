@@ -1,0 +1,118 @@
+"""From a camera's socket to an operator's event: simulated cameras, and every process between them and the event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from event_center.client import Event, SyncEventClient
+from simulator.testing import Simulator, running
+from tests.inspection_stack import InspectionStack, inspection_stack
+from tests.support import until
+from trueframe.v1.inspection_pb2 import InspectionStatus
+
+INCIDENTS = {"cam-1": "intrusion@5+6", "cam-2": "freeze@11+7", "cam-3": "signal-lost@8+4"}
+LOOP_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    scripted = [a for camera, incident in INCIDENTS.items() for a in ("--incident", f"{camera}={incident}")]
+    arguments = ("--scenes", "yard,hall,carpark", *scripted)
+    with running(3, fps=10, size="640x360", loop_s=LOOP_S, arguments=arguments) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def stack(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InspectionStack]:
+    region = sim.truth("cam-1")["regions"][0]
+    toml = (
+        '[[inspections]]\nid = "cam-1.restricted"\ncamera = "cam-1"\ndetector = "motion"\nthreshold = 0.0\n'
+        f'regions = [{{name = "restricted area", use = "inspect", corners = {json.dumps(region["corners"])}}}]\n'
+    )
+    with inspection_stack(tmp_path_factory.mktemp("inspection"), toml=toml) as stack:
+        with stack.broker.sync_client() as client:
+            for camera, url in sim.urls.items():
+                client.add_camera(camera, url)
+        yield stack
+
+
+@pytest.fixture
+def events(stack: InspectionStack) -> Iterator[SyncEventClient]:
+    with stack.events() as client:
+        yield client
+
+
+def named(events: SyncEventClient, summary: str) -> list[Event]:
+    return [event for event in events.list(limit=1000) if event.summary == summary]
+
+
+def in_loop(sim: Simulator, event: Event) -> tuple[int, int]:
+    """First and last frame of an event, as counters of the camera's loop."""
+    log = sim.log(event.camera)
+    sent = [unit for unit in log if unit.connection == log[-1].connection]
+    return sent[event.first.seq].frame_in_loop, sent[event.last.seq].frame_in_loop
+
+
+def overlaps(sim: Simulator, event: Event) -> bool:
+    incident = sim.truth(event.camera)["incidents"][0]
+    first, last = in_loop(sim, event)
+    return bool(first < incident["end"] and last >= incident["start"])
+
+
+def test_an_intrusion_is_told_in_words_and_overlaps_the_truth_in_time_and_place(
+    sim: Simulator, events: SyncEventClient
+) -> None:
+    event = until(lambda: named(events, "Motion in restricted area on cam-1"), 60, "the intrusion is an event")[-1]
+    event = until(lambda: e if (e := events.get(event.id)).ended_ns else None, 30, "the intrusion is over")
+    assert overlaps(sim, event)
+    assert (event.detector, event.priority) == ("motion@1", 2)
+    truth = sim.truth("cam-1")["incidents"][0]
+    log = sim.log("cam-1")
+    peak = [unit for unit in log if unit.connection == log[-1].connection][event.peak.seq].frame_in_loop
+    left, top, right, bottom = truth["boxes"][peak - truth["start"]]
+    assert any(
+        box.x < right and left < box.x + box.width and box.y < bottom and top < box.y + box.height
+        for box in event.boxes
+    )
+
+
+def test_a_frozen_and_a_black_picture_are_told_by_name(sim: Simulator, events: SyncEventClient) -> None:
+    frozen = until(lambda: named(events, "Picture frozen on cam-2"), 90, "the freeze is an event")[-1]
+    black = until(lambda: named(events, "Picture black on cam-3"), 60, "the lost signal is an event")[-1]
+    assert overlaps(sim, frozen)
+    assert overlaps(sim, black)
+
+
+def unaccounted(status: InspectionStatus) -> int:
+    """Frames from seq 0 on that nobody spoke of: only those from before the inspection began, so it never changes."""
+    return status.last.seq + 1 - status.frames_scored - status.frames_skipped
+
+
+def test_a_killed_worker_is_followed_by_another_and_no_frame_goes_without_verdict_or_reason(
+    stack: InspectionStack,
+) -> None:
+    with stack.inspections() as client:
+
+        def statuses() -> dict[str, InspectionStatus]:
+            return {status.inspection.id: status for status in client.list()}
+
+        wanted = {"cam-1.restricted", "cam-1.signal", "cam-2.motion", "cam-2.signal", "cam-3.motion", "cam-3.signal"}
+        until(lambda: all(s.frames_scored > 20 for s in statuses().values()), 30, "all inspections score")
+        before = statuses()
+        assert set(before) == wanted
+        stack.worker.restart()
+
+        def go_on() -> bool:
+            now = statuses()
+            return all(now[name].fence > before[name].fence and now[name].last.seq > before[name].last.seq + 50
+                       for name in wanted)  # fmt: skip
+
+        until(go_on, 30, "another worker goes on")
+        after = statuses()
+    for name in wanted:
+        assert after[name].last.epoch == before[name].last.epoch
+        assert unaccounted(after[name]) == unaccounted(before[name]), name
+        assert after[name].frames_skipped > before[name].frames_skipped
