@@ -1,0 +1,178 @@
+"""The conversation with a camera, answered by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised
+from broker.rtsp.messages import Headers, Response
+from broker.rtsp.session import RtspSession
+from broker.sources.notation import RtspSource, parse_source
+
+SDP = (
+    "v=0\r\ns=x\r\na=control:*\r\n"
+    "m=audio 0 RTP/AVP 0\r\na=control:track1\r\n"
+    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track2\r\n"
+)
+Answers = Callable[[str, str, dict[str, str]], Response]
+
+
+def answer(status: int = 200, reason: str = "OK", body: str = "", **headers: str) -> Response:
+    pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Response(status, reason, Headers(pairs), body.encode())
+
+
+class Camera:
+    """Answers as the table says, and remembers what it was asked."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+
+    async def exchange(self, method: str, url: str, headers: list[tuple[str, str]]) -> Response:
+        self.asked.append((method, url, dict(headers)))
+        return self._answers(method, url, dict(headers))
+
+    def urls(self, method: str) -> list[str]:
+        return [url for asked, url, _ in self.asked if asked == method]
+
+
+def ordinary(method: str, url: str, headers: dict[str, str]) -> Response:
+    match method:
+        case "OPTIONS":
+            return answer(Public="OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER")
+        case "DESCRIBE":
+            return answer(body=SDP, Content_Base="rtsp://10.0.0.9/live/")
+        case "SETUP":
+            return answer(Session="42;timeout=30", Transport="RTP/AVP/TCP;unicast;interleaved=4-5")
+        case _:
+            return answer()
+
+
+def but(method: str, response: Response) -> Answers:
+    return lambda asked, url, headers: response if asked == method else ordinary(asked, url, headers)
+
+
+def session(camera: Camera, source: str = "rtsp://gate.example/live") -> RtspSession:
+    parsed = parse_source(source)
+    assert isinstance(parsed, RtspSource)
+    return RtspSession(parsed, camera)
+
+
+async def test_a_camera_is_made_to_play_and_its_audio_is_taken_to_be_dropped() -> None:
+    camera = Camera(
+        lambda method, url, headers: (
+            answer(Session="42", Transport="RTP/AVP/TCP;unicast;interleaved=6-7")
+            if url.endswith("track1")
+            else ordinary(method, url, headers)
+        )
+    )
+    talk = session(camera)
+    stream = await talk.set_up(await talk.describe())
+    await talk.play()
+    await talk.keep_alive()
+    await talk.tear_down()
+    assert [method for method, _, _ in camera.asked] == [
+        "OPTIONS",
+        "DESCRIBE",
+        "SETUP",
+        "SETUP",
+        "PLAY",
+        "GET_PARAMETER",
+        "TEARDOWN",
+    ]
+    video, audio = camera.urls("SETUP")
+    assert video == "rtsp://gate.example/live/track2", "below Content-Base, by the name we know"
+    assert audio == "rtsp://gate.example/live/track1"
+    assert camera.urls("PLAY") == ["rtsp://gate.example/live/"]
+    assert all(headers.get("Session") == "42" for method, _, headers in camera.asked[4:])
+    assert (stream.rtp_channel, stream.rtcp_channel, stream.session_timeout_s) == (4, 5, 30.0)
+    assert stream.audio_channels == {6}
+
+
+async def test_audio_that_is_refused_leaves_the_video_as_it_is() -> None:
+    camera = Camera(
+        lambda method, url, headers: (
+            answer(461, "Unsupported Transport") if url.endswith("track1") else ordinary(method, url, headers)
+        )
+    )
+    talk = session(camera)
+    stream = await talk.set_up(await talk.describe())
+    assert (stream.rtp_channel, stream.audio_channels) == (4, frozenset())
+
+
+async def test_options_keeps_alive_where_get_parameter_is_not_offered() -> None:
+    camera = Camera(but("OPTIONS", answer(501, "Not Implemented")))
+    talk = session(camera)
+    await talk.set_up(await talk.describe())
+    await talk.keep_alive()
+    assert camera.asked[-1][0] == "OPTIONS"
+
+
+async def test_a_challenge_is_answered_once_and_then_without_being_asked() -> None:
+    def locked(method: str, url: str, headers: dict[str, str]) -> Response:
+        if method != "OPTIONS" and "Authorization" not in headers:
+            return answer(401, "Unauthorized", WWW_Authenticate='Digest realm="r", nonce="n"')
+        return ordinary(method, url, headers)
+
+    camera = Camera(locked)
+    talk = session(camera, "rtsp://u:p@gate.example/live")
+    await talk.set_up(await talk.describe())
+    assert [method for method, _, _ in camera.asked] == ["OPTIONS", "DESCRIBE", "DESCRIBE", "SETUP", "SETUP"]
+
+
+@pytest.mark.parametrize(("credentials", "asked"), [("", 1), ("u:p@", 2)])
+async def test_a_login_that_is_refused_is_not_tried_for_ever(credentials: str, asked: int) -> None:
+    camera = Camera(but("DESCRIBE", answer(401, "No", WWW_Authenticate='Digest realm="r", nonce="n"')))
+    with pytest.raises(SourceUnauthorised):
+        await session(camera, f"rtsp://{credentials}gate.example/live").describe()
+    assert len(camera.urls("DESCRIBE")) == asked
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "text"),
+    [
+        (answer(403, "Forbidden"), SourceUnauthorised, "forbids"),
+        (answer(404, "Not Found"), SourceRefused, "no stream at the path '/live'"),
+        (
+            answer(302, "Moved", Location="rtsp://u:hidden@other/x"),
+            SourceRefused,
+            "moved the stream to 'rtsp://other/x'",
+        ),
+        (answer(453, "Not Enough Bandwidth"), SourceRefused, "no further viewer"),
+        (answer(503, "Service Unavailable"), SourceRefused, "no further viewer"),
+        (answer(500, "Oops"), SourceRefused, "answered DESCRIBE with '500 Oops'"),
+        (answer(body="<html>"), SourceRefused, "cannot be read"),
+        (answer(body="v=0\r\ns=x\r\n"), SourceRefused, "offers no video"),
+        (answer(body="v=0\r\nm=video 0 RTP/AVP 26\r\n"), SourceRefused, "Motion JPEG"),
+        (
+            answer(body="v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=2\r\n"),
+            SourceRefused,
+            "interleaved packetization",
+        ),
+    ],
+)
+async def test_a_refusal_says_what_and_what_helps(response: Response, kind: type[SourceFailure], text: str) -> None:
+    with pytest.raises(kind, match=text) as caught:
+        await session(Camera(but("DESCRIBE", response))).describe()
+    assert "gate.example" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "response", [answer(461, "Unsupported Transport"), answer(Session="1", Transport="RTP/AVP;unicast;client_port=1-2")]
+)
+async def test_a_camera_without_interleaving_is_refused_by_name(response: Response) -> None:
+    talk = session(Camera(but("SETUP", response)))
+    media = await talk.describe()
+    with pytest.raises(SourceRefused, match="RTP over TCP"):
+        await talk.set_up(media)
+
+
+async def test_a_session_that_the_camera_forgot_is_a_failure() -> None:
+    talk = session(Camera(but("GET_PARAMETER", answer(454, "Session Not Found"))))
+    await talk.set_up(await talk.describe())
+    with pytest.raises(SourceFailure, match="no longer knows our session"):
+        await talk.keep_alive()

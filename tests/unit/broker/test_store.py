@@ -1,0 +1,52 @@
+"""The broker's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from broker.store import BrokerStore, StoredCamera
+from mesh.errors import FailedPrecondition
+
+
+async def test_cameras_and_epochs_come_back(tmp_path: Path) -> None:
+    store = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    gate = StoredCamera("gate", "rtsp://u:p@h/x", "Nordtor ⛩", {"floor": "1"}, False, False, 3)
+    await store.put_camera(gate)
+    await store.put_camera(StoredCamera("old", "", is_removed=True, version=2))
+    await store.save({"gate": 7, "old": 5})
+    await store.save({"gate": 6, "yard": 1})
+    await store.close()
+    store = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    assert await store.cameras() == [gate, StoredCamera("old", "", is_removed=True, version=2)]
+    assert await store.load() == {"gate": 7, "old": 5, "yard": 1}, "an epoch never shrinks"
+    await store.close()
+
+
+async def test_nobody_else_can_read_the_file(tmp_path: Path) -> None:
+    store = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    await store.put_camera(StoredCamera("gate", "rtsp://u:p@h/x"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "broker").iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    assert (tmp_path / "broker").stat().st_mode & 0o777 == 0o700
+    await store.close()
+
+
+async def test_credentials_of_a_removed_camera_are_gone_from_the_disk(tmp_path: Path) -> None:
+    store = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    await store.put_camera(StoredCamera("gate", "rtsp://u:very-secret@h/x"))
+    await store.put_camera(StoredCamera("gate", "", is_removed=True, version=2))
+    await store.close()
+    assert b"very-secret" not in b"".join(p.read_bytes() for p in (tmp_path / "broker").iterdir())
+
+
+def test_a_stored_camera_does_not_show_its_source() -> None:
+    assert "very-secret" not in repr(StoredCamera("gate", "rtsp://u:very-secret@h/x"))
+
+
+async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "broker" / "broker.db").write_text("this is not a database, it is a letter to somebody" * 10)
+    with pytest.raises(FailedPrecondition, match=r"broker\.db"):
+        await BrokerStore.open(tmp_path / "broker" / "broker.db")
