@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from broker.client import BrokerClient
@@ -26,6 +27,9 @@ from mesh.runner import run_service
 from mesh.server import serve
 from trueframe.v1 import footage_pb2_grpc
 
+# Readers wait for the disk, not for the processor.
+_READERS = 16
+
 
 async def main(config: Config) -> None:
     """Serves and records until cancelled; then everything received is on disk."""
@@ -33,6 +37,7 @@ async def main(config: Config) -> None:
     root = prepare_folder(config.footage_dir, settings.min_free_bytes)
     clock = SystemClock()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_READERS, thread_name_prefix="footage-reader"))
     recovered = await asyncio.to_thread(recover, root)
     lanes = {camera: found.lane for camera, found in recovered.items()}
     archive = Archive(

@@ -198,12 +198,15 @@ class FootageClient:
     ) -> AsyncIterator[footage_pb2.IndexRow | frames_pb2.Gap]:
         """Index rows and gaps of a range, in recorded order."""
         call: Any = self._stub.ListFrames(footage_pb2.ListFramesRequest(range=footage_range(camera, start, end)))
-        with _errors():
-            async for answer in call:
-                for row in answer.rows:
-                    yield row
-                if answer.HasField("gap"):
-                    yield answer.gap
+        try:
+            with _errors():
+                async for answer in call:
+                    for row in answer.rows:
+                        yield row
+                    if answer.HasField("gap"):
+                        yield answer.gap
+        finally:
+            call.cancel()
 
     async def replay(
         self,
@@ -308,11 +311,14 @@ class SyncFootageClient(AbstractContextManager["SyncFootageClient"]):
     ) -> Iterator[footage_pb2.IndexRow | frames_pb2.Gap]:
         """As FootageClient.frames."""
         call = self._stub.ListFrames(footage_pb2.ListFramesRequest(range=footage_range(camera, start, end)))
-        with _errors():
-            for answer in call:
-                yield from answer.rows
-                if answer.HasField("gap"):
-                    yield answer.gap
+        try:
+            with _errors():
+                for answer in call:
+                    yield from answer.rows
+                    if answer.HasField("gap"):
+                        yield answer.gap
+        finally:
+            call.cancel()
 
     def replay(
         self,

@@ -115,6 +115,7 @@ class Cutter:
         self.camera = camera
         self.repeated = 0
         self.stray = 0
+        self._untold_strays = 0
         self._limits = limits
         self._started: frames_pb2.EpochStarted | None = None
         self._is_ended = False
@@ -156,6 +157,8 @@ class Cutter:
 
     def tick(self, now_ns: int) -> list[Fragment]:
         """Closes the fragment whose time is over although nothing follows it."""
+        if self._untold_strays and self._started is not None:
+            self._tell_strays(now_ns)
         if self._fragment is not None and now_ns - self._fragment_since_ns >= self._limits.fragment_ns:
             return self.flush()
         return []
@@ -194,6 +197,7 @@ class Cutter:
     def _take_frame(self, frame: WireFrame, now_ns: int) -> list[Fragment]:
         if self._started is None or frame.epoch != self._started.epoch:
             self.stray += 1
+            self._untold_strays += 1
             return []
         if frame.seq <= self._last_seq:
             self.repeated += 1
@@ -212,6 +216,20 @@ class Cutter:
         if fragment.payload_bytes >= self._limits.fragment_bytes:
             closed += self.flush()
         return closed
+
+    def _tell_strays(self, now_ns: int) -> None:
+        """Frames of an epoch below the recorded one would break the order of ids: they are told, not recorded."""
+        assert self._started is not None
+        last = self.last
+        gap = frames_pb2.Gap(
+            camera=self.camera,
+            after=last.to_proto() if last is not None else None,
+            reason=frames_pb2.GAP_REASON_NOT_RECORDED,
+            count=self._untold_strays,
+            noticed_ns=self._started.started_ns,
+        )
+        self._untold_strays = 0
+        self._open_fragment(now_ns).items.append(note_of(gap))
 
     def _cut_before(self, frame: WireFrame) -> list[Fragment]:
         limits = self._limits

@@ -43,7 +43,7 @@ from media_center.walk import Run, Told, Walker
 from mesh.ids import FrameId
 from trueframe.v1 import frames_pb2
 
-MAX_FRAMES = 1_000_000
+MAX_FRAMES = 400_000
 _CHUNK_BYTES = 1 << 20
 _CHUNK_SAMPLES = 32
 _ROWS_PER_BOX = 400_000

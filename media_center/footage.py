@@ -42,14 +42,14 @@ class RowCache:
         self._lock = threading.Lock()
         self._rows: OrderedDict[Path, tuple[int, SegmentRows]] = OrderedDict()
 
-    def get(self, path: Path, committed_size: int) -> SegmentRows:
+    def get(self, path: Path, committed_size: int, *, is_open: bool) -> SegmentRows:
         """The rows of a segment up to its confirmed size. OSError if it cannot be read."""
         with self._lock:
             known = self._rows.get(path)
             if known is not None and known[0] == committed_size:
                 self._rows.move_to_end(path)
                 return known[1]
-        rows = load_rows(path, committed_size)
+        rows = load_rows(path, committed_size, is_open=is_open)
         with self._lock:
             self._rows[path] = (committed_size, rows)
             self._rows.move_to_end(path)
@@ -70,7 +70,7 @@ class CameraFootage:
         """The rows of a segment; none if it cannot be read, which the gaps between its neighbours then tell."""
         record = self.view[segment]
         try:
-            return self._cache.get(self.view.folder / record.name, record.size)
+            return self._cache.get(self.view.folder / record.name, record.size, is_open=self.view.is_open(segment))
         except OSError:
             unreadable(self.camera, record.name)
             return NO_ROWS

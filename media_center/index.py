@@ -122,19 +122,20 @@ def write_index(segment: Path, boxes: Iterable[bytes]) -> None:
         raise
 
 
-def load_rows(segment: Path, committed_size: int | None = None) -> SegmentRows:
+def load_rows(segment: Path, committed_size: int | None = None, *, is_open: bool = False) -> SegmentRows:
     """The rows of a segment, out of its index or, failing that, out of the segment itself; the index is then mended.
 
-    `committed_size` is given for a segment that is being written: only so much of it is confirmed on disk, and its
+    `committed_size`: only so much of the segment is confirmed on disk. `is_open`: the segment is being written, and its
     index belongs to the writer. OSError if the segment cannot be read.
     """
     boxes = read_index(segment, committed_size)
     if boxes is not None:
         return join_boxes(boxes)
     boxes = scan(segment).boxes
+    if not is_open:
+        mend_index(segment, boxes)
     if committed_size is not None:
-        return join_boxes([box for box in boxes if box.end <= committed_size])
-    mend_index(segment, boxes)
+        boxes = [box for box in boxes if box.end <= committed_size]
     return join_boxes(boxes)
 
 

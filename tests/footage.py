@@ -83,7 +83,7 @@ class Script:
                 follows_damage,
                 hashlib.sha256(payload).digest(),
                 payload,
-            )  # fmt: skip
+            )
         )
         self.seq += 1
         self.now_ns += round(step_s * SECOND)

@@ -94,6 +94,17 @@ def test_frames_of_an_epoch_that_nobody_announced_are_counted() -> None:
     assert cutter.stray == 3
 
 
+def test_frames_of_an_epoch_below_the_recorded_one_are_told_not_recorded() -> None:
+    cutter = Cutter("gate", LIMITS)
+    for item in Script().start(EPOCH + 9).frames(2).items + Script().start().frames(3).items:
+        cutter.take(item, 0)
+    (fragment,) = cutter.tick(LIMITS.fragment_ns)
+    note = fragment.items[-1]
+    assert isinstance(note, Note)
+    gap = frames_pb2.Item.FromString(note.data).gap
+    assert (gap.reason, gap.count) == (frames_pb2.GAP_REASON_NOT_RECORDED, 3)
+
+
 def test_a_cutter_goes_on_behind_what_is_on_disk() -> None:
     script = Script().start().frames(30).gap().frames(5)
     started = next(item for item in script.items if isinstance(item, frames_pb2.EpochStarted))
