@@ -65,7 +65,6 @@ class Camera:
         self.clip = show.clip
         self.phase = phase
         self.viewers: dict[Viewer, Callable[[], None]] = {}
-        self.plays = 0
         self.peak_viewers = 0
         self.describes = 0
         self.units_sent = 0
@@ -74,6 +73,8 @@ class Camera:
         self._stagger_ns = stagger_ns
         self._clock_offset_ns = clock_offset_ns
         self._log = log.LogWriter(log.path_of(log_folder, camera_id))
+        self._first_number = self._log.next_number
+        self.plays = self._log.last_connection
         self._position = phase
         self._rtp_base = secrets.randbits(32)
         self._start_monotonic_ns = 0
@@ -123,7 +124,10 @@ class Camera:
     @property
     def number(self) -> int:
         """Running number of the next unit."""
-        return self._position - self.phase
+        return self._number_at(self._position)
+
+    def _number_at(self, position: int) -> int:
+        return position - self.phase + self._first_number
 
     # Viewers
 
@@ -176,7 +180,7 @@ class Camera:
         if unit.silent:
             return
         packets = self.show.units[index]
-        number = position - self.phase
+        number = self._number_at(position)
         timestamp = self.rtp_timestamp(position)
         digest = b""
         sent_ns = time.time_ns()

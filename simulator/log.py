@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ROW = struct.Struct("<QQQ32sIIII")
+_TAIL_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,15 @@ class SentUnit:
 
 
 class LogWriter:
-    """Appends rows to one camera's log."""
+    """Appends rows to one camera's log, also to that of an earlier run: numbers and connections go on there."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = _tail(path)
+        self.next_number = max((row.number for row in earlier), default=-1) + 1
+        """The first number that is not in the log yet."""
+        self.last_connection = max((row.connection for row in earlier), default=0)
+        """The greatest connection that is in the log."""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def append(
@@ -63,6 +69,17 @@ class LogWriter:
     def close(self) -> None:
         """Closes the file."""
         os.close(self._file)
+
+
+def _tail(path: Path) -> list[SentUnit]:
+    """The last rows of a log that is about to be continued; half a row at its end is cut off."""
+    if not path.exists():
+        return []
+    whole = path.stat().st_size // _ROW.size
+    os.truncate(path, whole * _ROW.size)
+    with path.open("rb") as file:
+        file.seek(max(0, whole - _TAIL_ROWS) * _ROW.size)
+        return [SentUnit(*row) for row in _ROW.iter_unpack(file.read())]
 
 
 def path_of(folder: Path, camera: str) -> Path:

@@ -372,6 +372,19 @@ def test_a_log_that_cannot_be_written_ends_the_simulator(tmp_path: Path) -> None
     assert "File too large" in complaint
 
 
+def test_numbers_go_on_after_a_crash_on_the_same_folder(tmp_path: Path) -> None:
+    for _ in range(2):
+        with testing.running(1, fps=25, loop_s=4, gop_s=0.4, log=tmp_path) as sim:
+            with RawRtsp(sim.urls["cam-1"]) as client:
+                client.play()
+                shown = [number_of(unit) for unit, _ in islice(client.units(), 15)]
+            sim.kill()
+    rows = log.read(log.path_of(tmp_path, "cam-1"))
+    assert len({row.number for row in rows}) == len(rows)
+    assert [row.connection for row in rows] == sorted(row.connection for row in rows)
+    assert {row.number for row in rows if row.connection == 2} >= set(shown)
+
+
 def test_a_port_in_use_is_named_with_the_remedy() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

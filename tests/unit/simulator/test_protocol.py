@@ -161,6 +161,22 @@ def test_the_log_gives_back_every_whole_row(tmp_path: Path) -> None:
     assert second.number == 2**40 + 1
 
 
+def test_a_log_that_is_continued_is_cut_to_whole_rows_and_its_numbers_go_on(tmp_path: Path) -> None:
+    path = log.path_of(tmp_path, "cam-1")
+    writer = log.LogWriter(path)
+    assert (writer.next_number, writer.last_connection) == (0, 0)
+    for number, connection in ((7, 1), (7, 2), (8, 1)):
+        writer.append(number, 0, 0, bytes(32), 0, 1, 0, connection)
+    writer.close()
+    with path.open("ab") as file:
+        file.write(b"half a row")
+    again = log.LogWriter(path)
+    assert (again.next_number, again.last_connection) == (9, 2)
+    again.append(9, 0, 0, bytes(32), 0, 1, 0, 3)
+    again.close()
+    assert [row.number for row in log.read(path)] == [7, 7, 8, 9]
+
+
 @pytest.mark.parametrize("text", ["intrusion", "dance@3", "running@x", "freeze@3+", "@3"])
 def test_an_incident_that_cannot_be_read_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SpecError, match="KIND@START"):
