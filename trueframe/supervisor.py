@@ -17,7 +17,7 @@ from pathlib import Path
 from mesh.config import Config, dump, load
 from mesh.errors import InvalidArgument
 from mesh.files import write_private
-from mesh.process import child_environment
+from mesh.process import child_environment, die_with_parent
 from trueframe import preflight
 from trueframe.children import Child, ChildSpec
 from trueframe.enrolment import Enrolment
@@ -243,6 +243,7 @@ class Supervisor:
 
 def run_up(options: UpOptions) -> int:
     """Runs an embedded instance in this process; returns the exit code. Raises TrueframeError."""
+    die_with_parent()
     layout = layout_of(options.data)
     preflight.prepare_folders(layout)
     with preflight.take_lock(layout):

@@ -87,9 +87,8 @@ def test_replayed_frames_are_a_file_that_decodes_to_as_many_pictures(instance: E
     items = lines(command(instance.data, "replay", "cam-1", "--json", "--from", "-1h"))
     frames = [item for item in items if item["kind"] == "frame"][:20]
     target = tmp_path / "clip.h264"
-    command(
-        instance.data, "replay", "cam-1", "--from", str(frames[0]["id"]), "--to", str(frames[-1]["id"]), "-o", str(target)
-    )  # fmt: skip
+    first, last = str(frames[0]["id"]), str(frames[-1]["id"])
+    command(instance.data, "replay", "cam-1", "--from", first, "--to", last, "-o", str(target))
     assert target.stat().st_size == sum(int(str(frame["size_bytes"])) for frame in frames)
     with av.open(str(target), format="h264") as container:
         assert sum(1 for _ in container.decode(video=0)) == len(frames)

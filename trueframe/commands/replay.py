@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mesh.errors import DataLoss, InvalidArgument
+from mesh.errors import DataLoss, InvalidArgument, NotFound
 from mesh.ids import FrameId
 from trueframe.commands.options import data_option, show_json
 from trueframe.commands.places import PlaceType
@@ -75,6 +75,10 @@ def command(
             file.flush()
             if file is not sys.stdout.buffer:
                 file.close()
+    if not frames and not gaps:
+        raise NotFound(
+            f"footage of {camera}", "has no frame in this range", "`trueframe status` tells what is recorded."
+        )
     if not as_json:
         verdict = f", {frames - different} equal their digest" if verify else ""
         click.echo(f"{frames} frames, {size} bytes, {gaps} gaps{verdict}", err=not verify)

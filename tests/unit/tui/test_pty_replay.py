@@ -1,21 +1,9 @@
 """The wall through a real pty, replayed by pyte: guards what `tui.strips` knows of Textual's inside (FACTS 8)."""
 
-import fcntl
-import os
-import pty
-import select
-import signal
-import struct
-import subprocess
 import sys
-import termios
-import time
-from collections import Counter
-from pathlib import Path
 
-import pyte
+from tests.terminal import Terminal
 
-ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import asyncio, time
 from mesh.ids import FrameId
@@ -46,53 +34,6 @@ async def fetch(frame):
 
 WallApp(situation, fetch, feed, lambda w, h: size.append((w, h)), "op", true_colour=True).run()
 """
-COLUMNS, LINES = 120, 30
-
-
-class Terminal:
-    """A program in a pty and what a terminal would show of it."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.screen = pyte.Screen(COLUMNS, LINES)
-        self._stream = pyte.ByteStream(self.screen)
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=ROOT, start_new_session=True
-        )
-        os.close(slave)
-
-    def read(self, for_s: float) -> None:
-        deadline = time.monotonic() + for_s
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self._master], [], [], left)[0]:
-                try:
-                    self._stream.feed(os.read(self._master, 1 << 16))
-                except OSError:
-                    return
-
-    def until(self, text: str, timeout_s: float = 20.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while text not in "\n".join(self.screen.display):
-            assert time.monotonic() < deadline, f"{text!r} never came:\n" + "\n".join(self.screen.display)
-            self.read(0.1)
-
-    def press(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
-
-    def close(self) -> int:
-        try:
-            deadline = time.monotonic() + 10
-            # A terminal that is not read blocks the program's last words.
-            while self.process.poll() is None and time.monotonic() < deadline:
-                self.read(0.1)
-            return self.process.poll() if self.process.poll() is not None else -1
-        finally:
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-            os.close(self._master)
 
 
 def test_a_terminal_shows_the_pictures_cell_by_cell_before_and_after_help_lay_over_them() -> None:
@@ -102,9 +43,8 @@ def test_a_terminal_shows_the_pictures_cell_by_cell_before_and_after_help_lay_ov
         terminal.until("lag")
         terminal.read(1.0)
         for _ in range(2):
-            cells = [terminal.screen.buffer[y][x] for y in range(LINES) for x in range(COLUMNS)]
-            shown = Counter(cell.fg if cell.data == "▀" else cell.bg for cell in cells)
             # Each picture has a right half of one colour, many cells large.
+            shown = terminal.colours()
             assert shown["c80a14"] > 100, shown
             assert shown["0a14c8"] > 100, shown
             terminal.press("?")
