@@ -11,6 +11,7 @@ from broker.client import BrokerClient
 from media_center.announcer import announce
 from media_center.archive import Archive
 from media_center.cutter import Limits
+from media_center.decoder import Decoder
 from media_center.errors import DiskFull
 from media_center.lane import Commit
 from media_center.metrics import FootageCollector
@@ -53,8 +54,9 @@ async def main(config: Config) -> None:
     writer = FootageWriter(
         root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes
     )
-    servicer = FootageServicer(archive, clock)
     async with contextlib.AsyncExitStack() as stack:
+        decoder = await stack.enter_async_context(Decoder())
+        servicer = FootageServicer(archive, decoder, clock)
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))

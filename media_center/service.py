@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from media_center.archive import Archive
+from media_center.decoder import Decoder
 from media_center.export import plan_export, write_export
 from media_center.footage import CameraFootage
 from media_center.passage import Passage
@@ -18,7 +19,7 @@ from media_center.payloads import index_row
 from media_center.ranges import Bounds, parse_frame_id, parse_range, select
 from media_center.recordings import list_recordings
 from media_center.replay import replay
-from media_center.snapshot import take_snapshot
+from media_center.snapshot import decode, read_coded
 from media_center.walk import Run
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, NotFound
@@ -32,17 +33,15 @@ _ROWS_PER_MESSAGE = 500
 _MAX_REPLAY_CAMERAS = 256
 _MAX_SPEED = 1000.0
 _MAX_PICTURE_WIDTH = 16_384
-# Decoding and exporting share the machine with the recorder.
-_SNAPSHOTS_AT_ONCE = 2
 
 
 class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
     """Implements trueframe.v1.FootageService over an archive."""
 
-    def __init__(self, archive: Archive, clock: Clock) -> None:
+    def __init__(self, archive: Archive, decoder: Decoder, clock: Clock) -> None:
         self._archive = archive
+        self._decoder = decoder
         self._clock = clock
-        self._decoding = asyncio.Semaphore(_SNAPSHOTS_AT_ONCE)
 
     def generic_handlers(self) -> list[grpc.GenericRpcHandler]:
         """Handlers for what is sent as ready-made bytes."""
@@ -100,9 +99,9 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
         if request.max_width > _MAX_PICTURE_WIDTH:
             raise InvalidArgument("max_width", f"is more than {_MAX_PICTURE_WIDTH}")
         footage = self._footage(principal_of(context), frame.camera)
-        async with self._decoding:
-            found = await asyncio.to_thread(take_snapshot, footage, frame, request.max_width)
-        return footage_pb2.GetSnapshotResponse(png=found.png, frame=found.frame, inexact=found.inexact)
+        coded = await asyncio.to_thread(read_coded, footage, frame)
+        png = await decode(coded, self._decoder, request.max_width)
+        return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact)
 
     async def Export(  # noqa: N802
         self, request: footage_pb2.ExportRequest, context: Any

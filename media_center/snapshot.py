@@ -1,69 +1,62 @@
-"""The picture of exactly one frame.
+"""The picture of exactly one frame: which units it takes, and what may be said of it.
 
-What belongs here: decoding from the join point with pinned settings, and the PNG. What does not: finding frames
-(`footage`). Runs in a thread; recorded bytes are hostile, so whatever the decoder says is an answer, not a crash.
+What does not belong here: decoding, which happens in a process of its own (`decoder`, `decoding`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
-import av
-import av.error
-
+from media_center.decoder import Decoder, DecoderDied
+from media_center.decoding import CodedUnit
 from media_center.errors import FootageDamaged, NotDecodable, NotRecorded
 from media_center.footage import CameraFootage, Position
 from media_center.payloads import RecordedFrame, index_row, read_frames
 from media_center.rows import FRAME
 from mesh.ids import FrameId
-from trueframe.v1 import footage_pb2, frames_pb2
+from trueframe.v1 import footage_pb2
 
-# Pinned (FACTS 4): damaged units decode differently at every other setting.
-DECODER_SETTINGS = {"thread_type": "NONE", "thread_count": 1}
-_DECODERS: dict[int, str] = {
-    frames_pb2.CODEC_H264: "h264",
-    frames_pb2.CODEC_H265: "hevc",
-    frames_pb2.CODEC_MJPEG: "mjpeg",
-}
+_MAX_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A picture and the frame that it shows."""
+class Coded:
+    """Everything that decoding a frame needs, read and checked."""
 
-    png: bytes
-    frame: footage_pb2.IndexRow
+    frame: FrameId
+    codec: int
+    units: list[CodedUnit]
+    """From the join point to the frame itself."""
+    row: footage_pb2.IndexRow
     inexact: bool
     """The frame or one that it may refer to is damaged."""
 
 
-def take_snapshot(footage: CameraFootage, frame: FrameId, max_width: int) -> Snapshot:
-    """Decodes one frame. Raises NotRecorded, NotDecodable, FootageDamaged."""
+def read_coded(footage: CameraFootage, frame: FrameId) -> Coded:
+    """Reads what a frame's picture takes. Call it in a thread. Raises NotRecorded, NotDecodable, FootageDamaged."""
     position = footage.find(frame)
     if position is None:
         raise NotRecorded.frame(frame)
     join_point = footage.join_point_for(position)
     if join_point is None:
         raise NotDecodable.frame(frame)
-    codec = footage.record(position).codec
-    units = list(frames_between(footage, join_point, position))
-    for unit in units:
+    units: list[CodedUnit] = []
+    inexact = False
+    size = 0
+    for unit in frames_between(footage, join_point, position):
         if unit.payload is None:
             raise FootageDamaged.frame(FrameId(frame.camera, unit.epoch, unit.seq))
-    picture = decode_exactly(codec, units)
-    if picture is None:
-        raise NotDecodable(f"frame {frame}", "gives no picture: the camera's bytes are not decodable")
-    return Snapshot(
-        encode_png(picture, max_width),
-        index_row(frame.camera, frame.epoch, footage.row(position)),
-        any(unit.damaged or unit.follows_damage for unit in units),
-    )
+        size += unit.size
+        if size > _MAX_BYTES:
+            raise NotDecodable(f"frame {frame}", f"is more than {_MAX_BYTES >> 20} MiB behind its join point")
+        units.append((unit.seq, unit.payload))
+        inexact = inexact or unit.damaged or unit.follows_damage
+    row = index_row(frame.camera, frame.epoch, footage.row(position))
+    return Coded(frame, footage.record(position).codec, units, row, inexact)
 
 
-def frames_between(footage: CameraFootage, first: Position, last: Position) -> Iterable[RecordedFrame]:
+def frames_between(footage: CameraFootage, first: Position, last: Position) -> Iterator[RecordedFrame]:
     """The frames from one position to another, both included."""
     for segment in range(first.segment, last.segment + 1):
         rows = footage.rows(segment).rows
@@ -75,44 +68,12 @@ def frames_between(footage: CameraFootage, first: Position, last: Position) -> I
             yield from read_frames(footage.view.path(segment), footage.view[segment].epoch, part)
 
 
-def decode_exactly(codec: int, units: list[RecordedFrame]) -> av.VideoFrame | None:
-    """The picture of the last of the units, which begin at a join point; None if the decoder gives none."""
-    decoder: Any = av.CodecContext.create(_DECODERS[codec], "r")  # PyAV's types know codecs by literal name only
-    decoder.thread_type = DECODER_SETTINGS["thread_type"]
-    decoder.thread_count = DECODER_SETTINGS["thread_count"]
-    wanted = units[-1].seq
+async def decode(coded: Coded, decoder: Decoder, max_width: int) -> bytes:
+    """The frame's picture as PNG, at most so wide (0: as it is). Raises NotDecodable, DeadlineExceeded."""
     try:
-        for unit in units:
-            packet = av.Packet(unit.payload or b"")
-            packet.pts = packet.dts = unit.seq
-            packet.time_base = Fraction(1, 1)
-            for picture in _tolerantly(decoder, packet):
-                if picture.pts == wanted:
-                    return picture
-        for picture in _tolerantly(decoder, None):
-            if picture.pts == wanted:
-                return picture
-    finally:
-        del decoder
-    return None
-
-
-def _tolerantly(decoder: Any, packet: Any) -> list[av.VideoFrame]:
-    try:
-        return list(decoder.decode(packet))
-    except av.error.FFmpegError:
-        return []
-
-
-def encode_png(picture: av.VideoFrame, max_width: int) -> bytes:
-    """A picture as PNG, at most `max_width` wide (0: as it is)."""
-    width, height = picture.width, picture.height
-    if 0 < max_width < width:
-        width, height = max_width, max(1, round(height * max_width / width))
-    rgb = picture.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height = width, height
-    encoder.pix_fmt = "rgb24"
-    encoder.time_base = Fraction(1, 1)
-    rgb.pts = 0
-    return b"".join(bytes(packet) for packet in [*encoder.encode(rgb), *encoder.encode(None)])
+        png = await decoder.picture(coded.codec, coded.units, max_width)
+    except DecoderDied:
+        raise NotDecodable(f"frame {coded.frame}", "gives no picture: the decoder crashed on its bytes") from None
+    if not png:
+        raise NotDecodable(f"frame {coded.frame}", "gives no picture: the camera's bytes are not decodable")
+    return png

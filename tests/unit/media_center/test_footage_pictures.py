@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 from broker.client import WireFrame, from_length_prefixed
+from media_center.decoder import Decoder
+from media_center.decoding import render
 from media_center.errors import FootageDamaged, NotDecodable, NotRecorded
 from media_center.export import plan_export, write_export
 from media_center.footage import CameraFootage
@@ -20,7 +24,8 @@ from media_center.index import load_rows
 from media_center.ranges import Bounds
 from media_center.rows import LEAD_IN, RowBox, decode_row_box
 from media_center.scan import payload_of
-from media_center.snapshot import take_snapshot
+from media_center.snapshot import Coded, decode, read_coded
+from mesh.errors import DeadlineExceeded
 from mesh.ids import FrameId
 from tests.footage import (
     EPOCH,
@@ -50,6 +55,12 @@ def export(footage: CameraFootage, path: Path, bounds: Bounds) -> Path:
     return path
 
 
+def take_snapshot(footage: CameraFootage, wanted: FrameId, max_width: int) -> tuple[bytes, Coded]:
+    """A snapshot as the service takes it, but for the process that decodes."""
+    coded = read_coded(footage, wanted)
+    return render(coded.codec, coded.units, max_width), coded
+
+
 def pictures_of(path: Path) -> list[int]:
     with av.open(str(path)) as container:
         return [read_bars(picture.to_ndarray(format="gray8")) for picture in container.decode(video=0)]
@@ -68,18 +79,18 @@ def footage(tmp_path: Path, b_frames: int) -> CameraFootage:
 
 def test_a_snapshot_shows_exactly_the_asked_frame(footage: CameraFootage, b_frames: int) -> None:
     for seq, coded in enumerate(coded_clip(b_frames=b_frames)):
-        found = take_snapshot(footage, frame(seq), 0)
-        picture = next(av.open(io.BytesIO(found.png)).decode(video=0)).to_ndarray(format="gray8")
+        png, found = take_snapshot(footage, frame(seq), 0)
+        picture = next(av.open(io.BytesIO(png)).decode(video=0)).to_ndarray(format="gray8")
         assert read_bars(picture) == coded.shown
-        assert (found.frame.id.seq, found.inexact) == (seq, False)
+        assert (found.row.id.seq, found.inexact) == (seq, False)
 
 
 def test_a_snapshot_is_scaled_to_the_width_asked_for(footage: CameraFootage) -> None:
-    found = take_snapshot(footage, frame(20), 64)
-    picture = next(av.open(io.BytesIO(found.png)).decode(video=0))
+    png, _ = take_snapshot(footage, frame(20), 64)
+    picture = next(av.open(io.BytesIO(png)).decode(video=0))
     assert (picture.width, picture.height) == (64, 32)
-    larger = take_snapshot(footage, frame(20), 4000)
-    assert next(av.open(io.BytesIO(larger.png)).decode(video=0)).width == 128
+    larger, _ = take_snapshot(footage, frame(20), 4000)
+    assert next(av.open(io.BytesIO(larger)).decode(video=0)).width == 128
 
 
 def test_an_export_decodes_to_the_asked_frames_and_begins_with_the_first(
@@ -261,15 +272,35 @@ def test_a_snapshot_of_damaged_frames_says_so(tmp_path: Path) -> None:
         script.frame(coded.payload, join=EXACT if coded.is_key else 1, damaged=seq == 4, follows_damage=4 < seq < 12)
     record(tmp_path / "media", script.items)
     footage = footage_of(tmp_path / "media")
-    assert not take_snapshot(footage, frame(3), 0).inexact
-    assert take_snapshot(footage, frame(6), 0).inexact
-    assert not take_snapshot(footage, frame(13), 0).inexact
+    assert not read_coded(footage, frame(3)).inexact
+    assert read_coded(footage, frame(6)).inexact
+    assert not read_coded(footage, frame(13)).inexact
 
 
-def test_bytes_that_are_no_video_give_an_error_and_no_crash(tmp_path: Path) -> None:
+async def test_bytes_that_are_no_video_give_an_error_and_no_crash(tmp_path: Path) -> None:
     record(tmp_path / "media", Script().start().frames(10).items)
-    with pytest.raises(NotDecodable):
-        take_snapshot(footage_of(tmp_path / "media"), frame(4), 0)
+    async with Decoder() as decoder:
+        with pytest.raises(NotDecodable):
+            await decode(read_coded(footage_of(tmp_path / "media"), frame(4)), decoder, 0)
+
+
+async def test_a_decoder_that_dies_or_hangs_is_replaced(footage: CameraFootage) -> None:
+    coded = read_coded(footage, frame(20))
+    for script, error in (("import os; os.abort()", NotDecodable), ("import time; time.sleep(60)", DeadlineExceeded)):
+        async with Decoder(0.5, (sys.executable, "-c", script)) as decoder:
+            for _ in range(2):
+                with pytest.raises(error):
+                    await decode(coded, decoder, 0)
+
+
+async def test_the_decoding_process_gives_the_picture_that_decoding_here_gives(footage: CameraFootage) -> None:
+    async with Decoder() as decoder:
+        for seq in (20, 3, 20):
+            expected, coded = take_snapshot(footage, frame(seq), 0)
+            assert await decode(coded, decoder, 0) == expected
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(decode(coded, decoder, 0), 0)
+        assert await decode(coded, decoder, 0) == expected
 
 
 def row_boxes(data: bytes) -> list[RowBox]:
