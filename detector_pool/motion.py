@@ -48,6 +48,8 @@ class MotionSettings:
     upset_share: float = 0.55
     """Share of active cells above which the whole picture changed: light, exposure, a move of the camera."""
     upset_s: float = 0.7
+    flat_share: float = 0.2
+    """A picture with less than this share of the background's contrast shows nothing."""
     forget_after_s: float = 60.0
     max_boxes: int = 8
 
@@ -141,7 +143,12 @@ class Motion:
         assert state.change_noise is not None
         assert state.still_s is not None
         assert state.was_active is not None
-        gain, offset = light_change(cell_means(canvas, CELL), cell_means(state.background, CELL))
+        cells, known_cells = cell_means(canvas, CELL), cell_means(state.background, CELL)
+        if float(cells.std()) < settings.flat_share * float(known_cells.std()):
+            # Black, covered or blown out: nothing can be seen to move, and nothing of it is worth learning.
+            state.previous, state.was_active = canvas, np.zeros_like(state.was_active)
+            return Observation()
+        gain, offset = light_change(cells, known_cells)
         lit = state.background * np.float32(gain) + np.float32(offset)
         difference = canvas - lit
         mean = np.abs(cell_means(difference, CELL))

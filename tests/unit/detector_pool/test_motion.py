@@ -92,6 +92,16 @@ def test_what_moves_in_an_ignored_region_or_outside_the_inspected_one_does_not_c
     assert highest(watched(film(60, draw=walker(30, 60)), [RegionMask(False, lower)])) > 0.7
 
 
+def test_a_picture_that_goes_black_and_comes_back_is_no_motion() -> None:
+    def dark(index: int, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+        if 40 <= index < 70:
+            picture[:] = 16
+
+    said = watched(film(110, draw=dark))
+    assert all(o.reason is None for o in said[21:])
+    assert highest(said) < 0.5
+
+
 def test_a_change_of_size_begins_anew() -> None:
     motion = Motion()
     state = motion.start()
