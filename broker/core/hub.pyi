@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
+from broker.core.cursor import Counters as Counters
+from broker.core.cursor import NotDelivered as NotDelivered
 from broker.core.ring import PacketRing
 from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Gap, Item
 
@@ -19,24 +21,6 @@ class _Id(Protocol):
     def epoch(self) -> int: ...
     @property
     def seq(self) -> int: ...
-
-class NotDelivered:
-    @property
-    def count(self) -> int: ...
-    @property
-    def unknown_gaps(self) -> int: ...
-    @property
-    def unminted(self) -> int: ...
-
-class Counters:
-    @property
-    def captured(self) -> int: ...
-    @property
-    def delivered(self) -> int: ...
-    @property
-    def pending(self) -> int: ...
-    @property
-    def not_delivered(self) -> dict[int, NotDelivered]: ...
 
 class Subscriber:
     def __init__(self, hub: Hub, wake: Callable[[], object]) -> None: ...

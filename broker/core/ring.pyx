@@ -156,7 +156,8 @@ cdef class PacketRing:
 
         Raises ValueError if it is of another camera or kind, or its epoch does not fit.
         """
-        from broker.core.wire import BatchReader, encode_item
+        from broker.core.encode import encode_item
+        from broker.core.wire import BatchReader
         from trueframe.v1 import frames_pb2
 
         cdef bytes encoded = item if isinstance(item, bytes) else encode_item(item)

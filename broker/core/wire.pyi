@@ -1,32 +1,15 @@
-"""Frames on the wire: one `items` entry of a FrameBatch, written and read in C."""
+"""Reads frames from the wire: the items of a FrameBatch, without copying payloads."""
 
 from collections.abc import Iterator
 
 from typing_extensions import Buffer
 
+from broker.core.encode import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
+from broker.core.encode import encode_frame as encode_frame
+from broker.core.encode import encode_item as encode_item
+from broker.core.encode import sha256 as sha256
 from mesh.ids import FrameId
-from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Frame, Gap, Item
-
-MAX_PAYLOAD_BYTES: int
-
-def sha256(data: Buffer) -> bytes: ...
-def encode_frame(
-    camera: str,
-    epoch: int,
-    seq: int,
-    received_ns: int,
-    monotonic_ns: int,
-    camera_time_ns: int | None,
-    camera_time_uncertainty_ns: int | None,
-    pts: int | None,
-    join_point: int,
-    recovers_after: int,
-    damaged: bool,
-    follows_damage: bool,
-    digest: bytes | None,
-    payload: Buffer,
-) -> bytes: ...
-def encode_item(item: Item | Frame | Gap | EpochStarted | EpochEnded) -> bytes: ...
+from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Gap
 
 class WireFrame:
     @property

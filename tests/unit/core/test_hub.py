@@ -484,6 +484,21 @@ def test_a_closed_subscriber_leaves_nothing_behind() -> None:
     camera.frames("I")
 
 
+def test_a_forgotten_subscriber_closes_itself() -> None:
+    hub = Hub()
+    camera = Camera(hub)
+    bell = Bell()
+    subscriber = Subscriber(hub, bell)
+    subscriber.add("gate")
+    camera.start(5)
+    assert hub.subscribers == 1
+    del subscriber
+    gc.collect()
+    assert hub.subscribers == 0
+    camera.frames("I..")
+    assert bell.rings == 1
+
+
 def test_a_batch_taken_outlives_the_hub() -> None:
     hub = Hub()
     camera = Camera(hub)
