@@ -61,13 +61,12 @@ class WallApp(App[int]):
         self._true_colour = has_true_colour() if true_colour is None else true_colour
         self.wall = Wall(situation, self._true_colour)
         self.event_list = EventList(situation)
-        self.alarm_line = AlarmLine(situation)
         self.status_line = StatusLine(situation, user)
         self._fed: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
         """Alarm line, wall and events, status line."""
-        yield self.alarm_line
+        yield AlarmLine(self.situation)
         with Container(id="panes"):
             yield self.wall
             yield self.event_list
@@ -122,7 +121,8 @@ class WallApp(App[int]):
             self.ticks_skipped += 1
             return
         self.ticks += 1
-        self.alarm_line.draw_newest()
+        for line in self.screen.query(AlarmLine):
+            line.draw_newest()
         self.wall.draw_newest()
         self.event_list.draw_newest()
         self.status_line.draw_newest()
@@ -133,7 +133,7 @@ class WallApp(App[int]):
 
     def on_event_list_chosen(self, message: EventList.Chosen) -> None:
         """Shows the recorded frame of an event."""
-        self.push_screen(FrameScreen(message.event, self._fetch, self._true_colour))
+        self.push_screen(FrameScreen(message.event, self.situation, self._fetch, self._true_colour))
 
     # What tests and the feed may want to know.
 
@@ -160,7 +160,7 @@ class WallApp(App[int]):
 
     def action_help(self) -> None:
         """Shows the keys."""
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self.situation))
 
     async def action_quit(self) -> None:
         """Ends."""

@@ -19,12 +19,13 @@ from textual.widget import Widget
 
 from mesh.errors import NotFound, TrueframeError
 from mesh.ids import FrameId
-from trueframe.situation import EventSight
+from trueframe.situation import EventSight, Situation
 from trueframe.times import show_duration, show_time
 from tui.cells import PictureCells
 from tui.keys import FRAME_KEYS, bindings
 from tui.palette import ALARM_TEXT, BRIGHT, FAINT, GROUND, PLAIN
 from tui.snapshot import Pixels, decode_png, draw_boxes, fit_picture
+from tui.status import AlarmLine
 from tui.strips import ReadyStrip, picture_segments
 from tui.tile import Text, fit
 
@@ -66,15 +67,17 @@ class FrameScreen(Screen[None]):
     DEFAULT_CSS = "FrameScreen { background: #101010; } FramePicture { width: 1fr; height: 1fr; }"
     BINDINGS = bindings(FRAME_KEYS)
 
-    def __init__(self, event: EventSight, fetch: Fetch, true_colour: bool = True) -> None:
+    def __init__(self, event: EventSight, situation: Situation, fetch: Fetch, true_colour: bool = True) -> None:
         super().__init__()
         self.event = event
+        self._situation = situation
         self.wanted = event.peak or event.first
         self._fetch = fetch
         self._picture = FramePicture(true_colour)
 
     def compose(self) -> ComposeResult:
-        """One widget."""
+        """The frame; and alarms, which stay in sight."""
+        yield AlarmLine(self._situation)
         yield self._picture
 
     def on_mount(self) -> None:

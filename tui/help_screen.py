@@ -12,8 +12,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from trueframe.situation import Situation
 from tui.keys import TABLE, Key, bindings
 from tui.palette import KINDS, STATES
+from tui.status import AlarmLine
 
 CLOSE = (Key("help.close", "escape,question_mark,f1,q,enter", "close", "back", "Esc"),)
 
@@ -36,18 +38,23 @@ def key_table() -> Table:
 
 
 class HelpScreen(ModalScreen[None]):
-    """The keys, over the wall, which goes on."""
+    """The keys. Alarms stay in sight; the wall goes on behind and is there at once."""
 
     DEFAULT_CSS = """
-    HelpScreen { align: center middle; background: #000000 60%; }
+    HelpScreen { align: center middle; background: #101010; }
     HelpScreen > VerticalScroll { width: 64; max-width: 95%; height: auto; max-height: 95%; background: #181818;
         border: solid #505050; padding: 0 1; }
     HelpScreen Static { height: auto; }
     """
     BINDINGS = bindings(CLOSE)
 
+    def __init__(self, situation: Situation) -> None:
+        super().__init__()
+        self._situation = situation
+
     def compose(self) -> ComposeResult:
         """The table."""
+        yield AlarmLine(self._situation)
         with VerticalScroll():
             yield Static(key_table())
 

@@ -110,9 +110,16 @@ def test_one_page_has_the_metrics_of_all_services(cameras: Simulator, tmp_path: 
     with embedded(tmp_path / "data", *sources(cameras), "--metrics-port", "0") as instance:
         url = re.search(r"metrics at (http://\S+)", instance.said)
         assert url
-        with urllib.request.urlopen(url[1], timeout=10) as answer:
-            page = answer.read().decode()
-    up = dict(re.findall(r'trueframe_service_up\{service="([\w.]+)"\} (\d)', page))
+
+        def page() -> str:
+            with urllib.request.urlopen(url[1], timeout=10) as answer:
+                read: str = answer.read().decode()
+                return read
+
+        # The worker serves nothing that `up` could wait for.
+        until(lambda: 'service="detector_pool"} 1' in page(), 20, "the worker's metrics")
+        text = page()
+    up = dict(re.findall(r'trueframe_service_up\{service="([\w.]+)"\} (\d)', text))
     assert set(up) >= {"broker", "broker.pixel", "media_center", "event_center", "aggregate", "detector_pool"}
     assert set(up.values()) == {"1"}
 

@@ -216,7 +216,7 @@ async def test_a_silent_service_is_an_alarm_above_everything_until_it_answers() 
         await auntil(lambda: "ALARM" not in text_of(app))
 
 
-async def test_help_shows_every_key_and_lies_over_the_wall() -> None:
+async def test_help_shows_every_key_and_alarms_stay_in_sight() -> None:
     situation = situation_of(1)
     app = WallApp(situation, nothing_recorded, true_colour=True)
     async with app.run_test(size=(130, 60)) as pilot:
@@ -224,6 +224,8 @@ async def test_help_shows_every_key_and_lies_over_the_wall() -> None:
         await pilot.press("question_mark")
         await auntil(lambda: isinstance(app.screen, HelpScreen))
         await auntil(lambda: "its recorded frame, with its box" in text_of(app))
+        situation.link_told("broker", False, time.time_ns())
+        await auntil(lambda: "▲ ALARM  broker does not answer" in text_of(app))
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
 
