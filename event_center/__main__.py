@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from event_center.book import EventBook
-from event_center.intake import listening
+from event_center.intake import catch_up, listening
 from event_center.service import EventService
+from media_center.client import FootageClient
 from mesh.bus import Bus
+from mesh.channel import Credentials
 from mesh.config import Config
 from mesh.files import private_folder
 from mesh.runner import run_service
@@ -17,11 +21,20 @@ from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 async def main(config: Config) -> None:
     """Serves until it is cancelled."""
     folder = private_folder(config.run.data_dir / "events")
-    async with SqliteStore(folder / "events.sqlite") as store, Bus.from_config(config, "event-center") as bus:
+    token = Credentials.from_file(config.token_file)
+    async with (
+        SqliteStore(folder / "events.sqlite") as store,
+        Bus.from_config(config, "event-center") as bus,
+        FootageClient(config.media_center.endpoint, token) as footage,
+    ):
         book = await EventBook.open(store)
         registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
         async with serve(config.event_center.endpoint, config, [registration]) as server, listening(bus, book):
-            await server.wait()
+            catching_up = asyncio.create_task(catch_up(footage, book), name="watermarks")
+            try:
+                await server.wait()
+            finally:
+                catching_up.cancel()
 
 
 if __name__ == "__main__":

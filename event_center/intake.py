@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from event_center.book import EventBook
 from event_center.wire import anomaly_report, camera_report, watermarks
+from media_center.client import FootageClient
 from mesh.bus import EVENT_STREAM, EVENT_SUBJECTS, FOOTAGE_PERSISTED, Bus, Message
-from mesh.errors import Unavailable
+from mesh.errors import TrueframeError, Unavailable
 from mesh.logs import get_logger
 
 log = get_logger("event_center.intake")
 
 ANOMALIES, CAMERAS = EVENT_SUBJECTS
+CATCH_UP_EVERY_S = 2.0
 
 
 @asynccontextmanager
@@ -40,3 +43,18 @@ async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
         persisted = bus.subscribe_core(FOOTAGE_PERSISTED, on_persisted)
         stack.push_async_callback(persisted.close)
         yield
+
+
+async def catch_up(footage: FootageClient, book: EventBook) -> None:
+    """Asks the media center once how far footage is on disk, as soon as it answers.
+
+    Messages tell of watermarks that move; that of a camera which is gone moves no more.
+    """
+    while True:
+        try:
+            async for marks in footage.watch_persisted():
+                await book.tell_watermarks(marks)
+                return
+        except TrueframeError as error:
+            log.debug("media center does not answer yet", reason=str(error))
+        await asyncio.sleep(CATCH_UP_EVERY_S)

@@ -15,7 +15,7 @@ from event_center.event import Box, Event, Kind
 from event_center.folding import AnomalyReport, CameraReport
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
-from trueframe.v1 import events_pb2, frames_pb2, inspection_pb2
+from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
 MAX_BOXES = 64
 MAX_WATERMARKS = 100_000
@@ -114,16 +114,20 @@ def camera_report(payload: bytes) -> CameraReport:
 
 
 def watermarks(payload: bytes) -> list[FrameId]:
-    """How far footage is on disk, as the media center told."""
+    """How far footage is on disk, as the media center told: a WatchPersistedResponse."""
+    message = footage_pb2.WatchPersistedResponse()
     try:
-        rows = json.loads(payload)["watermarks"]
-        if not isinstance(rows, list) or len(rows) > MAX_WATERMARKS:
-            raise ValueError("not a list, or too long a one")
-        return [
-            FrameId(validate_camera_id(str(row["camera"])), _int64(row["epoch"]), _int64(row["seq"])) for row in rows
-        ]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidArgument("watermarks", f"cannot be read ({type(error).__name__}: {error})") from None
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise InvalidArgument("watermarks", f"are no protobuf message ({error})") from None
+    if len(message.watermarks) > MAX_WATERMARKS:
+        raise InvalidArgument("watermarks", f"are more than {MAX_WATERMARKS}")
+    marks = [FrameId.from_proto(mark) for mark in message.watermarks]
+    for mark in marks:
+        validate_camera_id(mark.camera)
+        if mark.epoch < 0 or mark.seq < 0:
+            raise InvalidArgument("watermarks", f"name frame {mark}, which cannot be")
+    return marks
 
 
 def _int64(value: Any) -> int:

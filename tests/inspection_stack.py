@@ -1,4 +1,4 @@
-"""NATS, broker, pixel host, event center, aggregate and a worker, each a real process on sockets of its own.
+"""NATS, broker, pixel host, media center, event center, aggregate and a worker: real processes on their own sockets.
 
 For tests of what happens between them: any of them can be killed and started again on the same data.
 """
@@ -105,15 +105,17 @@ class InspectionStack:
         self.nats = Process("nats-server", nats_command, folder / "nats.log", self._nats_answers)
         self.event_center = self._service("event_center", arguments, self._event_center_answers)
         self.aggregate = self._service("aggregate", arguments, self._aggregate_answers)
-        self.worker = self._service("detector_pool", arguments, self._has_worker)
+        self.media_center = self._service("media_center", arguments, lambda: True)
+        self.worker = self._service("detector_pool", arguments, lambda: True)
 
     def start(self, *names: str) -> None:
         """Starts the named ones, in this order; by default all."""
-        for name in names or ("nats", "broker", "pixels", "event_center", "aggregate", "worker"):
+        every = ("nats", "broker", "pixels", "media_center", "event_center", "aggregate", "worker")
+        for name in names or every:
             getattr(self, name).start()
 
     def stop(self) -> None:
-        for process in (self.worker, self.aggregate, self.event_center):
+        for process in (self.worker, self.aggregate, self.event_center, self.media_center):
             process.end()
         self.pixels.end(signal.SIGKILL)
         self.broker.kill()
@@ -161,9 +163,6 @@ class InspectionStack:
             client.list()
             return True
         return False
-
-    def _has_worker(self) -> bool:
-        return "pid" in dir(self.worker)
 
 
 @contextlib.contextmanager

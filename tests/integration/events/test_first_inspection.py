@@ -86,6 +86,21 @@ def test_a_frozen_and_a_black_picture_are_told_by_name(sim: Simulator, events: S
     assert overlaps(sim, black)
 
 
+def test_an_event_says_when_its_footage_is_on_disk_and_a_killed_event_center_learns_it_again(
+    stack: InspectionStack, events: SyncEventClient
+) -> None:
+    def latest() -> Event | None:
+        ended = [event for event in named(events, "Motion in restricted area on cam-1") if event.ended_ns]
+        return ended[0] if ended else None
+
+    event = until(latest, 60, "an intrusion is over")
+    until(lambda: events.get(event.id).footage_confirmed, 20, "its footage is on disk")
+    stack.event_center.restart()
+    again = events.get(event.id)
+    assert again.footage_confirmed
+    assert again.summary == event.summary
+
+
 def unaccounted(status: InspectionStatus) -> int:
     """Frames from seq 0 on that nobody spoke of: only those from before the inspection began, so it never changes."""
     return status.last.seq + 1 - status.frames_scored - status.frames_skipped

@@ -13,7 +13,7 @@ from event_center.event import Box, Event, Kind
 from event_center.wire import anomaly_report, camera_report, event_to_proto, watermarks
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
-from trueframe.v1 import events_pb2, frames_pb2, inspection_pb2
+from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
 
 def anomaly() -> inspection_pb2.Anomaly:
@@ -62,9 +62,13 @@ def test_a_camera_state_is_understood_and_one_that_is_not_is_refused() -> None:
             camera_report(json.dumps(body | wrong).encode())
 
 
-def test_watermarks_are_understood() -> None:
-    payload = json.dumps({"watermarks": [{"camera": "yard", "epoch": 5, "seq": 8}]}).encode()
-    assert watermarks(payload) == [FrameId("yard", 5, 8)]
+def test_watermarks_are_understood_and_impossible_ones_refused() -> None:
+    marks = [FrameId("yard", 5, 8), FrameId("gate", 6, 0)]
+    payload = footage_pb2.WatchPersistedResponse(watermarks=[mark.to_proto() for mark in marks]).SerializeToString()
+    assert watermarks(payload) == marks
+    wrong = footage_pb2.WatchPersistedResponse(watermarks=[frames_pb2.FrameId(camera="yard", epoch=-1)])
+    with pytest.raises(InvalidArgument):
+        watermarks(wrong.SerializeToString())
 
 
 def test_an_event_for_clients_says_everything() -> None:
