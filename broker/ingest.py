@@ -38,6 +38,8 @@ log = get_logger("broker.ingest")
 
 _HELD_UNITS = 256
 _HELD_BYTES = 2 * MAX_UNIT_BYTES
+# Cameras with one key frame in a minute exist; beyond that nobody would see a picture.
+_PATIENCE_NS = 90_000_000_000
 _EPOCHS_AT_ONCE = 5
 _EPOCHS_WITHIN_NS = 60_000_000_000
 
@@ -147,6 +149,7 @@ class Ingest:
         self._is_loss_pending = False
         self._refused_pending = 0
         self._before_sets = 0
+        self._waiting_since_ns = 0
 
     @property
     def epoch(self) -> int:
@@ -193,8 +196,7 @@ class Ingest:
             return
         if not self._is_announced:
             if not inspector.complete:
-                self._before_sets += 1
-                self._counters.units_before_parameter_sets += 1
+                self._wait_for_sets(monotonic_ns)
                 return
             self._announce(monotonic_ns)
         reason = self._reason_for_new_epoch(monotonic_ns, info.has_sps)
@@ -238,6 +240,18 @@ class Ingest:
         self._feed.last_sign_ns = monotonic_ns
         if seq == 0:
             self._feed.on_first_frame()
+
+    def _wait_for_sets(self, monotonic_ns: int) -> None:
+        """Counts a unit that nobody can decode yet. The camera is alive; after a while it is refused all the same."""
+        if not self._before_sets:
+            self._waiting_since_ns = monotonic_ns
+        self._before_sets += 1
+        self._counters.units_before_parameter_sets += 1
+        self._feed.last_sign_ns = monotonic_ns
+        if monotonic_ns - self._waiting_since_ns > _PATIENCE_NS:
+            reason = f"sent pictures for {_PATIENCE_NS // 1_000_000_000} s and no parameter sets"
+            remedy = "Shorten the interval between key frames in the camera, or restart it."
+            self._feed.on_failure(SourceRefused(f"camera {self._camera!r}", reason, remedy))
 
     def refuse(self, count: int = 1) -> None:
         """Counts units that got no id because they were malformed or too long; told before the next frame."""

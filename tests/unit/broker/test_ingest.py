@@ -164,6 +164,18 @@ async def test_a_connection_that_never_sent_parameter_sets_still_tells_what_it_s
     assert (gap.reason, gap.count) == (GAP_REASON_BEFORE_PARAMETER_SETS, 1)
 
 
+async def test_a_camera_that_never_sends_parameter_sets_is_alive_for_a_while_and_then_refused() -> None:
+    bench = Bench()
+    ingest = await bench.open()
+    for _ in range(3):
+        bench.give(ingest, SMALL[1])
+    assert bench.feed.last_sign_ns == bench.clock.monotonic_ns()
+    assert bench.failures == []
+    bench.clock.advance(91)
+    bench.give(ingest, SMALL[1])
+    assert "no parameter sets" in str(bench.failures[0])
+
+
 async def test_parameter_sets_known_beforehand_are_put_into_join_points_once() -> None:
     bench = Bench()
     ingest = await bench.open(sets_of(SMALL[0]))
