@@ -44,8 +44,12 @@ class HostProcess:
                 stderr=log,
                 env={**os.environ, "TRUEFRAME_PARENT_PID": str(os.getpid())},
             )
-        with self.sync_client() as client:
-            until(lambda: self._answers(client), 30, "the pixel host answers")
+        try:
+            with self.sync_client() as client:
+                until(lambda: self._answers(client), 30, "the pixel host answers")
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def _answers(self, client: SyncPixelClient) -> bool:

@@ -20,16 +20,35 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture
-def broker(sim: Simulator, tmp_path: Path) -> Iterator[BrokerProcess]:
-    with running_broker(tmp_path / "data") as process:
+def _broker(sim: Simulator, data: Path) -> Iterator[BrokerProcess]:
+    with running_broker(data) as process:
         with process.sync_client() as client:
             for camera in CAMERAS:
                 client.add_camera(camera, sim.urls[camera])
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def broker(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """Shared: leave cam-1 and cam-2 as they are, and the process alive."""
+    yield from _broker(sim, tmp_path_factory.mktemp("pixel") / "data")
+
+
+@pytest.fixture(scope="session")
 def host(broker: BrokerProcess) -> Iterator[HostProcess]:
+    """Shared: leave it alive."""
     with running_pixel_host(broker) as process:
+        yield process
+
+
+@pytest.fixture
+def own_broker(sim: Simulator, tmp_path: Path) -> Iterator[BrokerProcess]:
+    """For tests that end it."""
+    yield from _broker(sim, tmp_path / "data")
+
+
+@pytest.fixture
+def own_host(own_broker: BrokerProcess) -> Iterator[HostProcess]:
+    """For tests that end it, or its broker."""
+    with running_pixel_host(own_broker) as process:
         yield process

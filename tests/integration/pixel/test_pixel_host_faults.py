@@ -139,7 +139,7 @@ def test_a_reader_that_is_killed_leaves_nothing_behind(host: HostProcess) -> Non
     assert process.stdout is not None
     with host.sync_client() as client:
         assert process.stdout.readline() == "reads\n"
-        assert [decoder.readers for decoder in client.list_decoders()] == [1]
+        assert sum(decoder.readers for decoder in client.list_decoders()) == 1
         process.kill()
         process.wait()
         process.stdout.close()
@@ -180,17 +180,17 @@ async def test_a_viewer_sees_the_cameras_of_its_scope_only(host: HostProcess) ->
             await client.live_picture("cam-1")
 
 
-async def test_thumbnails_go_on_when_the_broker_was_killed(host: HostProcess, broker: BrokerProcess) -> None:
-    async with host.client() as client, client.watch_thumbnails(["cam-1"], max_width=64, max_height=64) as watch:
+async def test_thumbnails_go_on_when_the_broker_was_killed(own_host: HostProcess, own_broker: BrokerProcess) -> None:
+    async with own_host.client() as client, client.watch_thumbnails(["cam-1"], max_width=64, max_height=64) as watch:
         epoch = (await anext(watch)).id.epoch
-        broker.kill()
-        broker.start()
+        own_broker.kill()
+        own_broker.start()
         while (await anext(watch)).id.epoch == epoch:
             pass
 
 
-def test_asking_for_more_memory_than_there_is_refuses_to_start(broker: BrokerProcess) -> None:
-    host = HostProcess(broker, f"pixels.memory_bytes={1 << 40}")
+def test_asking_for_more_memory_than_there_is_refuses_to_start(own_broker: BrokerProcess) -> None:
+    host = HostProcess(own_broker, f"pixels.memory_bytes={1 << 40}")
     with pytest.raises(AssertionError, match=r"pixels\.memory_bytes.*are available"):
         host.start()
 

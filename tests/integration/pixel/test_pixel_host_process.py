@@ -73,18 +73,19 @@ async def test_thumbnails_of_all_cameras_come_at_the_asked_size(host: HostProces
     async with host.client() as client, client.watch_thumbnails(max_width=80, max_height=80) as watch:
         seen: dict[str, int] = {}
         async for thumbnail in watch:
-            assert (thumbnail.width, thumbnail.height) == (80, 45)
-            assert thumbnail.array().std() > 3
-            seen[thumbnail.id.camera] = seen.get(thumbnail.id.camera, 0) + 1
+            if thumbnail.id.camera in ("cam-1", "cam-2"):
+                assert (thumbnail.width, thumbnail.height) == (80, 45)
+                assert thumbnail.array().std() > 3
+                seen[thumbnail.id.camera] = seen.get(thumbnail.id.camera, 0) + 1
             if len(seen) == 2 and min(seen.values()) >= 3:
                 break
         watch.choose(["cam-2"], max_width=160, max_height=45)
         async for thumbnail in watch:
             if thumbnail.width == 80 and thumbnail.height == 45 and thumbnail.id.camera == "cam-2":
                 break
-        decoders = await client.list_decoders()
-        assert {d.camera for d in decoders} == {"cam-1", "cam-2"}
-        assert all(d.lag_ns < 1_000_000_000 and d.readers == 0 and "threads=1" in d.decoder for d in decoders)
+        decoders = [decoder for decoder in await client.list_decoders() if decoder.camera in ("cam-1", "cam-2")]
+        assert len(decoders) == 2
+        assert all(d.lag_ns < 1_000_000_000 and "threads=1" in d.decoder for d in decoders)
 
 
 async def test_the_rate_of_thumbnails_is_capped_for_each_viewer(host: HostProcess) -> None:
@@ -136,19 +137,18 @@ def test_decoding_ends_when_nobody_wants_it(host: HostProcess) -> None:
     with host.sync_client() as client:
         with host.reader("cam-1") as reader:
             assert isinstance(reader.read(10), Picture)
-            (decoder,) = client.list_decoders()
-            assert (decoder.camera, decoder.readers) == ("cam-1", 1)
+            assert [decoder.readers for decoder in client.list_decoders() if decoder.camera == "cam-1"] == [1]
         until(lambda: not client.list_decoders(), 10, "the decoder ends")
 
 
-def test_a_reader_goes_on_when_the_pixel_host_was_killed_and_is_told_what_it_missed(host: HostProcess) -> None:
-    with host.reader("cam-1") as reader:
+def test_a_reader_goes_on_when_the_pixel_host_was_killed_and_is_told_what_it_missed(own_host: HostProcess) -> None:
+    with own_host.reader("cam-1") as reader:
         before = [reader.read(10) for _ in range(5)]
         assert all(isinstance(item, Picture) for item in before)
-        host.end(signal.SIGKILL)
+        own_host.end(signal.SIGKILL)
         while (item := reader.read(0.3)) is not None:
             before.append(item)
-        host.start()
+        own_host.start()
         after = [reader.read(20) for _ in range(8)]
     told: list[int] = []
     for item in (*before, *after):
@@ -161,20 +161,20 @@ def test_a_reader_goes_on_when_the_pixel_host_was_killed_and_is_told_what_it_mis
     assert any(isinstance(item, Missing) and item.reason is MissingReason.HOST_LOST for item in after)
 
 
-def test_without_reconnecting_a_lost_host_is_an_error(host: HostProcess) -> None:
-    with host.reader("cam-1", reconnect=False) as reader:
+def test_without_reconnecting_a_lost_host_is_an_error(own_host: HostProcess) -> None:
+    with own_host.reader("cam-1", reconnect=False) as reader:
         assert isinstance(reader.read(10), Picture)
-        host.end(signal.SIGKILL)
+        own_host.end(signal.SIGKILL)
         with pytest.raises(Unavailable):
             read_on(reader)
 
 
-def test_pictures_go_on_after_the_broker_was_killed(host: HostProcess, broker: BrokerProcess) -> None:
-    with host.reader("cam-1") as reader:
+def test_pictures_go_on_after_the_broker_was_killed(own_host: HostProcess, own_broker: BrokerProcess) -> None:
+    with own_host.reader("cam-1") as reader:
         first = reader.read(10)
         assert isinstance(first, Picture)
-        broker.kill()
-        broker.start()
+        own_broker.kill()
+        own_broker.start()
         while True:
             item = reader.read(30)
             assert item is not None
@@ -182,9 +182,12 @@ def test_pictures_go_on_after_the_broker_was_killed(host: HostProcess, broker: B
                 break
 
 
-def test_a_removed_camera_ends_its_readers(host: HostProcess, broker: BrokerProcess) -> None:
-    with host.reader("cam-2") as reader, broker.sync_client() as client:
-        assert isinstance(reader.read(10), Picture)
-        client.remove_camera("cam-2")
-        with pytest.raises(NotFound, match="removed"):
-            read_on(reader)
+def test_a_removed_camera_ends_its_readers(sim: Simulator, host: HostProcess, broker: BrokerProcess) -> None:
+    with broker.sync_client() as client:
+        client.add_camera("removed", sim.urls["cam-2"])
+        until(lambda: client.get_camera("removed").frames > 0, 20, "the camera is live")
+        with host.reader("removed") as reader:
+            assert isinstance(reader.read(10), Picture)
+            client.remove_camera("removed")
+            with pytest.raises(NotFound, match="removed"):
+                read_on(reader)
