@@ -16,14 +16,13 @@ import numpy as np
 
 from media_center.catalogue import Segment, View
 from media_center.errors import unreadable
-from media_center.index import SegmentRows, join_boxes, load_rows
+from media_center.index import NO_ROWS, SegmentRows, extend_rows, load_rows
 from media_center.rows import FRAME
 from mesh.ids import FrameId
 from trueframe.v1 import frames_pb2
 
 _EXACT = frames_pb2.JOIN_POINT_EXACT
 _RECOVERS = frames_pb2.JOIN_POINT_RECOVERS_AFTER
-NO_ROWS = join_boxes([])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,21 +39,24 @@ class RowCache:
     def __init__(self, segments: int = 128) -> None:
         self._limit = segments
         self._lock = threading.Lock()
-        self._rows: OrderedDict[Path, tuple[int, SegmentRows]] = OrderedDict()
+        self._known: OrderedDict[Path, tuple[int, SegmentRows]] = OrderedDict()
 
     def get(self, path: Path, committed_size: int, *, is_open: bool) -> SegmentRows:
         """The rows of a segment up to its confirmed size. OSError if it cannot be read."""
         with self._lock:
-            known = self._rows.get(path)
-            if known is not None and known[0] == committed_size:
-                self._rows.move_to_end(path)
-                return known[1]
-        rows = load_rows(path, committed_size, is_open=is_open)
+            known_size, known = self._known.get(path, (0, NO_ROWS))
+            if known_size == committed_size:
+                self._known.move_to_end(path)
+                return known
+        # A segment that is followed grows by a fragment at a time: only that is read.
+        rows = extend_rows(path, known, committed_size) if known_size else None
+        if rows is None:
+            rows = load_rows(path, committed_size, is_open=is_open)
         with self._lock:
-            self._rows[path] = (committed_size, rows)
-            self._rows.move_to_end(path)
-            while len(self._rows) > self._limit:
-                self._rows.popitem(last=False)
+            self._known[path] = (committed_size, rows)
+            self._known.move_to_end(path)
+            while len(self._known) > self._limit:
+                self._known.popitem(last=False)
         return rows
 
 

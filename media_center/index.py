@@ -39,6 +39,8 @@ class SegmentRows:
     """File offset behind the last fragment."""
     number: int
     """Of the last fragment."""
+    index_size: int
+    """Bytes that its row boxes take in an index."""
 
     @property
     def frames(self) -> Rows:
@@ -47,12 +49,17 @@ class SegmentRows:
         return frames
 
 
-def join_boxes(boxes: Sequence[RowBox]) -> SegmentRows:
-    """The rows of a segment's fragments as one."""
-    notes: dict[int, bytes] = {}
-    holes: list[int] = []
-    number = 0
-    count = 0
+NO_ROWS = SegmentRows("", 0, np.zeros(0, ROW), {}, (), 0, 0, 0)
+
+
+def join_boxes(boxes: Sequence[RowBox], before: SegmentRows = NO_ROWS) -> SegmentRows:
+    """The rows of a segment's fragments as one, behind those of the fragments before them."""
+    if not boxes:
+        return before
+    notes = dict(before.notes)
+    holes = list(before.holes)
+    number = before.number
+    count = len(before.rows)
     for box in boxes:
         if box.number != number + 1:
             holes.append(count)
@@ -62,12 +69,9 @@ def join_boxes(boxes: Sequence[RowBox]) -> SegmentRows:
             offset = int(row["offset"])
             notes[offset] = box.note(offset, int(row["size"]))
     # Not np.concatenate: it would swap the bytes of every field into the machine's own order.
-    rows = np.frombuffer(b"".join(box.rows.tobytes() for box in boxes), ROW)
-    first = boxes[0] if boxes else None
-    return SegmentRows(
-        first.camera if first else "", first.epoch if first else 0, rows, notes, tuple(holes),
-        boxes[-1].end if boxes else 0, number,
-    )  # fmt: skip
+    rows = np.frombuffer(b"".join([before.rows.tobytes(), *(box.rows.tobytes() for box in boxes)]), ROW)
+    index_size = before.index_size + sum(box.box_size for box in boxes)
+    return SegmentRows(boxes[0].camera, boxes[0].epoch, rows, notes, tuple(holes), boxes[-1].end, number, index_size)
 
 
 def split_boxes(data: bytes) -> tuple[list[RowBox], bool]:
@@ -137,6 +141,23 @@ def load_rows(segment: Path, committed_size: int | None = None, *, is_open: bool
     if committed_size is not None:
         boxes = [box for box in boxes if box.end <= committed_size]
     return join_boxes(boxes)
+
+
+def extend_rows(segment: Path, known: SegmentRows, committed_size: int) -> SegmentRows | None:
+    """The rows of a segment that has grown: those known, and what its index holds behind theirs.
+
+    None if that does not lead to `committed_size`.
+    """
+    try:
+        with index_path(segment).open("rb") as file:
+            file.seek(known.index_size)
+            boxes, _ = split_boxes(file.read())
+    except OSError:
+        return None
+    boxes = [box for box in boxes if box.end <= committed_size]
+    if not boxes or boxes[-1].end != committed_size or boxes[0].block_offset < known.end:
+        return None
+    return join_boxes(boxes, known)
 
 
 def mend_index(segment: Path, boxes: Sequence[RowBox]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from media_center.catalogue import CATALOGUE_NAME
+from media_center.footage import RowCache
 from media_center.index import index_path, load_rows
 from media_center.recovery import recover
 from media_center.scan import scan
@@ -227,3 +228,21 @@ def test_footage_of_an_older_epoch_stays_in_order(tmp_path: Path) -> None:
         f"{EPOCH + 50:019d}-{0:012d}.mp4",
     ]
     assert replayed(footage_of(tmp_path / "media")) == script.raw
+
+
+def test_rows_of_a_growing_segment_are_read_piece_by_piece_and_are_the_same(root: Path, script: Script) -> None:
+    (segment,) = segments(root)
+    boxes = scan(segment).boxes
+    sound = index_path(segment).read_bytes()
+    cache = RowCache()
+    written = 0
+    for number, box in enumerate(boxes):
+        written += box.box_size
+        index_path(segment).write_bytes(sound[:written])
+        grown = cache.get(segment, box.end, is_open=True)
+        fresh = load_rows(segment, box.end, is_open=True)
+        assert grown.rows.tobytes() == fresh.rows.tobytes()
+        assert (grown.notes, grown.number, grown.end) == (fresh.notes, number + 1, box.end)
+    index_path(segment).unlink()
+    assert len(RowCache().get(segment, boxes[1].end, is_open=True).frames) == 20
+    assert not index_path(segment).exists()
