@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
@@ -27,7 +28,7 @@ def clock(utc_ns: int) -> str:
     return f"{datetime.fromtimestamp(utc_ns // SECOND_NS).astimezone():%H:%M:%S}"
 
 
-def event_line(event: EventSight, width: int, selected: bool) -> list[Text]:
+def event_line(event: EventSight, width: int, selected: bool, camera_width: int = 14) -> list[Text]:
     """One event in exactly `width` cells: mark and priority, time, camera, what, score."""
     is_over = bool(event.ended_ns)
     mark = KINDS.get(event.kind, "◆")
@@ -36,7 +37,7 @@ def event_line(event: EventSight, width: int, selected: bool) -> list[Text]:
     score = f" {event.score:.2f} " if event.score else " "
     head = f" {mark}{event.priority} {clock(event.started_ns)} "
     room = max(0, width - len(head) - len(score))
-    camera = fit(event.camera or "system", min(14, room // 3)) + " " if room > 12 else ""
+    camera = fit(event.camera or "system", min(camera_width, room // 2)) + " " if room > 12 else ""
     what = fit(event.summary or event.detector or event.kind, max(0, room - len(camera)))
     rest = SELECTED if selected else PAST if is_over else PLAIN
     return [(fit(head, min(width, len(head))), style), (fit(f"{camera}{what}{score}", max(0, width - len(head))), rest)]
@@ -126,6 +127,10 @@ class EventList(Widget, can_focus=True):
             self._drawn = now
             self.refresh()
 
+    def _camera_width(self) -> int:
+        shown = self.situation.events[self._top : self._top + self.size.height]
+        return max(6, min(14, max((cell_len(event.camera) for event in shown), default=0)))
+
     def render_line(self, y: int) -> Strip:
         """One line."""
         width = self.size.width
@@ -138,5 +143,5 @@ class EventList(Widget, can_focus=True):
         if place >= len(events_):
             text = " none so far" if not events_ and y == TITLE_ROWS else ""
             return Strip([Segment(fit(text, width), FAINT)], width)
-        line = event_line(events_[place], width, self.has_focus and place == self.selected)
+        line = event_line(events_[place], width, self.has_focus and place == self.selected, self._camera_width())
         return Strip([Segment(text, style) for text, style in line], width)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from trueframe.situation import BoxSight
 from tui.palette import ALARM_RGB
 
+SMALLEST_BOX = 6
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -39,6 +40,12 @@ def fit_picture(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(scaled.to_ndarray(), dtype=np.uint8)
 
 
+def _widened(low: int, high: int, size: int) -> tuple[int, int]:
+    while high - low < SMALLEST_BOX - 1 and high - low < size - 1:
+        low, high = max(0, low - 1), min(size - 1, high + 1)
+    return low, high
+
+
 def draw_boxes(pixels: Pixels, boxes: Iterable[BoxSight], colour: tuple[int, int, int] = ALARM_RGB) -> Pixels:
     """A copy with each box as a line one pixel wide; a box outside of the picture is cut at its edge."""
     drawn = pixels.copy()
@@ -48,6 +55,9 @@ def draw_boxes(pixels: Pixels, boxes: Iterable[BoxSight], colour: tuple[int, int
         top = min(rows - 1, max(0, round(box.y * rows)))
         right = min(columns - 1, max(left, round((box.x + box.width) * columns) - 1))
         bottom = min(rows - 1, max(top, round((box.y + box.height) * rows) - 1))
+        # Around what is small, so that the line does not hide it.
+        left, right = _widened(left, right, columns)
+        top, bottom = _widened(top, bottom, rows)
         drawn[top, left : right + 1] = colour
         drawn[bottom, left : right + 1] = colour
         drawn[top : bottom + 1, left] = colour

@@ -61,7 +61,9 @@ def test_status_tells_that_everything_answers(instance: Embedded) -> None:
 
 def test_cameras_are_added_changed_watched_and_removed_live(instance: Embedded) -> None:
     data = instance.data
-    added = command(data, "cameras", "add", "Südtor=rtsp://admin:geheim@127.0.0.1:9/x", "--label", "floor=1", "--json")
+    added = command(
+        data, "cameras", "add", "Südtor", "rtsp://admin:geheim@127.0.0.1:9/x", "--label", "floor=1", "--json"
+    )
     (camera,) = lines(added)
     assert (camera["id"], camera["display_name"], camera["labels"]) == ("sudtor", "Südtor", {"floor": "1"})
     assert b"geheim" not in added.stdout

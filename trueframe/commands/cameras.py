@@ -58,22 +58,23 @@ def list_cameras(data: str, as_json: bool) -> None:
 
 
 @command.command("add")
-@click.argument("source")
-@click.option("--id", "camera", help="Its id, [a-z0-9-]; made of the source when left out.")
-@click.option("--name", default="", help="Name for people, in any script.")
+@click.argument("words", nargs=-1, required=True, metavar="[NAME] SOURCE")
+@click.option("--id", "camera", help="Its id, [a-z0-9-]; made of the name or source when left out.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A free label; may be given several times.")
 @json_option
 @data_option
-def add_camera(data: str, source: str, camera: str | None, name: str, labels: tuple[str, ...], as_json: bool) -> None:
-    """Add a camera: rtsp://…, a file, or NAME=SOURCE."""
+def add_camera(data: str, words: tuple[str, ...], camera: str | None, labels: tuple[str, ...], as_json: bool) -> None:
+    """Add a camera: rtsp://… or a file, with a NAME in any script before it (or as NAME=SOURCE)."""
     from trueframe.client import connect
     from trueframe.commands.records import camera_record
     from trueframe.sources import parse_sources
 
-    (named,) = parse_sources([source])
+    if len(words) > 2:
+        raise InvalidArgument(f'"{words[2]}"', "is one word too many", "Give a name, if you like, and one source.")
+    (named,) = parse_sources(["=".join(words)])
     with connect(data) as tf:
         added = tf.broker.add_camera(
-            camera or named.id, named.source, display_name=name or named.display_name, labels=_labels(labels)
+            camera or named.id, named.source, display_name=named.display_name, labels=_labels(labels)
         )
     if as_json:
         show_json(camera_record(added))

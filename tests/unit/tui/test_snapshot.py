@@ -49,6 +49,12 @@ def test_a_box_beyond_the_edge_is_cut_at_it() -> None:
     assert (drawn[9, 9] == ALARM_RGB).all()
 
 
+def test_a_small_box_stands_around_what_it_marks() -> None:
+    drawn = draw_boxes(np.zeros((40, 40, 3), np.uint8), [BoxSight(0.5, 0.5, 0.025, 0.025)])
+    assert not drawn[20, 20].any()
+    assert (drawn == ALARM_RGB).all(axis=2).sum() >= 12
+
+
 def test_a_picture_keeps_its_shape_and_is_at_most_doubled() -> None:
     pixels = np.zeros((90, 160, 3), np.uint8)
     assert fit_picture(pixels, 80, 80).shape == (45, 80, 3)
