@@ -101,8 +101,9 @@ def avc_configuration(parameter_sets: bytes) -> bytes:
 def avc1(picture: Picture) -> bytes:
     """The sample entry for H.264 whose parameter sets also stand in the samples."""
     visual = struct.pack(
-        ">6xH16xHHIIIH32sHh", 1, picture.width, picture.height, 0x480000, 0x480000, 0, 1, b"\x09trueframe", 24, -1
-    )
+        ">6xH16xHHIIIH32sHh", 1, min(picture.width, 0xFFFF), min(picture.height, 0xFFFF), 0x480000, 0x480000, 0, 1,
+        b"\x09trueframe", 24, -1,
+    )  # fmt: skip
     return box(b"avc1", visual, avc_configuration(picture.parameter_sets))
 
 
@@ -143,7 +144,7 @@ def movie(
     track_header = full_box(
         b"tkhd", 1, 3,
         struct.pack(">QQIIQ8xHHHH", created, created, 1, 0, duration, 0, 0, 0, 0), _UNITY_MATRIX,
-        struct.pack(">II", picture.width << 16, picture.height << 16),
+        struct.pack(">II", min(picture.width, 0xFFFF) << 16, min(picture.height, 0xFFFF) << 16),
     )  # fmt: skip
     media_header = full_box(
         b"mdhd", 1, 0, struct.pack(">QQIQHH", created, created, TIMESCALE, media_duration, 0x55C4, 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +140,13 @@ class CameraFootage:
 
     def previous(self, position: Position) -> Position | None:
         """The frame before a position, in recorded order."""
-        return next(self._backwards(position), None)
+        stop: int | None = position.row
+        for segment in range(position.segment, -1, -1):
+            frames = np.flatnonzero(self.rows(segment).rows["kind"][:stop] == FRAME)
+            if len(frames):
+                return Position(segment, int(frames[-1]))
+            stop = None
+        return None
 
     def following(self, position: Position) -> Position | None:
         """The frame behind a position, in recorded order."""
@@ -153,14 +158,6 @@ class CameraFootage:
             row = 0
         return None
 
-    def _backwards(self, position: Position) -> Iterator[Position]:
-        stop: int | None = position.row
-        for segment in range(position.segment, -1, -1):
-            kinds = self.rows(segment).rows["kind"][:stop] == FRAME
-            for row in np.flatnonzero(kinds)[::-1].tolist():
-                yield Position(segment, row)
-            stop = None
-
     def join_point_for(self, position: Position) -> Position | None:
         """The nearest frame at or before a position from which on decoding makes that frame exact.
 
@@ -168,20 +165,26 @@ class CameraFootage:
         """
         target = self.id_at(position)
         expected = target.seq
-        for candidate in self._with_itself(position):
-            row = self.row(candidate)
-            seq = int(row["seq"])
-            if self.view[candidate.segment].epoch != target.epoch or seq != expected:
+        stop: int | None = position.row + 1
+        for segment in range(position.segment, -1, -1):
+            if self.view[segment].epoch != target.epoch:
                 return None
-            join_point = int(row["join_point"])
-            if join_point == _EXACT or (join_point == _RECOVERS and seq + int(row["recovers_after"]) <= target.seq):
-                return candidate
-            expected -= 1
+            rows = self.rows(segment).rows[:stop]
+            stop = None
+            numbers = np.flatnonzero(rows["kind"] == FRAME)
+            frames = rows[numbers]
+            seqs = frames["seq"].astype(np.int64)
+            missing = np.flatnonzero(seqs != expected - np.arange(len(seqs))[::-1])
+            unbroken = int(missing[-1]) + 1 if len(missing) else 0
+            recovered = seqs + frames["recovers_after"] <= target.seq
+            joins = (frames["join_point"] == _EXACT) | ((frames["join_point"] == _RECOVERS) & recovered)
+            usable = np.flatnonzero(joins[unbroken:])
+            if len(usable):
+                return Position(segment, int(numbers[unbroken + usable[-1]]))
+            if unbroken:
+                return None
+            expected -= len(seqs)
         return None
-
-    def _with_itself(self, position: Position) -> Iterator[Position]:
-        yield position
-        yield from self._backwards(position)
 
     def record(self, position: Position) -> Segment:
         """The segment of a position."""

@@ -7,6 +7,7 @@ the thread, the queue and the rounds of syncing (`writer`).
 from __future__ import annotations
 
 import contextlib
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +67,8 @@ class Lane:
         """Leaves a fragment out; the next one written tells it. `noticed_ns`: UTC nanoseconds."""
         self.lost_frames += self._losses.drop(fragment, self._last_written(), noticed_ns)
 
-    def write(self, fragment: Fragment, noticed_ns: int) -> OSError | None:
-        """Writes a fragment. If the disk refuses, drops it and returns why."""
+    def write(self, fragment: Fragment, noticed_ns: int) -> Exception | None:
+        """Writes a fragment. If the disk refuses, or the fragment cannot be encoded, drops it and returns why."""
         try:
             opened = self._open_for(fragment)
         except OSError as error:
@@ -79,7 +80,7 @@ class Lane:
             position = opened.file.position
             encoded = opened.encoder.encode(fragment, [*lost, *fragment.lost], position, is_first=position == 0)
             opened.file.append(encoded.media, encoded.row_box)
-        except OSError as error:
+        except (OSError, ValueError, struct.error) as error:
             opened.encoder.number = number
             self.drop(fragment, noticed_ns)
             return error
@@ -114,9 +115,9 @@ class Lane:
                     return fragment.last
         return self.watermark
 
-    def sync(self, noticed_ns: int) -> OSError | None:
+    def sync(self, noticed_ns: int) -> Exception | None:
         """Brings everything written to the disk. What the disk refuses is dropped; returns why, if so."""
-        failure: OSError | None = None
+        failure: Exception | None = None
         for opened in self._all_open():
             try:
                 opened.file.sync()

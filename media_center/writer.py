@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from media_center.cutter import Fragment
@@ -28,6 +29,7 @@ log = get_logger("media_center.writer")
 
 QUEUE_BYTES = 256 << 20
 """Closed fragments that may wait for the disk, all cameras together."""
+_SYNCS_AT_ONCE = 4
 
 
 class FootageWriter:
@@ -58,6 +60,7 @@ class FootageWriter:
         self._submitted: dict[str, FrameId] = {}
         self._overflowed_frames = 0
         self._is_stopping = False
+        self._syncing = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="footage-sync")
         self._thread = threading.Thread(target=self._run, name="footage-writer", daemon=True)
         self.rounds = 0
         self.is_full = False
@@ -117,6 +120,7 @@ class FootageWriter:
                 self.rounds += 1
                 self._pause(began_s + self._spacing_s - time.monotonic())
         finally:
+            self._syncing.shutdown()
             for lane in self._lanes.values():
                 with contextlib.suppress(OSError):
                     lane.close()
@@ -144,13 +148,14 @@ class FootageWriter:
             if self.is_full:
                 lane.drop(fragment, now_ns)
             else:
-                self._report(fragment.camera, "write", lane.write(fragment, now_ns))
+                self._report(fragment.camera, "written", lane.write(fragment, now_ns))
                 touched[fragment.camera] = lane
             with self._condition:
                 self._queued_bytes -= fragment.size_bytes
-        for camera, lane in touched.items():
-            if lane.is_dirty:
-                self._report(camera, "sync", lane.sync(now_ns))
+        dirty = [lane for lane in touched.values() if lane.is_dirty]
+        # At once rather than one after the other: a journal commits for all who wait for it.
+        for lane, error in zip(dirty, self._syncing.map(lambda lane: lane.sync(now_ns), dirty), strict=True):
+            self._report(lane.camera, "synced", error)
         commits = [lane.commit() for lane in touched.values()]
         if commits:
             self._on_commit(commits)
@@ -171,9 +176,10 @@ class FootageWriter:
         self.is_full = is_full
 
     @staticmethod
-    def _report(camera: str, what: str, error: OSError | None) -> None:
+    def _report(camera: str, what: str, error: Exception | None) -> None:
         if error is not None and rate_limited(f"footage {what} {camera}", 10):
-            log.error(f"footage could not be {what}: told as a gap", camera=camera, reason=error.strerror or str(error))
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+            log.error(f"footage could not be {what}: told as a gap", camera=camera, reason=reason)
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -70,6 +70,33 @@ def test_footage_is_confirmed_within_two_seconds(instance: Any) -> None:
         assert max(oldest_unconfirmed_ns) < 1_900_000_000
 
 
+def test_a_media_center_away_for_longer_than_the_ring_reaches_tells_how_many_it_missed(
+    make_instance: Callable[..., Any],
+) -> None:
+    instance = make_instance(broker__ring_seconds=1)
+    instance.up()
+    with simulator.testing.running(1, fps=25) as sim, instance.broker() as broker:
+        broker.add_camera("cam-1", sim.urls["cam-1"])
+        until(lambda: watermark(instance, "cam-1")[1] > 30, 30)
+        instance.end("media_center", signal.SIGKILL)
+        reached = len(sim.log("cam-1"))
+        until(lambda: len(sim.log("cam-1")) > reached + 75, 30)
+        instance.start("media_center")
+        instance.wait_ready("media_center")
+        until(lambda: watermark(instance, "cam-1")[1] > reached + 100, 30)
+
+        with instance.footage() as footage:
+            items = list(footage.replay("cam-1"))
+            listed = footage.recordings()
+        (gap,) = [item for item in items if isinstance(item, frames_pb2.Gap)]
+        assert gap.reason == frames_pb2.GAP_REASON_RECORDER_LOST
+        seqs = [item.seq for item in items if isinstance(item, WireFrame)]
+        assert len(seqs) + gap.count == seqs[-1] + 1
+        assert (gap.after.seq, gap.before.seq) == (seqs[gap.after.seq], gap.after.seq + gap.count + 1)
+        assert len(listed.recordings) == 2
+        assert list(listed.gaps) == [gap]
+
+
 def test_a_power_cut_costs_at_most_two_seconds(instance: Any) -> None:
     with simulator.testing.running(2, fps=25) as sim, instance.broker() as broker:
         for camera, url in sim.urls.items():

@@ -191,3 +191,22 @@ def test_frames_whose_sync_failed_are_not_believed(tmp_path: Path, monkeypatch: 
     read = replayed(footage_of(tmp_path / "media"))
     assert seqs_in(read) == [*range(10), *range(20, 30)]
     assert [(gap.reason, gap.count) for gap in gaps_in(read)] == [(NOT_RECORDED, 10)]
+
+
+def test_a_fragment_that_cannot_be_encoded_costs_itself_only(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "media")
+    recording.writer.start()
+    script = Script().start().frames(10)
+    recording.feed(script)
+    recording.feed(script.frame(b"no start code at all").frames(4))
+    recording.feed(script.frames(10))
+    assert recording.writer.stop()
+    read = replayed(footage_of(tmp_path / "media"))
+    assert seqs_in(read) == [*range(10), *range(15, 25)]
+    assert [(gap.reason, gap.count) for gap in gaps_in(read)] == [(NOT_RECORDED, 5)]
+
+
+def test_pictures_of_impossible_size_are_recorded_all_the_same(tmp_path: Path) -> None:
+    script = Script().start(width=1 << 20, height=1 << 30).frames(10)
+    record(tmp_path / "media", script.items)
+    assert replayed(footage_of(tmp_path / "media")) == script.raw

@@ -235,6 +235,18 @@ def test_a_hole_before_a_frame_makes_it_undecodable(tmp_path: Path) -> None:
         take_snapshot(footage_of(tmp_path / "media"), frame(8), 0)
 
 
+def test_a_join_point_is_found_across_segments(tmp_path: Path) -> None:
+    record(tmp_path / "media", Script().start().frames(140, gop=65).items)
+    footage = footage_of(tmp_path / "media")
+    assert len(footage.view) == 3
+    for seq, expected in ((0, 0), (64, 0), (65, 65), (129, 65), (139, 130)):
+        position = footage.find(frame(seq))
+        assert position is not None
+        joined = footage.join_point_for(position)
+        assert joined is not None
+        assert footage.id_at(joined).seq == expected
+
+
 def test_a_recovering_join_point_serves_only_frames_behind_its_recovery(tmp_path: Path) -> None:
     script = Script().start()
     for seq in range(20):
