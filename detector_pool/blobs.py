@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from detector_pool.canvas import Mask
 
+# Flat indices of cells, sorted.
+Cells = NDArray[np.intp]
+
 
 def dilated(mask: Mask) -> Mask:
     """The mask grown by one cell in all eight directions."""
@@ -19,7 +22,7 @@ def dilated(mask: Mask) -> Mask:
     return grown
 
 
-def groups(mask: Mask, reach: int = 2) -> list[NDArray[np.intp]]:
+def groups(mask: Mask, reach: int = 2) -> list[Cells]:
     """Flat indices of the set cells, grouped: two cells are together if at most `reach` apart along both axes.
 
     Groups come in the order of their first cell; each is sorted.
@@ -28,7 +31,7 @@ def groups(mask: Mask, reach: int = 2) -> list[NDArray[np.intp]]:
     flat = np.flatnonzero(mask)
     waiting: set[int] = set(flat.tolist())
     offsets = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1) if (dy, dx) != (0, 0)]
-    found: list[NDArray[np.intp]] = []
+    found: list[Cells] = []
     for seed in flat.tolist():
         if seed not in waiting:
             continue

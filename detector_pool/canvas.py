@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,19 +62,37 @@ def cell_means(grey: Grey, size: int) -> Grey:
     return means
 
 
-def inspected(regions: Sequence[RegionMask], rows: int, columns: int) -> Mask:
-    """Which cells of a grid count: those in any inspected region (all, if there is none) and in no ignored one."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionGrid:
+    """Regions on a grid of cells. Both masks are read-only."""
+
+    seen: Mask
+    """Cells that are in no ignored region."""
+    inspected: Mask
+    """Cells in any inspected region; all of them, if there is none."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole picture is inspected."""
+        return bool(self.inspected.all())
+
+
+@lru_cache(maxsize=1024)
+def region_grid(regions: tuple[RegionMask, ...], rows: int, columns: int) -> RegionGrid:
+    """Which cells lie in which regions, by their centres."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
     x, y = (x + 0.5) / columns, (y + 0.5) / rows
-    has_inspected = any(not region.is_ignored for region in regions)
-    counts: Mask = np.full((rows, columns), not has_inspected)
-    for region in regions:
-        if not region.is_ignored:
-            counts |= _inside(region.corners, x, y)
+    seen: Mask = np.ones((rows, columns), dtype=bool)
+    inspected: Mask = np.zeros((rows, columns), dtype=bool)
     for region in regions:
         if region.is_ignored:
-            counts &= ~_inside(region.corners, x, y)
-    return counts
+            seen &= ~_inside(region.corners, x, y)
+        else:
+            inspected |= _inside(region.corners, x, y)
+    if all(region.is_ignored for region in regions):
+        inspected[:] = True
+    seen.flags.writeable = inspected.flags.writeable = False
+    return RegionGrid(seen, inspected)
 
 
 def _inside(corners: Sequence[tuple[float, float]], x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask:

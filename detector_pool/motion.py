@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detector_pool.blobs import dilated, groups
-from detector_pool.canvas import Grey, Mask, RegionMask, cell_means, inspected, to_canvas
+from detector_pool.blobs import Cells, dilated, groups
+from detector_pool.canvas import Grey, Mask, RegionGrid, RegionMask, cell_means, region_grid, to_canvas
 from detector_pool.detector import FoundBox, NoScore, Observation
 from detector_pool.picture import Picture
 
@@ -171,8 +171,9 @@ class Motion:
         if float(active.mean()) > settings.upset_share:
             return self._upset(canvas, now_ns, state)
         state.upset_since_ns = 0
-        confirmed = active & dilated(state.was_active) & inspected(regions, *active.shape)
-        observation = self._observe(confirmed, excess, state.still_s <= settings.recent_s)
+        grid = region_grid(tuple(regions), *active.shape)
+        confirmed = active & dilated(state.was_active) & grid.seen
+        observation = self._observe(confirmed, excess, state.still_s <= settings.recent_s, grid)
         state.was_active = active
         self._follow(canvas, lit, active, (mean, spread, change), excess, elapsed_s, state)
         return observation
@@ -185,15 +186,15 @@ class Motion:
             self._learn(canvas, now_ns, state)
         return Observation(reason=NoScore.WARMING_UP)
 
-    def _observe(self, confirmed: Mask, excess: Grey, is_recent: Mask) -> Observation:
+    def _observe(self, confirmed: Mask, excess: Grey, is_recent: Mask, grid: RegionGrid) -> Observation:
         settings = self._settings
         rows, columns = confirmed.shape
         boxes: list[FoundBox] = []
-        flat_excess, flat_recent = excess.ravel(), is_recent.ravel()
+        flat_excess, flat_recent = np.minimum(excess, settings.strongest).ravel(), is_recent.ravel()
         for group in groups(confirmed):
             if not flat_recent[group].any():
                 continue
-            mass = float(np.minimum(flat_excess[group], settings.strongest).sum())
+            mass = self._mass_that_counts(group, flat_excess, grid)
             score = mass * mass / (mass * mass + settings.half_mass**2)
             ys, xs = group // columns, group % columns
             top, left = int(ys.min()), int(xs.min())
@@ -204,6 +205,24 @@ class Motion:
         boxes.sort(key=lambda box: -box.score)
         kept = tuple(box for box in boxes[: settings.max_boxes] if box.score >= 0.2)
         return Observation(kept[0].score if kept else max((box.score for box in boxes), default=0.0), kept)
+
+    def _mass_that_counts(self, group: Cells, flat_excess: Grey, grid: RegionGrid) -> float:
+        """Mass of a group: all of it, if it stands in an inspected region or lies there for a good part.
+
+        What only brushes a region with its shadow, light or upper edge does not count; a large thing that reaches in
+        counts with what is inside.
+        """
+        mass = float(flat_excess[group].sum())
+        if grid.is_whole:
+            return mass
+        is_inside = grid.inspected.ravel()[group]
+        inside = float(flat_excess[group[is_inside]].sum())
+        columns = grid.inspected.shape[1]
+        foot = group[group // columns == group[-1] // columns]
+        stands_inside = bool(grid.inspected.ravel()[foot[len(foot) // 2]])
+        if inside >= 0.4 * mass or (stands_inside and inside >= 0.15 * mass):
+            return mass
+        return inside if inside >= 3 * self._settings.half_mass else 0.0
 
     def _follow(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector_pool.blobs import groups
-from detector_pool.canvas import RegionMask, inspected, to_canvas
+from detector_pool.canvas import RegionMask, region_grid, to_canvas
 from detector_pool.detector import NoScore, Observation
 from detector_pool.motion import Motion, light_change
 from tests.films import Shot, film, walker
@@ -139,8 +139,18 @@ def test_cells_within_reach_are_one_group_and_others_are_not() -> None:
     assert [sorted(g.tolist()) for g in groups(mask)] == [[13, 39], [96], [119]]
 
 
-def test_a_region_mask_counts_cells_inside_inspected_and_outside_ignored_polygons() -> None:
+def test_a_grid_knows_cells_inside_inspected_and_outside_ignored_polygons() -> None:
     left = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
-    assert inspected([], 4, 8).all()
-    assert inspected([RegionMask(False, left)], 4, 8).sum() == 16
-    assert not inspected([RegionMask(False, left), RegionMask(True, left)], 4, 8).any()
+    assert region_grid((), 4, 8).is_whole
+    assert region_grid((RegionMask(False, left),), 4, 8).inspected.sum() == 16
+    ignored = region_grid((RegionMask(True, left),), 4, 8)
+    assert ignored.seen.sum() == 16
+    assert ignored.is_whole
+
+
+def test_somebody_who_only_brushes_an_inspected_region_with_the_head_does_not_count() -> None:
+    # The walker is 28 pixels high, from y = 200; this region ends at y = 206.
+    above = RegionMask(False, ((0.0, 0.0), (1.0, 0.0), (1.0, 206 / 360), (0.0, 206 / 360)))
+    below = RegionMask(False, ((0.0, 222 / 360), (1.0, 222 / 360), (1.0, 1.0), (0.0, 1.0)))
+    assert highest(watched(film(60, draw=walker(30, 60)), [above])) < 0.3
+    assert highest(watched(film(60, draw=walker(30, 60)), [below])) > 0.7
