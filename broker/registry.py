@@ -23,6 +23,7 @@ from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, ResourceExhausted, TrueframeError
 from mesh.ids import validate_camera_id
 from mesh.logs import get_logger
+from mesh.redact import redact_url
 from trueframe.v1.frames_pb2 import EPOCH_END_REASON_RECONFIGURED
 
 log = get_logger("broker.registry")
@@ -201,14 +202,20 @@ class CameraRegistry:
         return entry
 
     async def update(self, camera: StoredCamera) -> Entry:
-        """Replaces a camera's description; an empty source keeps the old one. Raises InvalidArgument, NoSuchCamera."""
+        """Replaces a camera's description; an empty source, or the one that is listed, keeps the stored one.
+
+        Raises InvalidArgument, NoSuchCamera.
+        """
         _validate(camera)
         if camera.source:
             parse_source(camera.source)
         async with self._changing:
             entry = self.get(camera.id)
             before = entry.stored
-            after = replace(camera, source=camera.source or before.source, version=before.version + 1, is_removed=False)
+            # A listing that is edited and sent back has lost its credentials: that is no wish to forget them.
+            keeps_source = camera.source in ("", redact_url(before.source))
+            source = before.source if keeps_source else camera.source
+            after = replace(camera, source=source, version=before.version + 1, is_removed=False)
             if replace(after, version=before.version) == before:
                 return entry
             await self._store.put_camera(after)

@@ -133,7 +133,8 @@ class Bus:
         if self._client.is_connected:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 await asyncio.wait_for(self._client.flush(), 2.0)
-        with contextlib.suppress(nats.errors.Error, OSError, asyncio.CancelledError):
+        # The library asserts that `connect` has begun: not so when the process fails in its first moment.
+        with contextlib.suppress(nats.errors.Error, OSError, asyncio.CancelledError, AssertionError):
             await self._client.close()
         self._ready.clear()
         _connected.set(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import BrokerClient, EpochStarted, Gap, WireFrame
+from mesh.channel import connect
 from mesh.errors import ResourceExhausted
 from mesh.ids import FrameId
 from simulator.testing import Simulator, running
@@ -152,8 +153,6 @@ async def test_a_reader_that_stops_reading_is_told_what_it_missed_and_delays_nob
 
 
 async def test_the_camera_set_changes_on_the_open_stream_without_a_seam(broker: BrokerProcess, sim: Simulator) -> None:
-    from mesh.channel import connect
-
     async with broker.client() as client:
         for name, camera in (("a", "cam-1"), ("b", "cam-2"), ("c", "cam-4")):
             await client.add_camera(name, sim.urls[camera])

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
 
 from broker.client import BrokerClient, EpochEnded, EpochStarted, Gap, StreamItem, WireFrame
+from mesh.channel import connect
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
 from mesh.ids import FrameId
 from simulator import sei
-from simulator.testing import Simulator
-from tests.broker_process import BrokerProcess
+from simulator.testing import Simulator, running
+from tests.broker_process import BrokerProcess, running_broker
 from tests.support import auntil
+from trueframe.v1 import broker_pb2, broker_pb2_grpc
 from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, CAMERA_STATE_SILENT
 from trueframe.v1.frames_pb2 import (
     EPOCH_END_REASON_BROKER_STOPPED,
@@ -344,3 +350,56 @@ async def test_the_plain_iterator_gives_the_same(broker: BrokerProcess, sim: Sim
     assert_without_hole(frames)
     sent = sent_digests(sim, "cam-1")
     assert all(frame.digest == sent[sei.read(frame.payload)[0]] for frame in frames)
+
+
+async def test_a_bad_change_of_the_camera_set_ends_the_stream_with_the_reason(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+    async with connect(broker.endpoint, broker.token) as channel:
+        call = broker_pb2_grpc.BrokerServiceStub(channel).StreamFrames()
+        await call.write(broker_pb2.StreamFramesRequest(cameras=["gate"]))
+        await call.read()
+        await call.write(broker_pb2.StreamFramesRequest(cameras=["gate", "nowhere"]))
+        async with asyncio.timeout(10):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                while await call.read() is not grpc.aio.EOF:
+                    pass
+            assert await call.code() == grpc.StatusCode.NOT_FOUND
+            assert "nowhere" in str(await call.details())
+
+
+async def test_a_listing_that_is_sent_back_keeps_the_credentials(broker: BrokerProcess) -> None:
+    with running(1, arguments=("--auth", "u:right")) as locked:
+        async with broker.client() as client:
+            await client.add_camera("gate", f"rtsp://u:right@127.0.0.1:{locked.port}/cam-1")
+            spec = (await client.get_camera("gate")).spec
+            assert "right" not in spec.source
+            spec.display_name = "North gate"
+            await client.update_camera(spec)
+            async with Recording(client, ["gate"]) as recording:
+                await recording.until_frames("gate", 5)
+            assert (await client.get_camera("gate")).spec.display_name == "North gate"
+
+
+async def test_figures_are_served_to_prometheus(sim: Simulator, tmp_path: Path) -> None:
+    with running_broker(tmp_path / "data", "run.metrics=true") as broker:
+        async with broker.client() as client:
+            await client.add_camera("gate", sim.urls["cam-1"])
+            async with Recording(client, ["gate"], subscriber="figures") as recording:
+                await recording.until_frames("gate", 10)
+                url = (broker.run_dir / "broker.metrics").read_text().strip()
+
+                def read() -> str:
+                    with urllib.request.urlopen(url, timeout=10) as answer:
+                        return str(answer.read().decode())
+
+                text = await asyncio.to_thread(read)
+        figures = {
+            line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"
+        }
+    assert figures['trueframe_broker_frames_total{camera="gate"}'] >= 10
+    assert figures['trueframe_broker_camera_state{camera="gate",state="live"}'] == 1
+    assert figures['trueframe_broker_delivered_frames_total{subscriber="figures"}'] >= 10
+    assert figures["trueframe_broker_subscriptions"] == 1
