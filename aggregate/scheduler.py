@@ -2,8 +2,9 @@
 
 One worker at a time has an inspection, under a fence that grows with every assignment; what an older fence says is
 refused. Inspections stick to their worker, and those of one camera stay together, because a worker reads each camera
-once. When a worker goes, the next one takes over behind the last judged frame. Storing fences before they are used
-and talking to workers belong to `service.py`.
+once. When a worker goes, the next one takes over behind the last judged frame. A worker's capacity is what it should
+carry: when all are full they carry more, rather than nobody watching a camera, until somebody with room joins. Storing
+fences before they are used and talking to workers belong to `inspections.py`.
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ class Worker:
     capacity: int
     heard_ns: int
     seats: set[str] = field(default_factory=set)
+
+    @property
+    def room(self) -> int:
+        """How many more it should carry; negative if it carries too much."""
+        return self.capacity - len(self.seats)
 
 
 class Scheduler:
@@ -142,7 +148,7 @@ class Scheduler:
         instructions: list[Instruction] = [self._take_away(seat)] if seat.worker in self._workers else []
         self._withdrawn[inspection] = (seat.fence, seat.after)
         del self._seats[inspection]
-        return instructions + self._place(0, sorted(self._seats))
+        return instructions + self._relieve(0)
 
     def worker_joined(self, name: str, detectors: Iterable[str], capacity: int, now_ns: int) -> list[Instruction]:
         """A worker says hello. One that comes back for what is reserved for it goes on under its old fences."""
@@ -155,7 +161,7 @@ class Scheduler:
                 worker.seats.add(seat.order.id)
                 seat.reserved_until_ns = 0
                 instructions.append(Assign(name, seat.order, seat.fence, seat.after))
-        return instructions + self._place(now_ns, sorted(self._seats))
+        return instructions + self._place(now_ns, sorted(self._seats)) + self._relieve(now_ns)
 
     def worker_heard(self, name: str, now_ns: int) -> list[Instruction]:
         """A sign of life."""
@@ -205,18 +211,29 @@ class Scheduler:
         return instructions
 
     def _best_for(self, order: Order) -> Worker | None:
-        able = [
-            worker
-            for worker in self._workers.values()
-            if order.detector in worker.detectors and len(worker.seats) < worker.capacity
-        ]
+        able = [worker for worker in self._workers.values() if order.detector in worker.detectors and worker.capacity]
         if not able:
             return None
 
         def has_camera(worker: Worker) -> bool:
             return any(self._seats[seat].order.camera == order.camera for seat in worker.seats)
 
-        return min(able, key=lambda w: (not has_camera(w), len(w.seats) - w.capacity, w.name))
+        return min(able, key=lambda w: (w.room <= 0, not has_camera(w), len(w.seats) / w.capacity, w.name))
+
+    def _relieve(self, now_ns: int) -> list[Instruction]:
+        """Moves inspections from workers that carry too much to workers that have room."""
+        instructions: list[Instruction] = []
+        for worker in sorted(self._workers.values(), key=lambda w: w.name):
+            # Whole cameras first: the last ones taken on go together.
+            for inspection in sorted(worker.seats, key=lambda name: self._seats[name].order.camera, reverse=True):
+                if worker.room >= 0:
+                    break
+                seat = self._seats[inspection]
+                best = self._best_for(seat.order)
+                if best is not None and best is not worker and best.room > 0:
+                    instructions.append(self._take_away(seat))
+                    instructions += self._place(now_ns, [inspection])
+        return instructions
 
     def _take_away(self, seat: Seat) -> Revoke:
         worker = self._workers[seat.worker]
