@@ -9,6 +9,7 @@ without their source: their ids are never given again.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import sqlite3
@@ -57,6 +58,7 @@ class BrokerStore:
         self._path = path
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="broker-store")
         self._database: sqlite3.Connection | None = None
+        self._lock = -1
 
     @classmethod
     async def open(cls, path: Path) -> BrokerStore:
@@ -64,6 +66,9 @@ class BrokerStore:
         store = cls(path)
         try:
             await store._call(store._open)
+        except FailedPrecondition:
+            store._executor.shutdown(wait=False)
+            raise
         except (sqlite3.Error, OSError) as error:
             store._executor.shutdown(wait=False)
             raise FailedPrecondition(
@@ -99,6 +104,17 @@ class BrokerStore:
 
     def _open(self) -> None:
         private_folder(self._path.parent)
+        self._lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            # Two brokers over one set of cameras would open every connection twice (law 1).
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise FailedPrecondition(
+                f"broker store {self._path}",
+                "belongs to a running broker",
+                "Stop that one, or give another data folder.",
+            ) from None
         # Created with its mode before SQLite sees it; SQLite gives its -wal and -shm files the same.
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._path.chmod(0o600)
@@ -112,6 +128,7 @@ class BrokerStore:
     def _close(self) -> None:
         self._open_database().close()
         self._database = None
+        os.close(self._lock)
 
     def _open_database(self) -> sqlite3.Connection:
         if self._database is None:

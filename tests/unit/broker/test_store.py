@@ -50,3 +50,12 @@ async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> 
     (tmp_path / "broker" / "broker.db").write_text("this is not a database, it is a letter to somebody" * 10)
     with pytest.raises(FailedPrecondition, match=r"broker\.db"):
         await BrokerStore.open(tmp_path / "broker" / "broker.db")
+
+
+async def test_a_second_broker_over_the_same_cameras_is_refused(tmp_path: Path) -> None:
+    first = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    with pytest.raises(FailedPrecondition, match="belongs to a running broker"):
+        await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    await first.close()
+    again = await BrokerStore.open(tmp_path / "broker" / "broker.db")
+    await again.close()
