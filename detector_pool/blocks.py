@@ -40,7 +40,7 @@ class BlockBuilder:
         self.threshold = threshold
         self._verdicts: list[FrameVerdict] = []
         self._oldest_ns = 0
-        self._urgent_until_ns = 0
+        self._urgent_until_ns = -1
         self._is_above = False
 
     def add(self, verdict: FrameVerdict, now_ns: int) -> None:
