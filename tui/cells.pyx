@@ -1,14 +1,16 @@
-"""Pictures to terminal cells: half blocks, two pixels a cell, ready ANSI per row, only changed rows encoded again.
+"""Pictures to terminal cells: half blocks, two pixels a cell; whole rows as ready ANSI, or just the cells that changed.
 
 What should not be in this module: Textual, layout, what is drawn around a picture.
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef enum:
     # "\x1b[38;2;255;255;255;48;2;255;255;255m" and three bytes of block, rounded up.
     LONGEST_CELL = 48
+    # Moving the cursor over unchanged cells costs about as much as repainting so many.
+    NARROWEST_GAP = 3
 
 cdef char DIGITS[256][3]
 cdef int DIGIT_COUNT[256]
@@ -87,13 +89,14 @@ cdef class PictureCells:
     """The picture part of one tile: `columns` x `rows` cells, each showing two pixels.
 
     Keeps what is on the screen: a pixel whose new colour lies within `tolerance` of the shown one stays as it is
-    (sensor noise would repaint the wall for ever), and a row is encoded again only if one of its cells changed.
+    (sensor noise would repaint the wall for ever). Rows are encoded when they are asked for.
     """
 
     cdef readonly int columns
     cdef readonly int rows
     cdef readonly bint true_colour
     cdef unsigned char* _shown
+    cdef unsigned char* _changed
     cdef char* _line
     cdef list _ansi
     cdef unsigned char _ground[3]
@@ -106,18 +109,19 @@ cdef class PictureCells:
         self.true_colour = true_colour
         self._ground[0], self._ground[1], self._ground[2] = ground
         self._shown = <unsigned char*> malloc(<size_t> columns * rows * 6)
+        self._changed = <unsigned char*> malloc(<size_t> columns * rows)
         self._line = <char*> malloc(<size_t> columns * LONGEST_CELL + 16)
-        if self._shown == NULL or self._line == NULL:
+        if self._shown == NULL or self._line == NULL or self._changed == NULL:
             raise MemoryError()
-        self._ansi = [""] * rows
+        memset(self._changed, 0, <size_t> columns * rows)
+        self._ansi = [None] * rows
         cdef size_t pixel
         for pixel in range(<size_t> columns * rows * 2):
             memcpy(self._shown + pixel * 3, self._ground, 3)
-        for row in range(rows):
-            self._encode(row)
 
     def __dealloc__(self):
         free(self._shown)
+        free(self._changed)
         free(self._line)
 
     def update(self, const unsigned char[::1] rgb not None, int width, int height, int tolerance=0, bint dim=False):
@@ -137,6 +141,7 @@ cdef class PictureCells:
         cdef const unsigned char* pixel
         cdef bint changed
         dirty = []
+        memset(self._changed, 0, <size_t> self.columns * self.rows)
         for row in range(self.rows):
             changed = False
             for half in range(2):
@@ -158,9 +163,10 @@ cdef class PictureCells:
                         if _same(wanted, shown):
                             continue
                     memcpy(shown, wanted, 3)
+                    self._changed[<size_t> row * self.columns + column] = 1
                     changed = True
             if changed:
-                self._encode(row)
+                self._ansi[row] = None
                 dirty.append(row)
         return dirty
 
@@ -168,7 +174,33 @@ cdef class PictureCells:
         """The row as text that a terminal understands; ends in the neutral style. Raises IndexError."""
         if not 0 <= row < self.rows:
             raise IndexError(row)
+        if self._ansi[row] is None:
+            self._ansi[row] = self._encode(row, 0, self.columns)
         return self._ansi[row]
+
+    def patch(self, int row, int line, int column):
+        """ANSI that repaints what the last `update` changed in a row, for a terminal that shows the row as it was.
+
+        `line`, `column`: where the row's first cell stands on the screen, from 0. Raises IndexError.
+        """
+        if not 0 <= row < self.rows:
+            raise IndexError(row)
+        cdef const unsigned char* changed = self._changed + <size_t> row * self.columns
+        cdef int start = 0, end, unchanged
+        pieces = []
+        while start < self.columns:
+            if not changed[start]:
+                start += 1
+                continue
+            end = start + 1
+            unchanged = 0
+            while end < self.columns and unchanged < NARROWEST_GAP:
+                unchanged = 0 if changed[end] else unchanged + 1
+                end += 1
+            end -= unchanged
+            pieces.append(f"\x1b[{line + 1};{column + start + 1}H{self._encode(row, start, end)}")
+            start = end
+        return "".join(pieces)
 
     def colours(self, int row):
         """What the row shows: for each cell six bytes, R G B of the upper pixel, then of the lower. Raises IndexError."""
@@ -176,14 +208,14 @@ cdef class PictureCells:
             raise IndexError(row)
         return (<char*> self._shown)[row * self.columns * 6:(row + 1) * self.columns * 6]
 
-    cdef _encode(self, int row):
+    cdef str _encode(self, int row, int start, int end):
         cdef char* out = self._line
-        cdef const unsigned char* cell = self._shown + <size_t> row * self.columns * 6
+        cdef const unsigned char* cell = self._shown + (<size_t> row * self.columns + start) * 6
         cdef unsigned char front[3]
         cdef unsigned char back[3]
         cdef bint front_known = False, back_known = False, needs_front, needs_back
         cdef int column
-        for column in range(self.columns):
+        for column in range(start, end):
             needs_back = not back_known or not _same(back, cell + 3)
             needs_front = not _same(cell, cell + 3) and (not front_known or not _same(front, cell))
             if needs_front or needs_back:
@@ -215,4 +247,4 @@ cdef class PictureCells:
             cell += 6
         memcpy(out, b"\x1b[0m", 4)
         out += 4
-        self._ansi[row] = (<bytes> self._line[:out - self._line]).decode("utf-8")
+        return (<bytes> self._line[:out - self._line]).decode("utf-8")

@@ -41,7 +41,8 @@ def header(camera: CameraSight, age_ns: int | None, width: int, selected: bool) 
     if age_ns is None:
         age, age_style = " no picture ", FAINT
     else:
-        age = f" {show_duration(age_ns / SECOND_NS)} "
+        # Below a second the figure would flicker and say nothing.
+        age = f" {show_duration(age_ns / SECOND_NS)} " if age_ns >= SECOND_NS else " <1 s "
         age_style = FAINT if age_ns < STALE_AFTER_NS else ALARM if camera.is_live else FAINT
     if cell_len(state) + cell_len(age) + 4 > width:
         age = ""
@@ -102,6 +103,13 @@ class Tile:
         if note := self._notes.get(row):
             return Strip.render_style(ALARM, note, self._color_system)
         return self._cells.ansi(row)
+
+    def row_patch(self, row: int, line: int, column: int) -> str:
+        """What repaints the cells that changed last in a picture row, which stands at this place on the screen."""
+        if note := self._notes.get(row):
+            ansi = Strip.render_style(ALARM, note, self._color_system)
+            return f"\x1b[{line + 1};{column + 1}H{ansi}"
+        return self._cells.patch(row, line, column)
 
     def row_segments(self, row: int) -> list[Segment]:
         """The same row in pieces, for when something is laid over it."""

@@ -60,6 +60,31 @@ def test_what_is_shown_never_differs_from_the_picture_by_more_than_the_tolerance
     assert [row for row in range(3) if cells.ansi(row) != before[row]] == dirty
 
 
+@given(pictures(), pictures(), st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_patches_bring_a_terminal_from_one_picture_to_the_next(a: bytes, b: bytes, tol: int) -> None:
+    cells = PictureCells(7, 3)
+    cells.update(a, 7, 6)
+    screen = pyte.Screen(12, 6)
+    stream = pyte.Stream(screen)
+    for row in range(3):
+        stream.feed(f"\x1b[{row + 3};5H{cells.ansi(row)}")
+    for row in cells.update(b, 7, 6, tol):
+        stream.feed(cells.patch(row, row + 2, 4))
+    shown = [[screen.buffer[y + 2][x + 4] for x in range(7)] for y in range(3)]
+    for row in range(3):
+        expected = [cells.colours(row)[n * 6 : n * 6 + 6].hex() for n in range(7)]
+        assert [(c.fg if c.data == "▀" else c.bg) + c.bg for c in shown[row]] == expected
+    assert screen.buffer[2][3].bg == screen.buffer[2][11].bg == "default"
+
+
+def test_a_row_that_did_not_change_has_an_empty_patch() -> None:
+    cells = PictureCells(4, 2)
+    cells.update(bytes([100] * 48), 4, 4)
+    cells.update(bytes([100] * 48), 4, 4)
+    assert cells.patch(0, 0, 0) == ""
+
+
 def test_noise_within_the_tolerance_repaints_nothing() -> None:
     cells = PictureCells(4, 2)
     cells.update(bytes([100] * 48), 4, 4, 8)
@@ -109,6 +134,8 @@ def test_a_row_that_is_not_there_is_refused() -> None:
             cells.ansi(row)
         with pytest.raises(IndexError):
             cells.colours(row)
+        with pytest.raises(IndexError):
+            cells.patch(row, 0, 0)
     with pytest.raises(ValueError, match="columns and rows"):
         PictureCells(0, 5)
 

@@ -69,7 +69,7 @@ async def test_every_camera_has_a_tile_with_its_state_and_the_age_of_its_picture
     app = WallApp(situation, nothing_recorded, true_colour=True)
     async with app.run_test(size=SIZE) as pilot:
         situation.picture_arrived(picture("cam-1", (1, 2, 3)))
-        await auntil(lambda: "0." in text_of(app).splitlines()[0])
+        await auntil(lambda: "<1 s" in text_of(app).splitlines()[0])
         await pilot.pause()
         text = text_of(app)
         assert "● LIVE  cam-1" in text
