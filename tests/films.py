@@ -44,9 +44,8 @@ def film(
         picture = scene * np.float32(light(index))
         draw(index, picture)
         picture += rng.standard_normal(picture.shape, dtype=np.float32) * noise
-        yield Shot(
-            FrameId("yard", 1, index), 1_000 * SECOND + round(index / fps * SECOND), np.clip(picture, 0, 255).astype(np.uint8)
-        )
+        received_ns = 1_000 * SECOND + round(index / fps * SECOND)
+        yield Shot(FrameId("yard", 1, index), received_ns, np.clip(picture, 0, 255).astype(np.uint8))
 
 
 def walker(start: int, end: int, *, contrast: float = 40.0, y: int = 200) -> Callable[[int, NDArray[np.float32]], None]:

@@ -30,7 +30,7 @@ from mesh.ids import FrameId
 from tests.inspection_stack import InspectionStack, inspection_stack
 from tests.support import auntil, until
 
-FPS = 50
+FPS = 100
 EPOCH = 7
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -162,7 +162,7 @@ async def test_a_process_killed_again_and_again_loses_and_doubles_nothing(stack:
     scores = script(500, seed=2)
     async with scripted_worker(stack, scores):
         for _ in range(3):
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(0.8)
             await asyncio.to_thread(getattr(stack, victim).restart)
         await all_judged(stack, len(scores))
         await events_are(stack, scores)
@@ -171,7 +171,7 @@ async def test_a_process_killed_again_and_again_loses_and_doubles_nothing(stack:
 async def test_everything_killed_at_once_loses_and_doubles_nothing(stack: InspectionStack) -> None:
     scores = script(400, seed=3)
     async with scripted_worker(stack, scores):
-        await asyncio.sleep(3)
+        await asyncio.sleep(1.5)
         for process in (stack.aggregate, stack.event_center, stack.nats):
             process.end(signal.SIGKILL)
         await asyncio.sleep(1)
@@ -193,7 +193,7 @@ async def test_a_watch_over_a_killed_event_center_tells_each_version_once_and_in
 
     watching = asyncio.create_task(watch())
     async with scripted_worker(stack, scores):
-        await asyncio.sleep(3)
+        await asyncio.sleep(1.5)
         await asyncio.to_thread(stack.event_center.restart)
         await all_judged(stack, len(scores))
         await events_are(stack, scores)
