@@ -17,7 +17,7 @@ from broker.client import WireFrame
 from broker.pixel.decode import Decoded, NotDecoded, Outcome, StreamDecoder
 from broker.pixel.inbox import Arrival, Dropped, Inbox, Waiting, joins
 from broker.pixel.outlet import Outlet
-from broker.pixel.pace import Age, Pace
+from broker.pixel.pace import Age, Pace, Share
 from broker.pixel.picture import MissingReason
 from broker.pixel.planes import Planes, planes_of
 from broker.pixel.thumbnails import ThumbnailBoard
@@ -50,14 +50,23 @@ class DecoderFigures:
 class CameraDecoder:
     """Decodes one camera from `start` to `stop`. A second start is another CameraDecoder."""
 
-    def __init__(self, camera: str, outlet: Outlet, board: ThumbnailBoard, clock: Clock, *, same_machine: bool) -> None:
+    def __init__(
+        self,
+        camera: str,
+        outlet: Outlet,
+        board: ThumbnailBoard,
+        clock: Clock,
+        *,
+        same_machine: bool,
+        share: Share | None = None,
+    ) -> None:
         self.camera = camera
         self.figures = DecoderFigures()
         self._outlet = outlet
         self._board = board
         self._clock = clock
         self._age = Age(same_machine)
-        self._pace = Pace()
+        self._pace = Pace(share=share)
         self._inbox = Inbox()
         self._once: deque[OnPicture] = deque()
         self._decoder: StreamDecoder | None = None

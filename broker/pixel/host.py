@@ -15,6 +15,7 @@ from broker.pixel.camera import CameraDecoder
 from broker.pixel.feed import BrokerFeed
 from broker.pixel.known import KnownCameras
 from broker.pixel.outlet import Budget, Outlet, Seat
+from broker.pixel.pace import Share
 from broker.pixel.thumbnails import ThumbnailBoard
 from mesh.clocks import Clock
 from mesh.errors import NotFound, Unavailable
@@ -58,6 +59,7 @@ class PixelHost:
         self._feed = feed
         self._clock = clock
         self._slots = slots
+        self._share = Share()
         self._same_machine = same_machine
         self._wanted: dict[str, WantedCamera] = {}
         self._thumbnail_listeners: list[ThumbnailReady] = []
@@ -143,7 +145,7 @@ class PixelHost:
 
         outlet = Outlet(camera, self._slots, self.budget, secrets.randbits(63))
         board = ThumbnailBoard(camera, wake)
-        decoder = CameraDecoder(camera, outlet, board, self._clock, same_machine=self._same_machine)
+        decoder = CameraDecoder(camera, outlet, board, self._clock, same_machine=self._same_machine, share=self._share)
         wanted = self._wanted[camera] = WantedCamera(camera, decoder, outlet, board)
         decoder.start()
         self._feed.subscribe(camera, decoder.put)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.pixel.pace import MAX_AGE_NS, Age, Pace, Phase
+from broker.pixel.pace import MAX_AGE_NS, Age, Pace, Phase, Share
 
 SECOND = 1_000_000_000
 
@@ -83,6 +83,83 @@ def test_a_pause_of_the_machine_costs_no_reference() -> None:
     assert pace.admits(SECOND // 2, machine.now_ns + SECOND, joins=False, newer_join_point=False)
     assert pace.phase is Phase.LIVE
     assert before == 100
+
+
+class Crowd:
+    """Cameras that take turns on one processor."""
+
+    def __init__(self, costs_s: list[float], gops: list[int], fps: int = 25) -> None:
+        self.share = Share()
+        self.paces = [Pace(share=self.share) for _ in costs_s]
+        self.costs_ns, self.gops, self.fps = [int(cost * SECOND) for cost in costs_s], gops, fps
+        self.shown = [0] * len(costs_s)
+        self.oldest_ns = 0
+        self._next = [0] * len(costs_s)
+        self._now_ns = 0
+
+    def run(self, seconds: float) -> None:
+        end_ns = self._now_ns + int(seconds * SECOND)
+        while self._now_ns < end_ns:
+            before_ns = self._now_ns
+            for camera in range(len(self.paces)):
+                self._turn(camera)
+            if self._now_ns == before_ns:
+                self._now_ns += SECOND // self.fps // 4
+
+    def _turn(self, camera: int) -> None:
+        newest = self._now_ns * self.fps // SECOND
+        while (n := self._next[camera]) <= newest:
+            self._next[camera] += 1
+            gop, pace = self.gops[camera], self.paces[camera]
+            arrived_ns = n * SECOND // self.fps
+            newer = newest // gop > n // gop
+            if pace.admits(self._now_ns - arrived_ns, self._now_ns, joins=n % gop == 0, newer_join_point=newer):
+                self._now_ns += self.costs_ns[camera]
+                if pace.publishes(self._now_ns - arrived_ns):
+                    self.shown[camera] += 1
+                    self.oldest_ns = max(self.oldest_ns, self._now_ns - arrived_ns)
+                return
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 3), st.integers(5, 120)), min_size=2, max_size=8), st.floats(1.5, 8))
+@settings(max_examples=30, deadline=None)
+def test_overload_is_shared_so_that_no_camera_goes_blind(kinds: list[tuple[float, int]], load: float) -> None:
+    scale = load / 25 / sum(cost for cost, _ in kinds)
+    crowd = Crowd([cost * scale for cost, _ in kinds], [gop for _, gop in kinds])
+    crowd.run(20)
+    crowd.shown = [0] * len(kinds)
+    crowd.run(60)
+    assert crowd.oldest_ns <= MAX_AGE_NS
+    assert min(crowd.shown) >= 60 * 25 / max(gop for _, gop in kinds) / 4, crowd.shown
+
+
+def test_equal_cameras_are_thinned_alike() -> None:
+    crowd = Crowd([0.02] * 6, [50] * 6)
+    crowd.run(20)
+    crowd.shown = [0] * 6
+    crowd.run(120)
+    assert min(crowd.shown) > 0.6 * max(crowd.shown), crowd.shown
+    assert sum(crowd.shown) * 0.02 > 0.5 * 120, "the processor is used"
+
+
+def test_one_stall_of_the_machine_costs_no_share() -> None:
+    crowd = Crowd([0.002] * 4, [50] * 4)
+    crowd.run(10)
+    crowd._now_ns += 4 * SECOND
+    crowd.run(3)
+    crowd.shown = [0] * 4
+    crowd.run(4)
+    assert crowd.shown == [100] * 4
+
+
+def test_after_the_overload_everything_is_decoded_again() -> None:
+    crowd = Crowd([0.03] * 4, [50] * 4)
+    crowd.run(30)
+    crowd.costs_ns = [1_000_000] * 4
+    crowd.run(60)
+    crowd.shown = [0] * 4
+    crowd.run(10)
+    assert all(shown >= 245 for shown in crowd.shown)
 
 
 def test_on_the_same_machine_age_is_plain() -> None:
