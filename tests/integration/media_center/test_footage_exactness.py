@@ -43,7 +43,7 @@ def test_sender_live_index_replay_and_export_speak_of_the_same_bytes(instance: A
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
-        recordings = {camera: record_until(footage, camera, 180) for camera in live}
+        recordings = {camera: record_until(footage, camera, 115) for camera in live}
 
         for camera, recording in recordings.items():
             sent = {unit.digest: unit for unit in sim.log(camera)}
@@ -59,17 +59,17 @@ def test_sender_live_index_replay_and_export_speak_of_the_same_bytes(instance: A
             numbers = [sent[frame.digest].number for frame in replayed]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
-            first, last = replayed[33], replayed[150]
+            first, last = replayed[33], replayed[90]
             export = footage.export(camera, tmp_path / f"{camera}.mp4", start=first.id, end=last.id)
-            assert (export.first, export.last, export.frames) == (first.id, last.id, 118)
+            assert (export.first, export.last, export.frames) == (first.id, last.id, 58)
             with av.open(str(export.path), options={"ignore_editlist": "1"}) as container:
                 carried = [from_length_prefixed(bytes(p)) for p in container.demux(video=0) if p.size]
             assert [hashlib.sha256(p).digest() for p in carried[export.lead_in_frames :]] == [
-                frame.digest for frame in replayed[33:151]
+                frame.digest for frame in replayed[33:91]
             ]
             with av.open(str(export.path)) as container:
                 shown = [counter.read(picture.to_ndarray(format="gray8")) for picture in container.decode(video=0)]
-            assert shown == [sent[frame.digest].frame_in_loop for frame in replayed[33:151]]
+            assert shown == [sent[frame.digest].frame_in_loop for frame in replayed[33:91]]
 
             snapshot = footage.snapshot(replayed[77].id)
             with av.open(io.BytesIO(snapshot.png)) as container:
@@ -88,10 +88,10 @@ def test_replay_is_joined_to_live_without_a_seam(instance: Any) -> None:
                 seqs.append(item.seq)
             else:
                 assert not isinstance(item, frames_pb2.Gap)
-            if len(seqs) == 130:
+            if len(seqs) == 90:
                 break
 
-        assert seqs == list(range(seqs[0], seqs[0] + 130))
+        assert seqs == list(range(seqs[0], seqs[0] + 90))
 
 
 def test_replay_keeps_the_pace_that_was_asked_for(instance: Any) -> None:
