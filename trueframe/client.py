@@ -49,10 +49,14 @@ class _Instance:
         self.token_file = Path(running.token_file)
 
     def open_ring(self, camera: str) -> RingReader:
-        """Whole pictures of a camera through shared memory, for programs on this machine; blocking."""
+        """Whole pictures of a camera through shared memory, for programs on this machine; blocking.
+
+        Rings are given to services only: this shows the services' own token, which the owner of the folder may read.
+        """
         from broker.pixel.client import RingReader
 
-        return RingReader(Path(self.running.endpoints["rings"]), self.token_file, camera)
+        token_file = self.token_file.with_name("service.token")
+        return RingReader(Path(self.running.endpoints["rings"]), token_file, camera)
 
     def _made(self) -> list[object]:
         return [self.__dict__[name] for name in ("broker", "footage", "events", "pixels") if name in self.__dict__]

@@ -27,21 +27,26 @@ def nats_token(path: Path) -> str:
         return token
 
 
+def _quoted(text: str) -> str:
+    # Of JSON's escapes NATS knows those for quotes and backslashes, and none for letters.
+    return json.dumps(text, ensure_ascii=False)
+
+
 def write_nats_config(path: Path, port: int, store_dir: Path, token: str) -> None:
     """Writes the configuration file (0600: it holds the token)."""
-    # Quoted as JSON strings, which NATS's format reads; every message is synced: events are few and must not be lost.
+    # Every message is synced: events are few and must not be lost.
     text = f"""
 host: "127.0.0.1"
 port: {port}
 server_name: "trueframe"
 max_payload: {MAX_MESSAGE_BYTES}
 jetstream {{
-  store_dir: {json.dumps(str(store_dir))}
+  store_dir: {_quoted(str(store_dir))}
   max_file_store: {MAX_STORE_BYTES}
   max_memory_store: {64 << 20}
   sync_interval: always
 }}
-authorization {{ token: {json.dumps(token)} }}
+authorization {{ token: {_quoted(token)} }}
 """
     write_private(path, text.encode())
 

@@ -7,6 +7,7 @@ what the parts are (`plan`), how one is kept running (`children`), what the user
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -87,7 +88,8 @@ class Supervisor:
         self._written = b""
         self._stopping = asyncio.Event()
         self._started_ns = time.time_ns()
-        self._environment = child_environment(PYTHONUNBUFFERED="1")
+        # Safe path: a folder or file named "broker" or "mesh" where the user happens to stand is not ours to import.
+        self._environment = child_environment(PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1")
         earlier = preflight.earlier_run(layout)
         previous = earlier.endpoints.get("nats", "") if earlier else ""
         port = previous.rpartition(":")[2]
@@ -238,6 +240,9 @@ class Supervisor:
         for child in reversed(self._children):
             await child.stop()
         self._children.clear()
+        if self._layout.sockets != self._layout.run:
+            with contextlib.suppress(OSError):
+                self._layout.sockets.rmdir()
         self._log.close()
 
 

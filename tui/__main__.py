@@ -6,6 +6,7 @@ What should not be in this module: anything that draws.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def endpoints_of(arguments: argparse.Namespace) -> tuple[dict[str, str], Path]:
 def run(arguments: argparse.Namespace) -> int:
     """Shows the wall until the user leaves it; returns the exit code."""
     endpoints, token_file = endpoints_of(arguments)
-    if not sys.stdin.isatty() or not sys.stdout.isatty():
+    # textual-serve shows the wall in a browser: it gives pipes, and names its driver.
+    if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Unavailable("terminal wall", "this is no terminal", "`trueframe up --headless` prints lines instead")
     # After the checks, so that a mistake is told at once.
     from mesh.channel import Credentials
