@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from av.error import FFmpegError
+
 from broker.client import WireFrame
 from broker.pixel.decode import Decoded, NotDecoded, Outcome, StreamDecoder
 from broker.pixel.inbox import Arrival, Dropped, Inbox, Waiting, joins
@@ -65,6 +67,7 @@ class CameraDecoder:
         self._outlet = outlet
         self._board = board
         self._clock = clock
+        self._same_machine = same_machine
         self._age = Age(same_machine)
         self._pace = Pace(share=share)
         self._inbox = Inbox()
@@ -153,6 +156,8 @@ class CameraDecoder:
         if self._decoder is not None:
             self._tell(self._decoder.flush())
         self._decoder = None
+        # A broker that was restarted on another boot of its machine counts from another zero.
+        self._age = Age(self._same_machine)
         # Frames before the first that this decoder ever gets are nobody's business; of a later epoch all are.
         self._floor = -1 if self._epoch else frame.seq - 1
         self._epoch = frame.epoch
@@ -186,8 +191,11 @@ class CameraDecoder:
         if not self._pace.publishes(age_ns):
             self._outlet.missing(decoded.seq, decoded.seq, MissingReason.TOO_OLD, decoded.received_ns)
             return
+        planes = self._planes(decoded)
+        if planes is None:
+            self._missing(NotDecoded(decoded.seq, decoded.seq, MissingReason.DECODE_FAILED, decoded.received_ns))
+            return
         figures.lag_ns = age_ns
-        planes = planes_of(decoded.frame)
         figures.width, figures.height = planes.width, planes.height
         self._outlet.picture(
             planes,
@@ -200,6 +208,15 @@ class CameraDecoder:
         self._board.picture(planes, frame_id, decoded.received_ns, decoded.inexact)
         while self._once:
             self._once.popleft()(planes, frame_id, decoded.received_ns, decoded.inexact)
+
+    def _planes(self, decoded: Decoded) -> Planes | None:
+        figures, frame = self.figures, decoded.frame
+        if decoded.inexact and figures.width and (frame.width, frame.height) != (figures.width, figures.height):
+            return None  # a damaged parameter set must not make a new ring
+        try:
+            return planes_of(frame)
+        except (ValueError, FFmpegError):
+            return None
 
     def _missing(self, missing: NotDecoded) -> None:
         count = missing.last - missing.first + 1

@@ -22,6 +22,7 @@ _LEAST_GAIN = 0.25
 
 _GIVE_UPS_APART_NS = 500_000_000  # cameras give up together: that is one reason to lower the share, not many
 _GROW_AFTER_NS = 3_000_000_000
+_WINDOW_NS = 30_000_000_000
 _AGAIN_WITHIN_NS = 10_000_000_000
 _LOWER_BY, _GROW_BY = 0.75, 0.1
 
@@ -123,20 +124,25 @@ class Pace:
 
 
 class Age:
-    """Age of a frame on this machine, in nanoseconds.
+    """Age of a frame on this machine, in nanoseconds; one per epoch.
 
-    On the broker's own machine both share a monotonic clock. Elsewhere its clock has another zero: then the youngest
-    frame seen counts as new, and the age is what the others lag behind it.
+    On the broker's own machine both share a monotonic clock. Elsewhere its clock has another zero, and drifts: then the
+    youngest frame of the last minute counts as new, and the age is what the others lag behind it.
     """
 
     def __init__(self, same_machine: bool) -> None:
-        self._offset_ns: int | None = 0 if same_machine else None
+        self._same_machine = same_machine
+        self._least_ns: int | None = None
+        self._least_before_ns: int | None = None
+        self._window_began_ns = 0
 
     def of(self, monotonic_ns: int, now_ns: int) -> int:
         """Age of a frame that the broker received at `monotonic_ns` of its clock."""
-        if self._offset_ns == 0:
-            return max(0, now_ns - monotonic_ns)
         behind_ns = now_ns - monotonic_ns
-        if self._offset_ns is None or behind_ns < self._offset_ns:
-            self._offset_ns = behind_ns
-        return behind_ns - self._offset_ns
+        if self._same_machine:
+            return max(0, behind_ns)
+        if self._least_ns is None or now_ns - self._window_began_ns > _WINDOW_NS:
+            self._least_before_ns, self._least_ns, self._window_began_ns = self._least_ns, behind_ns, now_ns
+        self._least_ns = min(self._least_ns, behind_ns)
+        before_ns = self._least_ns if self._least_before_ns is None else self._least_before_ns
+        return behind_ns - min(self._least_ns, before_ns)

@@ -55,8 +55,10 @@ class Planes:
 def planes_of(frame: VideoFrame) -> Planes:
     """The planes of a decoder's frame. Formats other than 8-bit 4:2:0 are converted by the bundled libswscale.
 
-    Raises ValueError for a frame that has no picture.
+    Raises ValueError for a side that no ring can have: parameter sets come from outside.
     """
+    if not (0 < frame.width <= ring.MAX_SIDE and 0 < frame.height <= ring.MAX_SIDE):
+        raise ValueError(f"a picture of {frame.width}x{frame.height} pixels is beyond {ring.MAX_SIDE}")
     name = frame.format.name
     full_range = name.startswith("yuvj") or frame.color_range == _RANGE_FULL
     space = int(frame.colorspace)

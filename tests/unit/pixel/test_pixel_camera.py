@@ -43,11 +43,18 @@ def payloads(count: int, width: int = 96) -> Sequence[tuple[bytes, bool]]:
     return [(bytes(packet), bool(packet.is_keyframe)) for packet in packets]
 
 
-def unit(seq: int, epoch: int = 1, monotonic_ns: int = 0, width: int = 96, payload: bytes | None = None) -> WireFrame:
+def unit(
+    seq: int,
+    epoch: int = 1,
+    monotonic_ns: int = 0,
+    width: int = 96,
+    payload: bytes | None = None,
+    damaged: bool = False,
+) -> WireFrame:
     data, key = payloads(60, width)[seq]
     join = frames_pb2.JOIN_POINT_EXACT if key else frames_pb2.JOIN_POINT_NONE
     encoded = encode_frame(
-        "gate", epoch, seq, 5000 + seq, monotonic_ns, None, None, None, join, 0, False, False, None, payload or data
+        "gate", epoch, seq, 5000 + seq, monotonic_ns, None, None, None, join, 0, damaged, False, None, payload or data
     )
     (item,) = BatchReader(encoded)
     assert isinstance(item, WireFrame)
@@ -217,6 +224,17 @@ def test_another_size_in_a_new_epoch_makes_a_new_generation(bench: Bench) -> Non
     bench.told(6)
     assert [(m.generation, m.width) for m in bench.seat.mappings] == [(1, 96), (2, 128)]
     assert bench.seat.mappings[0].state == ring.SUPERSEDED
+
+
+def test_a_damaged_parameter_set_does_not_make_a_new_ring(bench: Bench) -> None:
+    bench.epoch()
+    bench.put(range(10))
+    bench.decoder.put(unit(10, 1, bench.clock.monotonic_ns(), width=128, damaged=True))
+    bench.put(range(20, 25))
+    told = bench.told(25)
+    assert told[10] == (1, 10, "DECODE_FAILED")
+    assert told[20:] == [(1, seq, "shown") for seq in range(20, 25)]
+    assert len(bench.seat.mappings) == 1
 
 
 def test_small_pictures_are_made_while_somebody_wants_them(bench: Bench) -> None:

@@ -174,3 +174,12 @@ def test_on_another_machine_the_youngest_frame_is_the_measure() -> None:
     assert age.of(5_000_100, 900) == 700
     assert age.of(5_000_500, 550) == 0
     assert age.of(5_000_500, 650) == 100
+
+
+def test_a_clock_that_drifts_does_not_age_the_frames_of_another_machine() -> None:
+    age = Age(same_machine=False)
+    oldest = 0
+    for second in range(24 * 3600):
+        now_ns = second * SECOND
+        oldest = max(oldest, age.of(now_ns - now_ns // 10_000 + 77, now_ns))
+    assert oldest < SECOND // 50
