@@ -58,7 +58,10 @@ def badge_of(state: str) -> Badge:
 
 def has_true_colour(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether the terminal says that it shows 24-bit colour; 256 colours are used otherwise."""
-    if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+    # TEXTUAL_COLOR_SYSTEM is what textual-serve says for browsers, and what a user may say for a terminal.
+    if "truecolor" in (environment.get("COLORTERM", "").lower(), environment.get("TEXTUAL_COLOR_SYSTEM", "").lower()):
+        return True
+    if environment.get("COLORTERM", "").lower() == "24bit":
         return True
     term = environment.get("TERM", "")
     return term.endswith("-direct") or term in ("xterm-kitty", "alacritty", "foot", "wezterm", "xterm-ghostty")
