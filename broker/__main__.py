@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 from broker.announcer import Announcer
@@ -69,6 +70,9 @@ async def main(config: Config) -> None:
         background = [asyncio.create_task(announcer.run()), asyncio.create_task(_sample(registry))]
         try:
             await registry.start(_seed(seed) for seed in config.cameras)
+            # What is loaded now stays: a full collection that walks all of it would stall every camera for 20 ms.
+            gc.collect()
+            gc.freeze()
             await asyncio.gather(*background)
         finally:
             # In this order: the last items of every epoch are in the rings before the streams end.

@@ -403,3 +403,25 @@ async def test_figures_are_served_to_prometheus(sim: Simulator, tmp_path: Path) 
     assert figures['trueframe_broker_camera_state{camera="gate",state="live"}'] == 1
     assert figures['trueframe_broker_delivered_frames_total{subscriber="figures"}'] >= 10
     assert figures["trueframe_broker_subscriptions"] == 1
+
+
+async def test_the_plain_iterator_outlives_a_killed_broker(broker: BrokerProcess, sim: Simulator) -> None:
+    def read() -> list[StreamItem]:
+        found: list[StreamItem] = []
+        with broker.sync_client() as client:
+            client.add_camera("gate", sim.urls["cam-1"])
+            for item in client.stream(["gate"]):
+                found.append(item)
+                if len(found) == 10:
+                    broker.kill()
+                    broker.start()
+                if isinstance(item, WireFrame) and item.seq > 5 and any(isinstance(i, Gap) for i in found):
+                    break
+        return found
+
+    items = await asyncio.to_thread(read)
+    frames = [item for item in items if isinstance(item, WireFrame)]
+    assert_without_hole(frames)
+    [gap] = [item for item in items if isinstance(item, Gap)]
+    assert gap.reason == GAP_REASON_BROKER_LOST
+    assert len({frame.epoch for frame in frames}) == 2
