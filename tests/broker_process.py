@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,11 @@ class BrokerProcess:
         """Ends the process as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Ends the process if it runs, and removes its folder of sockets."""
+        self.stop()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
     def client(self, token: str | None = None) -> BrokerClient:
         """An asynchronous client."""
         return BrokerClient(self.endpoint, token or self.token)
@@ -107,7 +113,4 @@ def running_broker(data: Path, *settings: str) -> Iterator[BrokerProcess]:
         broker.start()
         yield broker
     finally:
-        broker.stop()
-        broker.run_dir.joinpath("broker.sock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            broker.run_dir.rmdir()
+        broker.close()

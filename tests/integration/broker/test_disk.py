@@ -20,7 +20,9 @@ def run(broker: BrokerProcess, *, is_disk_full: bool = False) -> subprocess.Comp
 
 
 def test_a_full_disk_at_start_is_one_line_with_the_remedy(tmp_path: Path) -> None:
-    done = run(BrokerProcess(tmp_path / "data"), is_disk_full=True)
+    broker = BrokerProcess(tmp_path / "data")
+    done = run(broker, is_disk_full=True)
+    broker.close()
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("broker:")]
     assert "broker.db" in line
@@ -38,7 +40,7 @@ def test_an_endpoint_that_is_in_use_is_one_line_with_the_remedy(tmp_path: Path) 
         second.run_dir = first.run_dir
         done = run(second)
     finally:
-        first.stop()
+        first.close()
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("broker:")]
     assert "another process serves there" in line
