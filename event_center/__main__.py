@@ -12,6 +12,7 @@ from mesh.bus import Bus
 from mesh.channel import Credentials
 from mesh.config import Config
 from mesh.files import private_folder
+from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
 from mesh.store import SqliteStore
@@ -29,7 +30,13 @@ async def main(config: Config) -> None:
     ):
         book = await EventBook.open(store)
         registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
-        async with serve(config.event_center.endpoint, config, [registration]) as server, listening(bus, book):
+        outbox = OutboxPublisher(book.events, bus)
+        book.on_stored = outbox.wake
+        async with (
+            serve(config.event_center.endpoint, config, [registration]) as server,
+            outbox,
+            listening(bus, book),
+        ):
             catching_up = asyncio.create_task(catch_up(footage, book), name="watermarks")
             try:
                 await server.wait()

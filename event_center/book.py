@@ -1,23 +1,42 @@
 """The book of events: folds what is told, stores it, then tells watchers. The only writer of the store.
 
-Each told thing is on disk when its method returns, so that a bus message may be acknowledged then.
+Each told thing is on disk when its method returns, so that a bus message may be acknowledged then. What the bus is to
+hear of a change lies in the event's own document, in the same write.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
+from event_center import deeds
+from event_center.alarm import State
+from event_center.documents import from_document, to_document
 from event_center.errors import UnknownEvent
-from event_center.event import Event, Kind, from_document, to_document
-from event_center.folding import AnomalyReport, CameraMemory, CameraReport, fold_anomaly, fold_camera, fold_watermark
+from event_center.event import Event, Kind
+from event_center.folding import (
+    AnomalyReport,
+    CameraMemory,
+    CameraReport,
+    HoldReport,
+    fold_anomaly,
+    fold_camera,
+    fold_hold,
+    fold_watermark,
+)
+from event_center.tidings import tidings
 from event_center.watchers import Watchers
 from mesh.clocks import Clock, SystemClock
+from mesh.errors import Conflict
 from mesh.ids import FrameId
+from mesh.logs import get_logger
 from mesh.metrics import counter
-from mesh.store import AnyOf, Between, Collection, DocumentStore, Where, scan
+from mesh.outbox import PENDING_FIELD, add_event, carry_outbox
+from mesh.store import AnyOf, Between, Collection, Document, DocumentStore, Where, scan
+
+log = get_logger("event_center.book")
 
 # Footage that has not come within a day does not come any more.
 AWAIT_FOOTAGE_NS = 24 * 3600 * 1_000_000_000
@@ -34,45 +53,55 @@ class EventBook:
         self._clock = clock
         self._writing = asyncio.Lock()
         self._watermarks: dict[str, FrameId] = {}
-        self._awaiting: dict[str, dict[str, Event]] = {}
+        # By camera: ids of events whose footage is not confirmed yet, with their last frame.
+        self._awaiting: dict[str, dict[str, FrameId]] = {}
         self.watchers = Watchers()
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called when there is something for the bus."""
 
     @classmethod
     async def open(cls, store: DocumentStore, clock: Clock | None = None) -> EventBook:
         """Reads which events still wait for their footage."""
-        indexes = ("camera", "kind", "started_ns", "changed_ns", "awaits_footage")
+        indexes = ("camera", "kind", "started_ns", "changed_ns", "alarm_state", "awaits_footage", PENDING_FIELD)
         clock = clock or SystemClock()
         book = cls(await store.collection("events", indexes), await store.collection("cameras"), clock)
         since_ns = clock.utc_ns() - AWAIT_FOOTAGE_NS
         async for document in scan(book._events, {"awaits_footage": 1, "changed_ns": Between(since_ns, None)}):
-            book._note_awaiting(from_document(document.id, document.body))
+            book._note_awaiting(_event(document))
         return book
+
+    @property
+    def events(self) -> Collection:
+        """The documents with the outboxes."""
+        return self._events
 
     # Telling
 
     async def tell_anomaly(self, report: AnomalyReport) -> None:
         """An anomaly began, grew or ended."""
         async with self._writing:
-            existing = await self._find(report.id)
+            document = await self._find(report.id)
+            existing = _event(document) if document else None
             event = fold_anomaly(existing, report, self._watermarks.get(report.camera), self._now_ns(existing))
             _folded.labels("anomaly", event is not None).inc()
             if event is not None:
-                await self._store(event)
+                await self._store(document, existing, event)
 
     async def tell_camera(self, report: CameraReport) -> None:
         """A camera changed its state."""
         async with self._writing:
-            document = await self._cameras.find(report.camera)
-            memory = _memory(document.body) if document else CameraMemory()
-            open_event = await self._find(memory.open_event) if memory.open_event else None
-            new_memory, event = fold_camera(memory, open_event, report, self._now_ns(open_event))
-            if event is not None and open_event is None:
+            remembered = await self._cameras.find(report.camera)
+            memory = _memory(remembered.body) if remembered else CameraMemory()
+            document = await self._find(memory.open_event) if memory.open_event else None
+            existing = _event(document) if document else None
+            new_memory, event = fold_camera(memory, existing, report, self._now_ns(existing))
+            if event is not None and (existing is None or existing.id != event.id):
+                document, existing = await self._find(event.id), None
                 # Told before, and killed between the two writes below.
-                stored = await self._find(event.id)
-                event = None if stored is not None else event
+                event = None if document is not None else event
             _folded.labels("camera", event is not None).inc()
             if event is not None:
-                await self._store(event)
+                await self._store(document, existing, event)
             if new_memory != memory:
                 await self._cameras.put(report.camera, _memory_document(new_memory))
 
@@ -84,25 +113,54 @@ class EventBook:
                 if known is not None and watermark <= known:
                     continue
                 self._watermarks[watermark.camera] = watermark
-                for event in list(self._awaiting.get(watermark.camera, {}).values()):
-                    changed = fold_watermark(event, watermark, self._now_ns(event))
-                    if changed is not None:
-                        await self._store(changed)
+                reached = [
+                    event_id for event_id, last in self._awaiting.get(watermark.camera, {}).items() if last <= watermark
+                ]
+                for event_id in reached:
+                    await self._change(event_id, partial(_fold_watermark, watermark))
+
+    async def tell_hold(self, report: HoldReport) -> None:
+        """The media center holds footage for an event."""
+        async with self._writing:
+            try:
+                changed = await self._change(report.event, lambda event, now_ns: fold_hold(event, report, now_ns))
+            except UnknownEvent:
+                # Held for an event of another life of this data folder: nobody here can show it.
+                log.warning("footage is held for an unknown event", event_id=report.event, camera=report.camera)
+                changed = None
+            _folded.labels("hold", changed is not None).inc()
+
+    # Doing
+
+    async def acknowledge(self, event_id: str, actor: str, text: str) -> Event:
+        """The event, seen by `actor`. Raises UnknownEvent and what `deeds.acknowledge` raises."""
+        async with self._writing:
+            changed = await self._change(event_id, lambda event, now_ns: deeds.acknowledge(event, actor, text, now_ns))
+            return changed or await self.get(event_id)
+
+    async def comment(self, event_id: str, actor: str, text: str, request_id: str) -> Event:
+        """The event with a comment of `actor`. Raises UnknownEvent and what `deeds.comment` raises."""
+        async with self._writing:
+            changed = await self._change(
+                event_id, lambda event, now_ns: deeds.comment(event, actor, text, request_id, now_ns)
+            )
+            return changed or await self.get(event_id)
 
     # Asking
 
     async def get(self, event_id: str) -> Event:
         """One event. Raises UnknownEvent."""
-        event = await self._find(event_id)
-        if event is None:
+        document = await self._find(event_id)
+        if document is None:
             raise UnknownEvent(event_id)
-        return event
+        return _event(document)
 
     async def page(
         self,
         *,
         cameras: Sequence[str] | None,
         kinds: Sequence[Kind] = (),
+        states: Sequence[State] = (),
         from_ns: int = 0,
         to_ns: int = 0,
         limit: int = 100,
@@ -114,10 +172,12 @@ class EventBook:
             where["camera"] = AnyOf(list(cameras))
         if kinds:
             where["kind"] = AnyOf([kind.value for kind in kinds])
+        if states:
+            where["alarm_state"] = AnyOf([state.value for state in states])
         if from_ns or to_ns:
             where["started_ns"] = Between(from_ns or None, to_ns or None)
         page = await self._events.query(where, order="-started_ns", limit=limit, page_token=page_token)
-        return [from_document(document.id, document.body) for document in page.documents], page.next_page_token
+        return [_event(document) for document in page.documents], page.next_page_token
 
     async def changed_since(self, since_ns: int, cameras: Sequence[str] | None) -> AsyncIterator[Event]:
         """Stored events that changed at or after a time, in the order of their last change."""
@@ -125,34 +185,61 @@ class EventBook:
         if cameras is not None:
             where["camera"] = AnyOf(list(cameras))
         async for document in scan(self._events, _as_where(where), order="changed_ns"):
-            yield from_document(document.id, document.body)
+            yield _event(document)
 
     # Inside
 
-    async def _find(self, event_id: str) -> Event | None:
+    async def _find(self, event_id: str) -> Document | None:
         if not 0 < len(event_id) <= 200 or not event_id.isprintable():
             return None
-        document = await self._events.find(event_id)
-        return from_document(document.id, document.body) if document else None
+        return await self._events.find(event_id)
 
-    async def _store(self, event: Event) -> None:
-        awaits = event.last is not None and not event.is_confirmed
-        await self._events.put(event.id, to_document(event) | {"awaits_footage": int(awaits)})
-        self._note_awaiting(event)
-        self.watchers.tell(event)
+    async def _change(self, event_id: str, change: Callable[[Event, int], Event | None]) -> Event | None:
+        """Stores what `change` makes of an event; None if that is nothing. Raises UnknownEvent."""
+        document = await self._find(event_id)
+        if document is None:
+            raise UnknownEvent(event_id)
+        before = _event(document)
+        after = change(before, self._now_ns(before))
+        if after is not None:
+            await self._store(document, before, after)
+        return after
+
+    async def _store(self, document: Document | None, before: Event | None, after: Event) -> None:
+        awaits = after.last is not None and not after.is_confirmed
+        mine = to_document(after) | {"awaits_footage": int(awaits)}
+        while True:
+            body = add_event(carry_outbox(document.body if document else {}, mine), tidings(before, after), self._clock)
+            try:
+                await self._events.put(after.id, body, document.version if document else 0)
+                break
+            except Conflict:
+                # The outbox marked something as sent meanwhile; the rest of the document is written here alone.
+                document = await self._events.get(after.id)
+        self._note_awaiting(after)
+        self.watchers.tell(after)
+        self.on_stored()
 
     def _note_awaiting(self, event: Event) -> None:
         of_camera = self._awaiting.setdefault(event.camera, {})
         if event.last is None or event.is_confirmed:
             of_camera.pop(event.id, None)
         else:
-            of_camera[event.id] = replace(event)
+            of_camera[event.id] = event.last
         if not of_camera:
             del self._awaiting[event.camera]
 
     def _now_ns(self, existing: Event | None) -> int:
         # Changes of an event never go back in time, whatever the wall clock does: watchers resume by it.
         return max(self._clock.utc_ns(), existing.changed_ns + 1 if existing else 0)
+
+
+def _event(document: Document) -> Event:
+    return from_document(document.id, document.body)
+
+
+def _fold_watermark(watermark: FrameId, event: Event, now_ns: int) -> Event | None:
+    return fold_watermark(event, watermark, now_ns)
 
 
 def _as_where(where: dict[str, Any]) -> Where:

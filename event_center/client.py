@@ -1,10 +1,11 @@
-"""Events for other parts and for programs: list, get, watch; asynchronous and synchronous.
+"""Events for other parts and for programs: list, get, watch, acknowledge, comment; asynchronous and synchronous.
 
     async with EventClient(endpoint, token) as events:
         async for event in events.watch():
             print(event.summary)
+            await events.acknowledge(event.id, "on my way")
 
-Events are the wire's own messages (`trueframe.v1.events_pb2.Event`).
+Events and records are the wire's own messages (`trueframe.v1.events_pb2`).
 """
 
 from __future__ import annotations
@@ -21,22 +22,30 @@ import grpc.aio
 
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import ResourceExhausted, Unavailable, from_rpc_error
+from mesh.ids import new_event_id
 from trueframe.v1.events_pb2 import (
+    AcknowledgeEventRequest,
+    AlarmState,
+    CommentEventRequest,
     Event,
     EventKind,
+    EventRecord,
     GetEventRequest,
+    ListEventRecordsRequest,
     ListEventsRequest,
     ListEventsResponse,
     WatchEventsRequest,
 )
 from trueframe.v1.events_pb2_grpc import EventServiceStub
 
-__all__ = ["Event", "EventClient", "SyncEventClient"]
+__all__ = ["Event", "EventClient", "EventRecord", "SyncEventClient"]
 
 DEADLINE_S = 10.0
 _PAGE = 500
 _REMEMBERED = 20_000
 _LONGEST_WAIT_S = 2.0
+# Inside the clients `list` is their method.
+list_ = list
 
 
 class _Watch:
@@ -103,12 +112,13 @@ class EventClient:
         from_ns: int = 0,
         to_ns: int = 0,
         kinds: Iterable[EventKind.ValueType] = (),
+        alarm_states: Iterable[AlarmState.ValueType] = (),
         limit: int = 100,
         timeout_s: float = DEADLINE_S,
     ) -> list[Event]:
         """The newest events that meet the filter, newest first, `limit` at most."""
         events: list[Event] = []
-        request = _list_request(cameras, from_ns, to_ns, kinds, limit)
+        request = _list_request(cameras, from_ns, to_ns, kinds, alarm_states, limit)
         while True:
             try:
                 answer: ListEventsResponse = await self._stub.ListEvents(request, timeout=timeout_s)
@@ -125,6 +135,43 @@ class EventClient:
             raise from_rpc_error(error) from None
         event: Event = answer.event
         return event
+
+    async def acknowledge(self, event_id: str, comment: str = "", *, timeout_s: float = DEADLINE_S) -> Event:
+        """A human has seen it: the event afterwards, stored. Idempotent.
+
+        Raises NotFound, FailedPrecondition (it is no alarm), PermissionDenied, InvalidArgument (the comment).
+        """
+        request = AcknowledgeEventRequest(id=event_id, comment=comment)
+        try:
+            answer = await self._stub.AcknowledgeEvent(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        event: Event = answer.event
+        return event
+
+    async def comment(
+        self, event_id: str, text: str, *, request_id: str | None = None, timeout_s: float = DEADLINE_S
+    ) -> Event:
+        """Adds a comment: the event afterwards, stored. 1 to 4,000 characters.
+
+        Who calls again after Unavailable gives the same `request_id` and so comments once. Raises NotFound,
+        InvalidArgument, PermissionDenied, ResourceExhausted (the event has too many).
+        """
+        request = _comment_request(event_id, text, request_id)
+        try:
+            answer = await self._stub.CommentEvent(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        event: Event = answer.event
+        return event
+
+    async def records(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> list_[EventRecord]:
+        """Every deed and transition of an event, oldest first. Raises NotFound."""
+        try:
+            answer = await self._stub.ListEventRecords(ListEventRecordsRequest(id=event_id), timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return list_(answer.records)
 
     async def watch(
         self, *, cameras: Iterable[str] = (), since_ns: int = 0, reconnect: bool = True
@@ -177,12 +224,13 @@ class SyncEventClient:
         from_ns: int = 0,
         to_ns: int = 0,
         kinds: Iterable[EventKind.ValueType] = (),
+        alarm_states: Iterable[AlarmState.ValueType] = (),
         limit: int = 100,
         timeout_s: float = DEADLINE_S,
     ) -> list[Event]:
         """As EventClient.list."""
         events: list[Event] = []
-        request = _list_request(cameras, from_ns, to_ns, kinds, limit)
+        request = _list_request(cameras, from_ns, to_ns, kinds, alarm_states, limit)
         while True:
             try:
                 answer = self._stub.ListEvents(request, timeout=timeout_s)
@@ -198,6 +246,34 @@ class SyncEventClient:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         return event
+
+    def acknowledge(self, event_id: str, comment: str = "", *, timeout_s: float = DEADLINE_S) -> Event:
+        """As EventClient.acknowledge."""
+        request = AcknowledgeEventRequest(id=event_id, comment=comment)
+        try:
+            event: Event = self._stub.AcknowledgeEvent(request, timeout=timeout_s).event
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return event
+
+    def comment(
+        self, event_id: str, text: str, *, request_id: str | None = None, timeout_s: float = DEADLINE_S
+    ) -> Event:
+        """As EventClient.comment."""
+        request = _comment_request(event_id, text, request_id)
+        try:
+            event: Event = self._stub.CommentEvent(request, timeout=timeout_s).event
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return event
+
+    def records(self, event_id: str, *, timeout_s: float = DEADLINE_S) -> list_[EventRecord]:
+        """As EventClient.records."""
+        try:
+            answer = self._stub.ListEventRecords(ListEventRecordsRequest(id=event_id), timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return list_(answer.records)
 
     def watch(self, *, cameras: Iterable[str] = (), since_ns: int = 0, reconnect: bool = True) -> Iterator[Event]:
         """As EventClient.watch. Ends when the client is closed in another thread."""
@@ -220,11 +296,25 @@ class SyncEventClient:
 
 
 def _list_request(
-    cameras: Iterable[str], from_ns: int, to_ns: int, kinds: Iterable[EventKind.ValueType], limit: int
+    cameras: Iterable[str],
+    from_ns: int,
+    to_ns: int,
+    kinds: Iterable[EventKind.ValueType],
+    alarm_states: Iterable[AlarmState.ValueType],
+    limit: int,
 ) -> ListEventsRequest:
     return ListEventsRequest(
-        page_size=max(1, min(limit, _PAGE)), cameras=list(cameras), from_ns=from_ns, to_ns=to_ns, kinds=list(kinds)
+        page_size=max(1, min(limit, _PAGE)),
+        cameras=list(cameras),
+        from_ns=from_ns,
+        to_ns=to_ns,
+        kinds=list(kinds),
+        alarm_states=list(alarm_states),
     )
+
+
+def _comment_request(event_id: str, text: str, request_id: str | None) -> CommentEventRequest:
+    return CommentEventRequest(id=event_id, text=text, request_id=request_id or new_event_id())
 
 
 def _take_page(events: list[Event], answer: ListEventsResponse, request: ListEventsRequest, limit: int) -> bool:

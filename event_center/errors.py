@@ -2,13 +2,19 @@
 
 NotFound
 └── UnknownEvent
+FailedPrecondition
+├── InvalidStimulus     the alarm machine does not take it in this state
+└── NoAlarm             there is nothing to acknowledge
 ResourceExhausted
+├── TooManyComments
 └── WatcherTooSlow      the stream ends; open another one with `since_ns`
 """
 
 from __future__ import annotations
 
-from mesh.errors import NotFound, ResourceExhausted
+from collections.abc import Sequence
+
+from mesh.errors import FailedPrecondition, NotFound, ResourceExhausted
 
 
 class UnknownEvent(NotFound):
@@ -19,6 +25,42 @@ class UnknownEvent(NotFound):
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
         return type(self), (self.thing,)
+
+
+class InvalidStimulus(FailedPrecondition):
+    """A stimulus that the state of an alarm does not take. `story`: what happened to the alarm before."""
+
+    def __init__(self, state: str, deed: str, story: Sequence[str]) -> None:
+        told = "; ".join(story) or "nothing happened to it yet"
+        super().__init__("alarm", f"cannot be {deed} while it is {state}", f"Its story: {told}.")
+        self.state = state
+        self.deed = deed
+        self.story = tuple(story)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...]]]:
+        return type(self), (self.state, self.deed, self.story)
+
+
+class NoAlarm(FailedPrecondition):
+    """An event that is no alarm cannot be acknowledged."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"event {event_id[:80]!r}", "is no alarm: there is nothing to acknowledge")
+        self.event_id = event_id
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return type(self), (self.event_id,)
+
+
+class TooManyComments(ResourceExhausted):
+    """An event takes so many comments and no more."""
+
+    def __init__(self, event_id: str, reason: str) -> None:
+        super().__init__(f"event {event_id[:80]!r}", reason, "Write on in a later event.")
+        self.event_id = event_id
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.event_id, self.reason)
 
 
 class WatcherTooSlow(ResourceExhausted):

@@ -1,13 +1,12 @@
-"""What an event is, inside the event center, and as a JSON document. The wire's form is in `wire.py`."""
+"""What an event is, inside the event center. As a JSON document it is in `documents.py`, on the wire in `wire.py`."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from event_center.alarm import Alarm
 from mesh.ids import FrameId
 
 
@@ -29,6 +28,18 @@ class Box:
     height: float
     label: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Footage that the media center holds for an event. Times in UTC nanoseconds."""
+
+    from_ns: int
+    to_ns: int
+    is_confirmed: bool
+    """All of it that was recorded is on disk."""
+    version: int
+    """Of the media center's hold; older or equal ones are repetitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,59 +66,12 @@ class Event:
     """All footage from first to last is on disk."""
     source_version: int = 0
     """Version of what was folded into it last; older or equal ones are repetitions."""
+    inspection: str = ""
+    """The inspection that raised it."""
+    alarm: Alarm = field(default_factory=Alarm)
+    clip: Clip | None = None
 
 
 def event_id(started_ns: int, *parts: str) -> str:
     """An id that sorts by time and is the same whenever the same thing is told again."""
     return f"{started_ns // 1000:014x}{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:12]}"
-
-
-def to_document(event: Event) -> dict[str, Any]:
-    """The event as a JSON object."""
-    return {
-        "kind": event.kind.value,
-        "camera": event.camera,
-        "detector": event.detector,
-        "summary": event.summary,
-        "priority": event.priority,
-        "started_ns": event.started_ns,
-        "ended_ns": event.ended_ns,
-        "score": event.score,
-        "first": _text(event.first),
-        "peak": _text(event.peak),
-        "last": _text(event.last),
-        "peak_ns": event.peak_ns,
-        "boxes": [[b.x, b.y, b.width, b.height, b.label, b.score] for b in event.boxes],
-        "version": event.version,
-        "changed_ns": event.changed_ns,
-        "is_confirmed": event.is_confirmed,
-        "source_version": event.source_version,
-    }
-
-
-def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
-    """The inverse of `to_document`."""
-    plain = {key: document[key] for key in _PLAIN}
-    return Event(
-        id=id,
-        kind=Kind(document["kind"]),
-        first=_frame(document["first"]),
-        peak=_frame(document["peak"]),
-        last=_frame(document["last"]),
-        boxes=tuple(Box(*box) for box in document["boxes"]),
-        **plain,
-    )
-
-
-_PLAIN = (
-    "camera", "detector", "summary", "priority", "started_ns", "ended_ns", "score", "peak_ns", "version", "changed_ns",
-    "is_confirmed", "source_version",
-)  # fmt: skip
-
-
-def _text(frame: FrameId | None) -> str | None:
-    return str(frame) if frame else None
-
-
-def _frame(text: str | None) -> FrameId | None:
-    return FrameId.parse(text) if text else None

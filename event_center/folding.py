@@ -1,4 +1,4 @@
-"""How what is told becomes events: anomalies, camera states and recording watermarks folded in. Pure.
+"""How what is told becomes events: anomalies, camera states, recording watermarks and holds folded in. Pure.
 
 Everything may be told more than once and out of order; a fold returns None when nothing changes. Storing events and
 telling watchers belong to `book.py`.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from event_center.event import Box, Event, Kind, event_id
+from event_center.alarm import Alarm, follow
+from event_center.event import Box, Clip, Event, Kind, event_id
 from mesh.ids import FrameId
 
 
@@ -30,6 +31,7 @@ class AnomalyReport:
     score: float
     boxes: tuple[Box, ...]
     regions: tuple[str, ...]
+    inspection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,15 @@ class CameraReport:
     since_ns: int
     detail: str
     last: FrameId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReport:
+    """Footage held for an event, as the media center told of it."""
+
+    event: str
+    camera: str
+    clip: Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,12 @@ TROUBLES = {
 }
 RELIEFS = frozenset({"live", "disabled", "ended", "removed"})
 
+# An event of these kinds needs a human, and so is an alarm. Law 10: what ails trueframe itself is one like any other.
+ALARM_KINDS = frozenset({Kind.ANOMALY, Kind.CAMERA, Kind.SYSTEM})
+
+# Who raises and returns alarms, as their records name it.
+_AGGREGATE, _BROKER = "aggregate", "broker"
+
 _SIGNAL_SUMMARIES = {
     "frozen": "Picture frozen",
     "black": "Picture black",
@@ -74,7 +91,9 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
     if existing is not None and report.version <= existing.source_version:
         return None
     summary, priority = describe_anomaly(report)
-    return Event(
+    # Known to be on disk, though nobody has told the watermark since the start.
+    is_same_footage = existing is not None and existing.is_confirmed and existing.last == report.last
+    event = Event(
         id=report.id,
         kind=Kind.ANOMALY,
         camera=report.camera,
@@ -91,9 +110,13 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
         boxes=report.boxes,
         version=existing.version + 1 if existing else 1,
         changed_ns=now_ns,
-        is_confirmed=_reaches(watermark, report.last),
+        is_confirmed=is_same_footage or _reaches(watermark, report.last),
         source_version=report.version,
+        inspection=report.inspection,
+        alarm=existing.alarm if existing else Alarm(),
+        clip=existing.clip if existing else None,
     )
+    return _with_alarm(event, _AGGREGATE)
 
 
 def describe_anomaly(report: AnomalyReport) -> tuple[str, int]:
@@ -141,6 +164,7 @@ def fold_camera(
             changed_ns=now_ns,
             source_version=report.since_ns,
         )
+        event = _with_alarm(event, _BROKER)
     return CameraMemory(report.since_ns, report.state, open_id), event
 
 
@@ -156,6 +180,21 @@ def fold_watermark(event: Event, watermark: FrameId, now_ns: int) -> Event | Non
     if event.is_confirmed or not _reaches(watermark, event.last):
         return None
     return replace(event, is_confirmed=True, version=event.version + 1, changed_ns=now_ns)
+
+
+def fold_hold(event: Event, report: HoldReport, now_ns: int) -> Event | None:
+    """The event with the clip that is held for it; None if it has that, or a newer one, already."""
+    if event.clip is not None and report.clip.version <= event.clip.version:
+        return None
+    return replace(event, clip=report.clip, version=event.version + 1, changed_ns=now_ns)
+
+
+def _with_alarm(event: Event, actor: str) -> Event:
+    """The event with its alarm as its condition stands."""
+    if event.kind not in ALARM_KINDS:
+        return event
+    alarm = follow(event.alarm, holds=event.ended_ns == 0, actor=actor, at_ns=event.changed_ns)
+    return replace(event, alarm=alarm)
 
 
 def _camera_event(report: CameraReport) -> Event:

@@ -1,4 +1,4 @@
-"""What the event center hears: durable readers of anomalies and camera states, and the recorder's watermarks."""
+"""What the event center hears: durable readers of anomalies, camera states and holds, and the recorder's watermarks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from event_center.book import EventBook
-from event_center.wire import anomaly_report, camera_report, watermarks
+from event_center.wire import anomaly_report, camera_report, hold_report, watermarks
 from media_center.client import FootageClient
-from mesh.bus import EVENT_STREAM, EVENT_SUBJECTS, FOOTAGE_PERSISTED, Bus, Message
+from mesh.bus import ANOMALIES, CAMERA_STATES, EVENT_STREAM, FOOTAGE_HELD, FOOTAGE_PERSISTED, Bus, Message
 from mesh.errors import TrueframeError, Unavailable
 from mesh.logs import get_logger
 
 log = get_logger("event_center.intake")
 
-ANOMALIES, CAMERAS = EVENT_SUBJECTS
 CATCH_UP_EVERY_S = 2.0
 
 
@@ -29,6 +28,9 @@ async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
     async def on_camera(message: Message) -> None:
         await book.tell_camera(camera_report(message.data))
 
+    async def on_held(message: Message) -> None:
+        await book.tell_hold(hold_report(message.data))
+
     async def on_persisted(message: Message) -> None:
         await book.tell_watermarks(watermarks(message.data))
 
@@ -39,7 +41,8 @@ async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
         log.warning("bus is away", reason=str(error))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-anomalies", ANOMALIES, on_anomaly))
-        await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-cameras", CAMERAS, on_camera))
+        await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-cameras", CAMERA_STATES, on_camera))
+        await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-holds", FOOTAGE_HELD, on_held))
         persisted = bus.subscribe_core(FOOTAGE_PERSISTED, on_persisted)
         stack.push_async_callback(persisted.close)
         yield

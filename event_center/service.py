@@ -8,7 +8,7 @@ from typing import Any
 from event_center.book import EventBook
 from event_center.errors import UnknownEvent
 from event_center.event import Event
-from event_center.wire import event_to_proto, kinds_from_proto
+from event_center.wire import event_to_proto, kinds_from_proto, record_to_proto, states_from_proto
 from mesh.errors import InvalidArgument
 from mesh.ids import validate_camera_id
 from mesh.security import Principal, principal_of
@@ -19,7 +19,7 @@ MAX_CAMERAS = 10_000
 
 
 class EventService(events_pb2_grpc.EventServiceServicer):
-    """Lists, gets and watches events."""
+    """Events: listed, read, watched, acknowledged, commented. Who does something is the caller's token's name."""
 
     def __init__(self, book: EventBook) -> None:
         self._book = book
@@ -33,6 +33,7 @@ class EventService(events_pb2_grpc.EventServiceServicer):
         events, token = await self._book.page(
             cameras=_scope(principal_of(context), request.cameras),
             kinds=kinds_from_proto(request.kinds),
+            states=states_from_proto(request.alarm_states),
             from_ns=request.from_ns,
             to_ns=request.to_ns,
             limit=request.page_size or DEFAULT_PAGE,
@@ -44,10 +45,31 @@ class EventService(events_pb2_grpc.EventServiceServicer):
         self, request: events_pb2.GetEventRequest, context: Any
     ) -> events_pb2.GetEventResponse:
         """One event. One outside the caller's scope does not exist for them."""
-        event = await self._book.get(request.id)
-        if not principal_of(context).allows(event.camera):
-            raise UnknownEvent(request.id)
-        return events_pb2.GetEventResponse(event=event_to_proto(event))
+        return events_pb2.GetEventResponse(event=event_to_proto(await self._visible(request.id, context)))
+
+    async def AcknowledgeEvent(  # noqa: N802 - the rpc's name
+        self, request: events_pb2.AcknowledgeEventRequest, context: Any
+    ) -> events_pb2.AcknowledgeEventResponse:
+        """A human has seen it."""
+        principal = await self._actor(request.id, context)
+        event = await self._book.acknowledge(request.id, principal.name, request.comment)
+        return events_pb2.AcknowledgeEventResponse(event=event_to_proto(event))
+
+    async def CommentEvent(  # noqa: N802 - the rpc's name
+        self, request: events_pb2.CommentEventRequest, context: Any
+    ) -> events_pb2.CommentEventResponse:
+        """A human says something about it."""
+        principal = await self._actor(request.id, context)
+        event = await self._book.comment(request.id, principal.name, request.text, request.request_id)
+        return events_pb2.CommentEventResponse(event=event_to_proto(event))
+
+    async def ListEventRecords(  # noqa: N802 - the rpc's name
+        self, request: events_pb2.ListEventRecordsRequest, context: Any
+    ) -> events_pb2.ListEventRecordsResponse:
+        """All that was done to it."""
+        event = await self._visible(request.id, context)
+        records = [record_to_proto(record) for record in event.alarm.records]
+        return events_pb2.ListEventRecordsResponse(records=records)
 
     async def WatchEvents(  # noqa: N802 - the rpc's name
         self, request: events_pb2.WatchEventsRequest, context: Any
@@ -68,6 +90,18 @@ class EventService(events_pb2_grpc.EventServiceServicer):
                     yield events_pb2.WatchEventsResponse(event=event_to_proto(event))
             while True:
                 yield events_pb2.WatchEventsResponse(event=event_to_proto(await watcher.next()))
+
+    async def _visible(self, event_id: str, context: Any) -> Event:
+        event = await self._book.get(event_id)
+        if not principal_of(context).allows(event.camera):
+            raise UnknownEvent(event_id)
+        return event
+
+    async def _actor(self, event_id: str, context: Any) -> Principal:
+        """Who calls, if the event is in their scope. Raises UnknownEvent, PermissionDenied."""
+        principal = principal_of(context)
+        principal.require((await self._book.get(event_id)).camera)
+        return principal
 
 
 def _scope(principal: Principal, asked: Sequence[str]) -> list[str] | None:

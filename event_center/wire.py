@@ -11,8 +11,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from event_center.event import Box, Event, Kind
-from event_center.folding import AnomalyReport, CameraReport
+from event_center.alarm import Deed, Record, State
+from event_center.event import Box, Clip, Event, Kind
+from event_center.folding import AnomalyReport, CameraReport, HoldReport
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
 from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
@@ -26,9 +27,27 @@ KINDS: dict[Kind, events_pb2.EventKind.ValueType] = {
     Kind.SYSTEM: events_pb2.EVENT_KIND_SYSTEM,
 }
 
+STATES: dict[State, events_pb2.AlarmState.ValueType] = {
+    State.NONE: events_pb2.ALARM_STATE_UNSPECIFIED,
+    State.NORMAL: events_pb2.ALARM_STATE_NORMAL,
+    State.UNACKNOWLEDGED: events_pb2.ALARM_STATE_UNACKNOWLEDGED,
+    State.ACKNOWLEDGED: events_pb2.ALARM_STATE_ACKNOWLEDGED,
+    State.RETURNED: events_pb2.ALARM_STATE_RETURNED_UNACKNOWLEDGED,
+}
+DEEDS: dict[Deed, events_pb2.EventDeed.ValueType] = {
+    Deed.RAISED: events_pb2.EVENT_DEED_RAISED,
+    Deed.RETURNED: events_pb2.EVENT_DEED_RETURNED,
+    Deed.RAISED_AGAIN: events_pb2.EVENT_DEED_RAISED_AGAIN,
+    Deed.ACKNOWLEDGED: events_pb2.EVENT_DEED_ACKNOWLEDGED,
+    Deed.COMMENTED: events_pb2.EVENT_DEED_COMMENTED,
+}
 
-def event_to_proto(event: Event) -> events_pb2.Event:
-    """The event for clients."""
+
+def event_to_proto(event: Event, newest_comments: int | None = None) -> events_pb2.Event:
+    """The event for clients; with only its newest comments if a number is given."""
+    comments = event.alarm.comments
+    if newest_comments is not None:
+        comments = comments[-newest_comments:]
     message = events_pb2.Event(
         id=event.id,
         kind=KINDS[event.kind],
@@ -47,7 +66,15 @@ def event_to_proto(event: Event) -> events_pb2.Event:
         version=event.version,
         changed_ns=event.changed_ns,
         footage_confirmed=event.is_confirmed,
+        alarm_state=STATES[event.alarm.state],
+        acknowledged_by=event.alarm.acknowledged_by,
+        acknowledged_ns=event.alarm.acknowledged_ns,
+        comments=[events_pb2.Comment(author=c.actor, written_ns=c.at_ns, text=c.text) for c in comments],
+        inspection=event.inspection,
     )
+    if event.clip is not None:
+        clip = event.clip
+        message.clip.CopyFrom(events_pb2.ClipHold(from_ns=clip.from_ns, to_ns=clip.to_ns, confirmed=clip.is_confirmed))
     for field, frame in ((message.first, event.first), (message.peak, event.peak), (message.last, event.last)):
         if frame is not None:
             field.CopyFrom(frame.to_proto())
@@ -60,6 +87,27 @@ def kinds_from_proto(kinds: Any) -> list[Kind]:
     if unknown := [number for number in kinds if number not in by_number]:
         raise InvalidArgument("kinds", f"holds {unknown[0]}, which is no kind of event")
     return [by_number[number] for number in kinds]
+
+
+def states_from_proto(states: Any) -> list[State]:
+    """Alarm states of a filter; UNSPECIFIED are events that are no alarms. Raises InvalidArgument."""
+    by_number = {number: state for state, number in STATES.items()}
+    if unknown := [number for number in states if number not in by_number]:
+        raise InvalidArgument("alarm_states", f"holds {unknown[0]}, which is no state of an alarm")
+    return [by_number[number] for number in states]
+
+
+def record_to_proto(record: Record) -> events_pb2.EventRecord:
+    """A record for clients."""
+    return events_pb2.EventRecord(
+        number=record.number,
+        at_ns=record.stimulus.at_ns,
+        actor=record.stimulus.actor,
+        deed=DEEDS[record.stimulus.deed],
+        from_state=STATES[record.before],
+        to_state=STATES[record.after],
+        text=record.stimulus.text,
+    )
 
 
 def anomaly_report(payload: bytes) -> AnomalyReport:
@@ -89,6 +137,7 @@ def anomaly_report(payload: bytes) -> AnomalyReport:
         score=_fraction(message.id, message.score),
         boxes=tuple(_box(message.id, box) for box in message.boxes),
         regions=tuple(name[:100] for name in message.regions),
+        inspection=message.inspection[:200],
     )
 
 
@@ -110,6 +159,27 @@ def camera_report(payload: bytes) -> CameraReport:
         raise InvalidArgument("camera state", f"cannot be read ({type(error).__name__}: {error})") from None
     if last is not None and last.camera != camera:
         raise InvalidArgument(f"state of camera {camera}", "names a frame of another camera")
+    return report
+
+
+def hold_report(payload: bytes) -> HoldReport:
+    """What the media center told: JSON, described in `media_center/hold_book.py`."""
+    try:
+        body = json.loads(payload)
+        report = HoldReport(
+            event=str(body["event"])[:200],
+            camera=validate_camera_id(str(body["camera"])),
+            clip=Clip(
+                from_ns=_int64(body["from_ns"]),
+                to_ns=_int64(body["to_ns"]),
+                is_confirmed=bool(body["confirmed"]),
+                version=_int64(body["version"]),
+            ),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        raise InvalidArgument("hold", f"cannot be read ({type(error).__name__}: {error})") from None
+    if report.clip.from_ns > report.clip.to_ns or report.clip.version < 1:
+        raise InvalidArgument(f"hold for event {report.event}", "has no well-formed times and version")
     return report
 
 

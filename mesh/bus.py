@@ -3,6 +3,8 @@
     subject                        stream             carries
     trueframe.anomaly.<camera>     TRUEFRAME_EVENTS   begun, changed and ended anomalies
     trueframe.camera.<camera>      TRUEFRAME_EVENTS   camera states
+    trueframe.event.<camera>       TRUEFRAME_EVENTS   events and their alarms; <camera> is _system without one
+    trueframe.footage.held.<camera> TRUEFRAME_EVENTS  clips that are held for events
     trueframe.footage.persisted    none (core NATS)   watermarks; the next message heals a lost one
 
 A bus that is not connected is no reason not to start: connecting goes on in the background for ever, and whoever
@@ -34,20 +36,30 @@ from mesh.metrics import counter, gauge
 from mesh.redact import redact, redact_url
 
 __all__ = [
+    "ANOMALIES",
+    "CAMERA_STATES",
+    "EVENTS",
     "EVENT_STREAM",
     "EVENT_SUBJECTS",
+    "FOOTAGE_HELD",
     "FOOTAGE_PERSISTED",
     "Bus",
     "Handler",
     "Message",
     "anomaly_subject",
     "camera_subject",
+    "event_subject",
+    "held_subject",
 ]
 
 log = get_logger("mesh.bus")
 
 EVENT_STREAM = "TRUEFRAME_EVENTS"
-EVENT_SUBJECTS = ("trueframe.anomaly.>", "trueframe.camera.>")
+ANOMALIES = "trueframe.anomaly.>"
+CAMERA_STATES = "trueframe.camera.>"
+EVENTS = "trueframe.event.>"
+FOOTAGE_HELD = "trueframe.footage.held.>"
+EVENT_SUBJECTS = (ANOMALIES, CAMERA_STATES, EVENTS, FOOTAGE_HELD)
 FOOTAGE_PERSISTED = "trueframe.footage.persisted"
 MAX_PAYLOAD_BYTES = 1 << 20
 SEVEN_DAYS_S = 7 * 24 * 3600.0
@@ -72,6 +84,16 @@ def anomaly_subject(camera: str) -> str:
 def camera_subject(camera: str) -> str:
     """Subject of the states of a camera. Raises InvalidArgument."""
     return f"trueframe.camera.{validate_camera_id(camera)}"
+
+
+def event_subject(camera: str) -> str:
+    """Subject of the events of a camera, or of those without one. Raises InvalidArgument."""
+    return f"trueframe.event.{validate_camera_id(camera) if camera else '_system'}"
+
+
+def held_subject(camera: str) -> str:
+    """Subject of the held clips of a camera. Raises InvalidArgument."""
+    return f"trueframe.footage.held.{validate_camera_id(camera)}"
 
 
 class Bus:
@@ -173,7 +195,7 @@ class Bus:
         ("trueframe.anomaly.begun"). Raises Unavailable (not stored, or not known to be: publish again with the same
         id), InvalidArgument (too large).
         """
-        headers = self._headers(event_id, type) | {"Nats-Msg-Id": event_id}
+        headers = self._headers(event_id, type, payload) | {"Nats-Msg-Id": event_id}
         _check_payload(subject, payload)
         if not self._client.is_connected:
             _publish_failures.labels("stream").inc()
@@ -197,7 +219,7 @@ class Bus:
             _publish_failures.labels("core").inc()
             raise self._unavailable("is not connected")
         try:
-            await self._client.publish(subject, payload, headers=self._headers(event_id, type))
+            await self._client.publish(subject, payload, headers=self._headers(event_id, type, payload))
         except (nats.errors.Error, OSError) as error:
             _publish_failures.labels("core").inc()
             raise self._unavailable(_reason(error)) from None
@@ -309,13 +331,15 @@ class Bus:
         log.info("bus reconnected", name=self._name)
         await self.restore_streams()
 
-    def _headers(self, event_id: str, type: str) -> dict[str, str]:  # noqa: A002
+    def _headers(self, event_id: str, type: str, payload: bytes) -> dict[str, str]:  # noqa: A002
+        # No protobuf message of ours begins like a JSON object: that byte would open a group, which proto3 has not.
+        is_json = payload.startswith(b"{")
         headers = {
             "ce-specversion": "1.0",
             "ce-source": self._source,
             "ce-type": type,
             "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "content-type": "application/protobuf",
+            "content-type": "application/json" if is_json else "application/protobuf",
         }
         return headers | {"ce-id": event_id} if event_id else headers
 

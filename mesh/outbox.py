@@ -6,7 +6,8 @@
 
 A publisher sends what is pending and marks it sent. If the process dies between the two, the event goes out again under
 the same id: JetStream drops it within two minutes, and consumers are idempotent anyhow. Sent entries stay for seven
-days (at most 256 a document, oldest first out), so that they can be replayed when the stream was lost.
+days (at most 256 a document, oldest first out; of whole states the newest), so that they can be replayed when the
+stream was lost.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _ENTRIES_FIELD = "outbox"
 _KEEP_SENT_NS = 7 * 24 * 3600 * 1_000_000_000
 _MAX_SENT = 256
 _MAX_PENDING = 1024
+_MAX_PENDING_STATES = 32
 # Small against what a document may hold, with its other events.
 MAX_PAYLOAD_BYTES = 256 << 10
 _POLL_S = 5.0
@@ -50,6 +52,9 @@ class OutboxEvent:
     type: str
     payload: bytes
     id: str = field(default_factory=new_event_id)
+    is_whole_state: bool = False
+    """The payload holds all that earlier ones of the document said: of those sent only the newest is kept, and of
+    more than 32 that wait, the newest gives way to it. So its consumers need versions, and get no less."""
 
 
 class EventBus(Protocol):
@@ -66,17 +71,21 @@ def add_event(body: Body, event: OutboxEvent, clock: Clock | None = None) -> Bod
         # Found out when it is sent, it would hold back all that come after it.
         raise InvalidArgument(f"event for {event.subject}", f"is larger than {MAX_PAYLOAD_BYTES} bytes")
     entries = list(body.get(_ENTRIES_FIELD, []))
+    if event.is_whole_state:
+        states = [i for i, entry in enumerate(entries) if entry.get("is_whole_state") and not entry.get("sent_ns")]
+        if len(states) >= _MAX_PENDING_STATES:
+            # It may be on its way at this moment: then it is marked nowhere, and nothing is lost by that.
+            del entries[states[-1]]
     if sum(1 for entry in entries if not entry.get("sent_ns")) >= _MAX_PENDING:
         raise InvalidArgument("outbox", f"{_MAX_PENDING} events of this document wait already", "Is the bus reachable?")
-    entries.append(
-        {
-            "id": event.id,
-            "subject": event.subject,
-            "type": event.type,
-            "payload": base64.b64encode(event.payload).decode(),
-            "queued_ns": (clock or SystemClock()).utc_ns(),
-        }
-    )
+    entry = {
+        "id": event.id,
+        "subject": event.subject,
+        "type": event.type,
+        "payload": base64.b64encode(event.payload).decode(),
+        "queued_ns": (clock or SystemClock()).utc_ns(),
+    }
+    entries.append(entry | {"is_whole_state": True} if event.is_whole_state else entry)
     return _with_entries(body, entries)
 
 
@@ -105,7 +114,8 @@ def _mark_sent(body: Body, sent: set[str], now_ns: int) -> Body | None:
     old = [entry for entry in entries if entry.get("sent_ns")]
     excess = {id(entry) for entry in old[: max(len(old) - _MAX_SENT, 0)]}
     expired = {id(entry) for entry in old if entry["sent_ns"] < now_ns - _KEEP_SENT_NS}
-    return _with_entries(body, [entry for entry in entries if id(entry) not in excess | expired])
+    outdone = {id(entry) for entry in [entry for entry in old if entry.get("is_whole_state")][:-1]}
+    return _with_entries(body, [entry for entry in entries if id(entry) not in excess | expired | outdone])
 
 
 class OutboxPublisher:
@@ -188,7 +198,13 @@ class OutboxPublisher:
 
 
 def _event(entry: dict[str, Any]) -> OutboxEvent:
-    return OutboxEvent(entry["subject"], entry["type"], base64.b64decode(entry["payload"]), entry["id"])
+    return OutboxEvent(
+        entry["subject"],
+        entry["type"],
+        base64.b64decode(entry["payload"]),
+        entry["id"],
+        bool(entry.get("is_whole_state")),
+    )
 
 
 def _oldest_pending_ns(document: Document) -> int:

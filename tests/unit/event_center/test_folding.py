@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_center.event import Box, Event, Kind, from_document, to_document
+from event_center.documents import from_document, to_document
+from event_center.event import Box, Event, Kind
 from event_center.folding import (
     AnomalyReport,
     CameraMemory,
