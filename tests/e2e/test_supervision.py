@@ -140,3 +140,16 @@ def test_private_things_are_private(cameras: Simulator, tmp_path: Path) -> None:
         assert "geheim" not in instance.said
     for log in (data / "logs").iterdir():
         assert b"geheim" not in log.read_bytes(), log
+
+
+def test_a_part_that_lives_and_does_not_answer_is_told_and_left_alone(cameras: Simulator, tmp_path: Path) -> None:
+    with embedded(tmp_path / "data", *sources(cameras)) as instance:
+        pid = instance.children["event center"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            until(lambda: "ALARM  event center does not answer" in instance.said, 15, "the view's alarm")
+            until(lambda: f"event center (process {pid}) runs and does not answer" in instance.said, 30, "it is told")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: "event center answers again" in instance.said, 15, "it is told that it answers")
+        assert instance.children["event center"] == pid

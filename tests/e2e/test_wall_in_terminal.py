@@ -54,3 +54,47 @@ def test_the_wall_is_live_and_enter_on_an_event_shows_its_recorded_frame(tmp_pat
     except NotRunning:
         return
     raise AssertionError("it still runs")
+
+
+def test_a_wall_that_dies_is_opened_again_and_a_killed_supervisor_leaves_a_usable_terminal(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(1, log=tmp_path / "sent") as cameras:
+        terminal = Terminal(
+            [sys.executable, "-m", "trueframe", "up", cameras.urls["cam-1"], "--data", str(data)], columns=100, lines=30
+        )
+        try:
+            terminal.until("1/1 live", 60)
+            children = list(find_running(data).children.values())
+            (wall,) = [pid for pid in children_of(terminal.process.pid) if pid not in children]
+            os.kill(wall, signal.SIGKILL)
+            until(lambda: terminal.read(0.2) or [p for p in children_of(terminal.process.pid) if p not in children], 20)
+            terminal.screen.reset()
+            terminal.until("1/1 live", 30)
+            everyone = children_of(terminal.process.pid)
+            terminal.process.kill()
+            until(lambda: terminal.read(0.2) or not any(map(is_alive, everyone)), 20, "nothing is left")
+            # The wall put the terminal in order as it went: the cursor is shown again.
+            assert not terminal.screen.cursor.hidden
+        finally:
+            terminal.close()
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes whose parent is this one, zombies left out."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = status.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == pid and state != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; whoever waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
