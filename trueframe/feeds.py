@@ -49,18 +49,18 @@ class Feeds:
         self._events = EventClient(endpoints["event_center"], token)
         self._pixels = PixelClient(endpoints["pixels"], token)
         self._health = {service: connect(endpoints[service], None) for service in SERVICES}
-        self._size: tuple[int, int] | None = None
-        self._size_known = asyncio.Event()
+        self._wanted: tuple[int, int, tuple[str, ...]] | None = None
+        self._is_wanted = asyncio.Event()
         self._thumbnails: ThumbnailWatch | None = None
 
-    def want_pictures(self, width: int, height: int) -> None:
-        """Pictures of all cameras are wanted, fitted into this many pixels."""
-        size = (min(max(width, 8), 1920), min(max(height, 8), 1080))
-        if size != self._size:
-            self._size = size
-            self._size_known.set()
+    def want_pictures(self, width: int, height: int, cameras: tuple[str, ...] = ()) -> None:
+        """Pictures of these cameras (none named: of all) are wanted, fitted into this many pixels."""
+        wanted = (min(max(width, 8), 1920), min(max(height, 8), 1080), cameras)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._is_wanted.set()
             if self._thumbnails is not None:
-                self._thumbnails.choose(max_width=size[0], max_height=size[1])
+                self._thumbnails.choose(cameras, max_width=wanted[0], max_height=wanted[1])
 
     async def run(self, since_ns: int = 0) -> None:
         """Runs until cancelled. Events that changed at or after `since_ns` come first."""
@@ -137,10 +137,10 @@ class Feeds:
             self.situation.persisted(watermarks)
 
     async def _watch_pictures(self) -> None:
-        await self._size_known.wait()
-        assert self._size is not None
-        width, height = self._size
-        watch = self._pixels.watch_thumbnails(max_width=width, max_height=height, max_rate=THUMBNAIL_RATE)
+        await self._is_wanted.wait()
+        assert self._wanted is not None
+        width, height, cameras = self._wanted
+        watch = self._pixels.watch_thumbnails(cameras, max_width=width, max_height=height, max_rate=THUMBNAIL_RATE)
         async with watch:
             self._thumbnails = watch
             try:

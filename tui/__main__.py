@@ -55,12 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
             feeds.want_pictures(*wanted[-1])
         await feeds.run()
 
-    wanted: list[tuple[int, int]] = []
+    wanted: list[tuple[int, int, tuple[str, ...]]] = []
 
-    def want_pictures(width: int, height: int) -> None:
-        wanted[:] = [(width, height)]
+    def want_pictures(width: int, height: int, cameras: tuple[str, ...]) -> None:
+        wanted[:] = [(width, height, cameras)]
         if feeds is not None:
-            feeds.want_pictures(width, height)
+            feeds.want_pictures(width, height, cameras)
 
     async def fetch(frame: FrameId) -> RecordedFrame:
         if feeds is None:

@@ -45,7 +45,7 @@ class WallApp(App[int]):
         situation: Situation,
         fetch: Fetch,
         feed: Callable[[], Awaitable[None]] | None = None,
-        want_pictures: Callable[[int, int], None] = lambda width, height: None,
+        want_pictures: Callable[[int, int, tuple[str, ...]], None] = lambda width, height, cameras: None,
         user: str = "",
         duration_s: float | None = None,
         true_colour: bool | None = None,
@@ -125,11 +125,12 @@ class WallApp(App[int]):
             line.draw_newest()
         self.wall.draw_newest()
         self.event_list.draw_newest()
+        self.status_line.page = self.wall.page_of_pages
         self.status_line.draw_newest()
 
-    def on_wall_size_wanted(self, message: Wall.SizeWanted) -> None:
-        """Pictures are scaled where they are decoded."""
-        self._want_pictures(message.width, message.height)
+    def on_wall_pictures_wanted(self, message: Wall.PicturesWanted) -> None:
+        """Pictures are scaled where they are decoded, and only those in sight are."""
+        self._want_pictures(message.width, message.height, message.cameras)
 
     def on_event_list_chosen(self, message: EventList.Chosen) -> None:
         """Shows the recorded frame of an event."""

@@ -31,8 +31,8 @@ def alarm_text(situation: Situation, now_ns: int) -> str:
     return f" ▲ ALARM  {'; '.join(parts)}. What it would show here may be old."
 
 
-def status_line(situation: Situation, user: str, now_ns: int) -> list[Text]:
-    """Cameras, events, lag, link, time with zone, user."""
+def status_line(situation: Situation, user: str, now_ns: int, page: tuple[int, int] = (1, 1)) -> list[Text]:
+    """Cameras, page if there are several, events, lag, link, time with zone, user."""
     wanted = situation.wanted_cameras
     alarms = sum(camera.is_alarm for camera in wanted)
     ongoing = sum(1 for event in situation.events if not event.ended_ns)
@@ -47,6 +47,7 @@ def status_line(situation: Situation, user: str, now_ns: int) -> list[Text]:
     line: list[Text] = [
         (f" {situation.live_count}/{len(wanted)} live", BRIGHT),
         (f"  ▲ {alarms} without picture" if alarms else "", ALARM_TEXT),
+        (f"  page {page[0]}/{page[1]}" if page[1] > 1 else "", BRIGHT),
         (f"  events {len(situation.events)}", PLAIN),
         (f" ({ongoing} going on)" if ongoing else "", BRIGHT),
         (f"  lag {lag / SECOND_NS:.2f} s" if lag is not None else "  lag -", PLAIN),
@@ -92,11 +93,12 @@ class StatusLine(Widget):
         super().__init__(id="status")
         self.situation = situation
         self.user = user
+        self.page = (1, 1)
         self._line: list[Text] = []
 
     def draw_newest(self) -> None:
         """Draws it if it changed."""
-        line = status_line(self.situation, self.user, time.time_ns())
+        line = status_line(self.situation, self.user, time.time_ns(), self.page)
         if line != self._line:
             self._line = line
             self.refresh()

@@ -32,13 +32,14 @@ class Wall(Widget, can_focus=True):
     DEFAULT_CSS = "Wall { width: 1fr; height: 1fr; background: #101010; }"
     BINDINGS = bindings(WALL_KEYS)
 
-    class SizeWanted(Message):
-        """Pictures of this many pixels fit the tiles."""
+    class PicturesWanted(Message):
+        """Pictures of this many pixels fit the tiles. `cameras` are those in sight; empty means all there are."""
 
-        def __init__(self, width: int, height: int) -> None:
+        def __init__(self, width: int, height: int, cameras: tuple[str, ...]) -> None:
             super().__init__()
             self.width = width
             self.height = height
+            self.cameras = cameras
 
     def __init__(self, situation: Situation, true_colour: bool = True) -> None:
         super().__init__(id="wall")
@@ -60,6 +61,11 @@ class Wall(Widget, can_focus=True):
     def grid(self) -> Grid:
         """How the tiles stand."""
         return self._grid
+
+    @property
+    def page_of_pages(self) -> tuple[int, int]:
+        """Number of the page in sight, from 1, and of all."""
+        return self._page_number + 1, self._grid.pages(len(self._shown()))
 
     @property
     def selected_camera(self) -> str | None:
@@ -192,7 +198,9 @@ class Wall(Widget, can_focus=True):
         self._tiles = {
             camera.id: Tile(grid.picture_width, grid.picture_rows, self._true_colour) for camera in self._page
         }
-        self.post_message(self.SizeWanted(grid.picture_width, grid.picture_rows * 2))
+        is_all = len(self._page) == len(self.situation.cameras)
+        in_sight = () if is_all else tuple(camera.id for camera in self._page)
+        self.post_message(self.PicturesWanted(grid.picture_width, grid.picture_rows * 2, in_sight))
         now_ns = time.time_ns()
         for place, camera in enumerate(self._page):
             self._draw_tile(place, camera, now_ns)

@@ -1,4 +1,4 @@
-"""`trueframe events`: list, show, watch."""
+"""`trueframe events`: list, show, watch, acknowledge, comment."""
 
 from __future__ import annotations
 
@@ -8,11 +8,26 @@ from trueframe.commands.options import Moment, data_option, json_option, show_js
 from trueframe.times import show_time
 
 KINDS = ("anomaly", "camera", "system")
+# "unack" is what waits for a human, whether its condition still holds or not.
+STATES = {
+    "unack": ("UNACKNOWLEDGED", "RETURNED_UNACKNOWLEDGED"),
+    "unacknowledged": ("UNACKNOWLEDGED",),
+    "returned": ("RETURNED_UNACKNOWLEDGED",),
+    "ack": ("ACKNOWLEDGED",),
+    "normal": ("NORMAL",),
+}
+_SHORT = {
+    "unacknowledged": "UNACK",
+    "returned_unacknowledged": "RETURNED UNACK",
+    "acknowledged": "ack",
+    "normal": "normal",
+}
+_MOST_AT_ONCE = 100_000
 
 
 @click.group("events")
 def command() -> None:
-    """List, show and watch events."""
+    """List, show, watch, acknowledge and comment events."""
 
 
 @command.command("list")
@@ -20,6 +35,7 @@ def command() -> None:
 @click.option("--from", "from_ns", type=Moment(), default=0, metavar="TIME", help='Began at or after: "-10m", "12:30".')
 @click.option("--to", "to_ns", type=Moment(), default=0, metavar="TIME", help="Began at or before.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind.")
+@click.option("--state", "states", multiple=True, type=click.Choice(list(STATES)), help="Only alarms that stand so.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most this many.")
 @json_option
 @data_option
@@ -29,14 +45,15 @@ def list_events(
     from_ns: int,
     to_ns: int,
     kinds: tuple[str, ...],
+    states: tuple[str, ...],
     limit: int,
     as_json: bool,
 ) -> None:
     """List events, newest first."""
     from trueframe.client import connect
-    from trueframe.commands.records import event_record
+    from trueframe.commands.records import alarm_state, event_record
     from trueframe.sights import event_sight
-    from trueframe.v1.events_pb2 import EventKind
+    from trueframe.v1.events_pb2 import AlarmState, EventKind
 
     with connect(data) as tf:
         events = tf.events.list(
@@ -44,6 +61,7 @@ def list_events(
             from_ns=from_ns,
             to_ns=to_ns,
             kinds=[EventKind.Value(f"EVENT_KIND_{kind.upper()}") for kind in kinds],
+            alarm_states=[AlarmState.Value(f"ALARM_STATE_{name}") for state in states for name in STATES[state]],
             limit=limit,
         )
     if as_json:
@@ -57,14 +75,16 @@ def list_events(
             show_time(event.ended_ns, date=False) if event.ended_ns else "going on",
             event.camera or "-",
             event.priority,
+            _SHORT.get(alarm_state(message.alarm_state), "-"),
             f"{event.score:.2f}" if event.score else "-",
             event.detector or event.kind,
             event.peak or "-",
             event.summary,
         )
-        for event in map(event_sight, events)
+        for message in events
+        for event in (event_sight(message),)
     ]
-    show_table(("ID", "BEGAN", "ENDED", "CAMERA", "PRIORITY", "SCORE", "DETECTOR", "FRAME", "WHAT"), rows)
+    show_table(("ID", "BEGAN", "ENDED", "CAMERA", "PRIORITY", "ALARM", "SCORE", "DETECTOR", "FRAME", "WHAT"), rows)
 
 
 @command.command("show")
@@ -72,12 +92,13 @@ def list_events(
 @json_option
 @data_option
 def show_event(data: str, event: str, as_json: bool) -> None:
-    """Show all that is known of one event."""
+    """Show all that is known of one event: its alarm, its clip, what people wrote and all that was done to it."""
     from trueframe.client import connect
-    from trueframe.commands.records import event_record
+    from trueframe.commands.records import deed_record, event_record
 
     with connect(data) as tf:
         record = event_record(tf.events.get(event))
+        record["records"] = [deed_record(one) for one in tf.events.records(event)]
     if as_json:
         show_json(record)
         return
@@ -85,8 +106,72 @@ def show_event(data: str, event: str, as_json: bool) -> None:
         if name == "boxes" and isinstance(value, list):
             for box in value:
                 click.echo(f"box: {box}")
+        elif name == "comments" and isinstance(value, list):
+            for said in value:
+                click.echo(f"comment: {said['written']}  {said['author']}: {_indented(said['text'])}")
+        elif name == "clip" and isinstance(value, dict):
+            state = "confirmed on disk" if value["confirmed"] else "not yet confirmed on disk"
+            click.echo(f"clip: {value['from']} to {value['to']}, {state}")
+        elif name == "records" and isinstance(value, list):
+            for done in value:
+                states = f"{done['from_state']} -> {done['to_state']}"
+                click.echo(f"record: {done['number']}. {done['at']}  {done['deed']} by {done['actor']}  ({states})")
         elif not name.endswith("_ns"):
-            click.echo(f"{name}: {'-' if value is None else value}")
+            click.echo(f"{name}: {'-' if value in (None, '') else value}")
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+@command.command("ack")
+@click.argument("events", nargs=-1, metavar="[EVENT]...")
+@click.option("--all-of", "cameras", multiple=True, metavar="CAMERA", help="Every alarm of this camera that waits.")
+@click.option("--comment", default="", help="A remark that is stored with it.")
+@json_option
+@data_option
+def acknowledge_events(
+    data: str, events: tuple[str, ...], cameras: tuple[str, ...], comment: str, as_json: bool
+) -> None:
+    """Acknowledge alarms: a human has seen them."""
+    from trueframe.client import connect
+    from trueframe.commands.records import alarm_state, event_record
+    from trueframe.v1.events_pb2 import ALARM_STATE_RETURNED_UNACKNOWLEDGED, ALARM_STATE_UNACKNOWLEDGED
+
+    if not events and not cameras:
+        raise click.UsageError("Name events, or a camera with --all-of.")
+    waiting = (ALARM_STATE_UNACKNOWLEDGED, ALARM_STATE_RETURNED_UNACKNOWLEDGED)
+    with connect(data) as tf:
+        found = list(events)
+        if cameras:
+            found += [one.id for one in tf.events.list(cameras=cameras, alarm_states=waiting, limit=_MOST_AT_ONCE)]
+        # One after the other, told as it is done: what was acknowledged stays so if a later one fails.
+        for event in dict.fromkeys(found):
+            message = tf.events.acknowledge(event, comment)
+            if as_json:
+                show_json(event_record(message))
+            else:
+                click.echo(f"{message.id}  {alarm_state(message.alarm_state)}  {message.summary}")
+    if not found and not as_json:
+        click.echo("Nothing waits for acknowledgement.")
+
+
+@command.command("comment")
+@click.argument("event")
+@click.argument("text")
+@json_option
+@data_option
+def comment_event(data: str, event: str, text: str, as_json: bool) -> None:
+    """Write a comment to an event."""
+    from trueframe.client import connect
+    from trueframe.commands.records import event_record
+
+    with connect(data) as tf:
+        message = tf.events.comment(event, text)
+    if as_json:
+        show_json(event_record(message))
+    else:
+        click.echo(f"{message.id}  {len(message.comments)} comments  {message.summary}")
 
 
 @command.command("watch")

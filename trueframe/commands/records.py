@@ -22,6 +22,16 @@ def frame_id(message: frames_pb2.FrameId) -> str:
     return str(FrameId.from_proto(message))
 
 
+_ALARM_STATES: dict[int, str] = {
+    int(number): name.removeprefix("ALARM_STATE_").lower() for name, number in events_pb2.AlarmState.items()
+}
+
+
+def alarm_state(number: int) -> str:
+    """The lower-case name of an alarm's state; "none" for an event that is no alarm."""
+    return _ALARM_STATES.get(number, f"state {number}") if number else "none"
+
+
 def camera_record(camera: cameras_pb2.Camera) -> dict[str, object]:
     """A camera."""
     return {
@@ -76,8 +86,48 @@ def event_record(event: events_pb2.Event) -> dict[str, object]:
             }
             for box in event.boxes
         ],
+        "inspection": event.inspection,
+        "alarm_state": alarm_state(event.alarm_state),
+        "acknowledged_by": event.acknowledged_by,
+        "acknowledged_ns": event.acknowledged_ns,
+        "acknowledged": when(event.acknowledged_ns),
+        "comments": [
+            {
+                "author": comment.author,
+                "written_ns": comment.written_ns,
+                "written": when(comment.written_ns),
+                "text": comment.text,
+            }
+            for comment in event.comments
+        ],
+        "clip": clip_record(event.clip) if event.HasField("clip") else None,
         "footage_confirmed": event.footage_confirmed,
         "version": event.version,
+    }
+
+
+def clip_record(clip: events_pb2.ClipHold) -> dict[str, object]:
+    """The footage that is kept for an event."""
+    return {
+        "from_ns": clip.from_ns,
+        "from": when(clip.from_ns),
+        "to_ns": clip.to_ns,
+        "to": when(clip.to_ns),
+        "confirmed": clip.confirmed,
+    }
+
+
+def deed_record(record: events_pb2.EventRecord) -> dict[str, object]:
+    """One deed of an event."""
+    return {
+        "number": record.number,
+        "at_ns": record.at_ns,
+        "at": when(record.at_ns),
+        "actor": record.actor,
+        "deed": events_pb2.EventDeed.Name(record.deed).removeprefix("EVENT_DEED_").lower(),
+        "from_state": alarm_state(record.from_state),
+        "to_state": alarm_state(record.to_state),
+        "text": record.text,
     }
 
 

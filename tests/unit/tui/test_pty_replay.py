@@ -32,7 +32,7 @@ async def feed():
 async def fetch(frame):
     raise AssertionError
 
-WallApp(situation, fetch, feed, lambda w, h: size.append((w, h)), "op", true_colour=True).run()
+WallApp(situation, fetch, feed, lambda w, h, cameras: size.append((w, h)), "op", true_colour=True).run()
 """
 
 

@@ -110,8 +110,8 @@ async def test_a_tick_without_news_writes_nothing() -> None:
 
 async def test_arrow_keys_move_and_enter_shows_one_camera_large() -> None:
     app = WallApp(situation_of(4), nothing_recorded, true_colour=True)
-    wanted: list[tuple[int, int]] = []
-    app._want_pictures = lambda width, height: wanted.append((width, height))
+    wanted: list[tuple[int, int, tuple[str, ...]]] = []
+    app._want_pictures = lambda width, height, cameras: wanted.append((width, height, cameras))
     async with app.run_test(size=SIZE) as pilot:
         await auntil(lambda: wanted)
         small = wanted[-1]
@@ -120,9 +120,25 @@ async def test_arrow_keys_move_and_enter_shows_one_camera_large() -> None:
         await pilot.press("enter")
         await auntil(lambda: wanted[-1][0] > small[0])
         assert app.wall.zoomed == "cam-4"
+        assert wanted[-1][2] == ("cam-4",)
         await pilot.press("escape")
         await auntil(lambda: wanted[-1] == small)
         assert app.wall.selected_camera == "cam-4"
+
+
+async def test_only_the_cameras_of_the_page_in_sight_are_asked_for() -> None:
+    wanted: list[tuple[str, ...]] = []
+    app = WallApp(situation_of(60), nothing_recorded, true_colour=True)
+    app._want_pictures = lambda width, height, cameras: wanted.append(cameras)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await auntil(lambda: wanted)
+        first = wanted[-1]
+        pages = app.wall.grid.pages(60)
+        assert 1 < len(first) == app.wall.grid.per_page < 60
+        await pilot.press("pagedown")
+        await auntil(lambda: wanted[-1] != first)
+        assert not set(first) & set(wanted[-1])
+        await auntil(lambda: f"page 2/{pages}" in text_of(app))
 
 
 async def test_the_cursor_stays_with_its_event_when_newer_ones_come() -> None:
