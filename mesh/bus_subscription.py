@@ -25,7 +25,8 @@ log = get_logger("mesh.bus")
 _BATCH = 16
 # A pull request dies with its connection: this is how long a reader may be deaf after a reconnect.
 _FETCH_S = 1.0
-_ACK_WAIT_S = 30.0
+# How long what a killed reader had fetched waits for the next one. A batch takes far less than that.
+_ACK_WAIT_S = 10.0
 _MAX_UNACKNOWLEDGED = 256
 _RETRY_S = 1.0
 _LONGEST_RETRY_S = 60.0

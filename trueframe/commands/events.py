@@ -171,7 +171,8 @@ def comment_event(data: str, event: str, text: str, as_json: bool) -> None:
     if as_json:
         show_json(event_record(message))
     else:
-        click.echo(f"{message.id}  {len(message.comments)} comments  {message.summary}")
+        count = len(message.comments)
+        click.echo(f"{message.id}  {count} {'comment' if count == 1 else 'comments'}  {message.summary}")
 
 
 @command.command("watch")
