@@ -36,7 +36,7 @@ class Child:
 
     def cpu_us(self) -> float:
         """CPU time of the process, its threads and its living children, in microseconds."""
-        return sum(_cpu_us(pid) for pid in _family(self.process.pid))
+        return cpu_us_of(self.process.pid)
 
     def rss_bytes(self) -> int:
         """Resident memory of the process and its living children."""
@@ -51,6 +51,11 @@ class Child:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def cpu_us_of(pid: int) -> float:
+    """CPU time of a process that was started elsewhere, its threads and its living children, in microseconds."""
+    return sum(_cpu_us(one) for one in _family(pid))
 
 
 def _family(pid: int) -> list[int]:
