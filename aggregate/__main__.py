@@ -10,8 +10,9 @@ from aggregate.bench import Bench
 from aggregate.cameras import follow
 from aggregate.inspections import Inspections
 from aggregate.orders import Order
+from aggregate.reading import LedgerReader
 from aggregate.scheduler import Scheduler
-from aggregate.service import InspectionService, PoolService
+from aggregate.service import InspectionService, LedgerService, PoolService
 from aggregate.wire import order_from_seed
 from broker.client import BrokerClient
 from mesh.bus import Bus
@@ -27,6 +28,7 @@ from mesh.server import Registration, serve
 from mesh.store import SqliteStore
 from trueframe.v1.inspection_pb2_grpc import (
     add_InspectionServiceServicer_to_server,
+    add_LedgerServiceServicer_to_server,
     add_PoolServiceServicer_to_server,
 )
 
@@ -51,6 +53,11 @@ async def main(config: Config) -> None:
         await inspections.load(_orders(config.inspections))
         registrations: list[Registration] = [
             (add_InspectionServiceServicer_to_server, InspectionService(inspections), "trueframe.v1.InspectionService"),
+            (
+                add_LedgerServiceServicer_to_server,
+                LedgerService(LedgerReader(archive, bench, inspections, clock)),
+                "trueframe.v1.LedgerService",
+            ),
             (add_PoolServiceServicer_to_server, PoolService(inspections), "trueframe.v1.PoolService"),
         ]
         async with outbox, asyncio.TaskGroup() as tasks:

@@ -1,21 +1,24 @@
-"""What the aggregate stores: orders, how far each inspection has been judged, and anomalies with their outbox.
+"""What the aggregate stores: orders and their history, the ledger, checkpoints, anomalies with their outbox, and how
+far each inspection has been judged.
 
-One document is written at a time and each write stands alone. Anomalies are written before the progress that says
-their verdicts were judged: after a crash between the two, judging again makes the same anomalies, ids and versions
-included, and what is stored already is left as it is.
+One document is written at a time and each write stands alone. First come the ledger's pages, then the anomalies that
+were found in them, then the progress that says so: after a crash between two of these, judging the ledger again makes
+the same anomalies, ids and versions included, and what is stored already is left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
-from aggregate.orders import Order, Region
-from aggregate.wire import checked
+from aggregate.checkpoints import Checkpoints
+from aggregate.history import History
+from aggregate.ledger import Ledger
+from aggregate.orders import Order, order_document, order_from_document
 from mesh.bus import anomaly_subject
 from mesh.errors import AlreadyExists, Conflict
+from mesh.ids import FrameId
 from mesh.outbox import PENDING_FIELD, OutboxEvent, add_event
-from mesh.store import Body, Collection, DocumentStore, scan
+from mesh.store import Between, Body, Collection, DocumentStore, Where, scan
 from trueframe.v1 import inspection_pb2
 
 # A bus that is away for long: of an anomaly that goes on, only some of its updates need to wait for it.
@@ -25,10 +28,21 @@ MAX_PENDING_UPDATES = 64
 class Archive:
     """The aggregate's collections. Make it with `open`."""
 
-    def __init__(self, orders: Collection, progress: Collection, anomalies: Collection) -> None:
+    def __init__(
+        self,
+        orders: Collection,
+        progress: Collection,
+        anomalies: Collection,
+        ledger: Ledger,
+        history: History,
+        checkpoints: Checkpoints,
+    ) -> None:
         self._orders = orders
         self._progress = progress
         self.anomalies = anomalies
+        self.ledger = ledger
+        self.history = history
+        self.checkpoints = checkpoints
 
     @classmethod
     async def open(cls, store: DocumentStore) -> Archive:
@@ -37,21 +51,24 @@ class Archive:
             await store.collection("inspections", ("camera",)),
             await store.collection("progress"),
             await store.collection("anomalies", (PENDING_FIELD, "camera", "started_ns")),
+            await Ledger.open(store),
+            await History.open(store),
+            await Checkpoints.open(store),
         )
 
     async def orders(self) -> AsyncIterator[Order]:
         """All stored orders."""
         async for document in scan(self._orders):
-            yield _order(document.id, document.body)
+            yield order_from_document(document.id, document.body)
 
     async def put_order(self, order: Order) -> None:
         """Stores an order, over one of the same id."""
-        await self._orders.put(order.id, _order_body(order))
+        await self._orders.put(order.id, order_document(order))
 
     async def seed_order(self, order: Order) -> bool:
         """Stores an order unless there is one of the same id; whether it did."""
         try:
-            await self._orders.put(order.id, _order_body(order), 0)
+            await self._orders.put(order.id, order_document(order), 0)
         except AlreadyExists:
             return False
         return True
@@ -85,6 +102,8 @@ class Archive:
                 "camera": anomaly.camera,
                 "started_ns": anomaly.started_ns,
                 "ended_ns": anomaly.ended_ns,
+                "first": str(FrameId.from_proto(anomaly.first)),
+                "last": str(FrameId.from_proto(anomaly.last)),
             }
             if phase != "updated" or old.get(PENDING_FIELD, 0) < MAX_PENDING_UPDATES:
                 body = add_event(body, event)
@@ -95,24 +114,15 @@ class Archive:
                 continue
             return True
 
-
-def _order_body(order: Order) -> Body:
-    return {
-        "camera": order.camera,
-        "detector": order.detector,
-        "threshold": order.threshold,
-        "is_disabled": order.is_disabled,
-        "regions": [
-            {"name": region.name, "use": region.use, "corners": [list(corner) for corner in region.corners]}
-            for region in order.regions
-        ],
-    }
-
-
-def _order(order_id: str, body: Mapping[str, Any]) -> Order:
-    regions = tuple(
-        Region(one["name"], one["use"], tuple((float(x), float(y)) for x, y in one["corners"]))
-        for one in body["regions"]
-    )
-    order = Order(order_id, body["camera"], body["detector"], body["threshold"], regions, body["is_disabled"])
-    return checked(order)
+    async def anomaly_of(self, inspection: str, camera: str, frame: FrameId, received_ns: int) -> str:
+        """The stored anomaly that the frame is part of; empty if there is none."""
+        # Times narrow the search, ids decide: anomalies of one inspection do not overlap.
+        begun: Where = {"camera": camera, "started_ns": Between(None, received_ns)}
+        page = await self.anomalies.query(begun, order="-started_ns", limit=100)
+        for document in page.documents:
+            body = document.body
+            if body["inspection"] != inspection or "first" not in body:
+                continue
+            is_part = FrameId.parse(body["first"]) <= frame <= FrameId.parse(body["last"])
+            return document.id if is_part else ""
+        return ""

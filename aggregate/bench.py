@@ -1,8 +1,8 @@
 """Where verdicts are judged: one docket for each inspection, held in memory, and written behind.
 
-A block is acknowledged once what the judge made of it is stored: within a second, or at once when there is something to
-tell. Until then the worker keeps it; after a crash it sends it again, and the judge decides the same once more. Who may
-send blocks does not belong here (`inspections.py`).
+A block is acknowledged once it is in the ledger and what the judge made of it is stored: within two seconds, or at once
+when there is something to tell. Until then the worker keeps it; after a crash it sends it again. What the ledger holds
+stands: the judge first catches up with it. Who may send blocks does not belong here (`inspections.py`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from aggregate.archive import Archive
-from aggregate.judge import Finding, JudgeState, Verdict, end, judge_all, state_document, state_from_document
+from aggregate.checkpoints import Checkpoint
+from aggregate.judge import (
+    Finding,
+    JudgeState,
+    Verdict,
+    end,
+    judge,
+    state_document,
+    state_from_document,
+    unheard,
+)
+from aggregate.notebook import Notebook
 from aggregate.orders import Order, touched
+from aggregate.pages import End, Page
 from aggregate.rules import RULES, SECOND, Rules
 from aggregate.wire import anomaly_to_proto
 from mesh.clocks import Clock
@@ -26,7 +38,7 @@ from mesh.metrics import counter
 
 log = get_logger("aggregate.bench")
 
-SETTLE_EVERY_S = 1.0
+SETTLE_EVERY_S = 2.0
 # Verdicts may come late: from a worker that had lost its connection. Only then is a silent inspection given up.
 PATIENCE_NS = 10 * SECOND
 
@@ -42,17 +54,29 @@ class Docket:
 
     order: Order
     state: JudgeState
+    notebook: Notebook
     fence: int = 0
     worker: str = ""
     detector: str = ""
     """Name and version that spoke last."""
     camera_name: str = ""
+    since_ns: int = 0
+    """Since when the order has been in force without a break, UTC."""
+    spoken_ns: int = 0
+    """Arrival of the newest frame spoken of, UTC."""
     heard_ns: int = 0
     """Monotonic time of the last block, or of the beginning."""
     findings: list[Finding] = field(default_factory=list)
     acknowledgements: list[Callable[[], None]] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    """The newest one, if it is not stored yet."""
     is_dirty: bool = False
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def resume_after(self) -> FrameId | None:
+        """The frame behind which a worker goes on; None if none was spoken of since the inspection was started."""
+        return self.state.last if self.spoken_ns >= self.since_ns else None
 
     @property
     def rules(self) -> Rules:
@@ -90,15 +114,32 @@ class Bench:
             return docket, False
         body = await self._archive.progress(order.id)
         docket = _docket(order, body, camera_name)
+        await self._catch_up(docket)
         docket.heard_ns = self._clock.monotonic_ns()
         self._dockets[order.id] = docket
         return docket, True
 
-    def hear(self, docket: Docket, detector: str, verdicts: list[Verdict], acknowledge: Callable[[], None]) -> None:
-        """Judges a block; `acknowledge` is called once the result is stored."""
-        before = docket.state
-        docket.state, findings = judge_all(before, docket.rules, docket.order.id, verdicts)
+    def hear(
+        self,
+        docket: Docket,
+        detector: str,
+        verdicts: list[Verdict],
+        acknowledge: Callable[[], None],
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """Writes down and judges a block; `acknowledge` is called once all of it is stored."""
+        before, rules = docket.state, docket.rules
+        findings: list[Finding] = []
+        for verdict in verdicts:
+            fresh = unheard(docket.state, verdict)
+            if fresh is None:
+                continue
+            docket.notebook.write(fresh, docket.order, docket.fence, detector, rules.threshold)
+            docket.state, said = judge(docket.state, rules, docket.order.id, fresh)
+            docket.spoken_ns = max(docket.spoken_ns, fresh.received_ns)
+            findings += said
         docket.detector = detector
+        docket.checkpoint = checkpoint or docket.checkpoint
         docket.heard_ns = self._clock.monotonic_ns()
         docket.acknowledgements.append(acknowledge)
         name = docket.order.detector
@@ -108,8 +149,25 @@ class Bench:
 
     def end(self, docket: Docket) -> None:
         """The inspection applies no longer, or nobody speaks of it any more: closes what is open."""
-        docket.state, findings = end(docket.state, self._clock.utc_ns())
+        if docket.state.current is None:
+            return
+        now_ns = self._clock.utc_ns()
+        docket.notebook.write_end(now_ns, docket.order, docket.fence, docket.detector, docket.rules.threshold)
+        docket.state, findings = end(docket.state, now_ns)
         self._note(docket, findings)
+
+    async def _catch_up(self, docket: Docket) -> None:
+        """Judges what is in the ledger and was not judged, or not noted as judged, before a crash."""
+        notebook, inspection = docket.notebook, docket.order.id
+        number, step = notebook.position
+        while (page := await self._archive.ledger.page(inspection, number)) is not None:
+            docket.state, findings = judge_page(docket.state, docket.rules, page, step)
+            if page.steps > step:
+                self._note(docket, findings)
+            docket.detector = page.key.detector
+            docket.spoken_ns = max(docket.spoken_ns, page.to_ns)
+            number, step = number + 1, 0
+            notebook.continue_at(number)
 
     def end_silent(self) -> None:
         """Closes what is open where no verdict has come for long."""
@@ -125,14 +183,22 @@ class Bench:
             findings, docket.findings = docket.findings, []
             acknowledgements, docket.acknowledgements = docket.acknowledgements, []
             docket.is_dirty = False
+            checkpoint, docket.checkpoint = docket.checkpoint, None
             last, body = docket.state.last, _body(docket)
+            pages = docket.notebook.take()
             try:
+                for page in pages:
+                    await self._archive.ledger.put(page)
                 for finding in findings:
                     await self._publish(docket, finding)
                 if findings:
                     self._on_published()
                 await self._archive.put_progress(docket.order.id, body)
+                if checkpoint is not None:
+                    await self._archive.checkpoints.put(docket.order.id, checkpoint)
             except BaseException:
+                docket.notebook.put_back(pages)
+                docket.checkpoint = docket.checkpoint or checkpoint
                 docket.findings = findings + docket.findings
                 docket.acknowledgements = acknowledgements + docket.acknowledgements
                 docket.is_dirty = True
@@ -191,6 +257,21 @@ class Bench:
             self._urgent.set()
 
 
+def judge_page(state: JudgeState, rules: Rules, page: Page, first_step: int = 0) -> tuple[JudgeState, list[Finding]]:
+    """Takes the steps of a page of the ledger from `first_step` on, under the threshold of its time."""
+    rules = rules.with_threshold(page.key.threshold)
+    findings: list[Finding] = []
+    for number, step in enumerate(page.read()):
+        if number < first_step:
+            continue
+        if isinstance(step, End):
+            state, said = end(state, step.at_ns)
+        else:
+            state, said = judge(state, rules, page.key.inspection, step)
+        findings += said
+    return state, findings
+
+
 def _body(docket: Docket) -> dict[str, Any]:
     return {
         "camera": docket.order.camera,
@@ -198,11 +279,16 @@ def _body(docket: Docket) -> dict[str, Any]:
         "worker": docket.worker,
         "detector": docket.detector,
         "judge": state_document(docket.state),
+        "ledger": list(docket.notebook.position),
+        "spoken_ns": docket.spoken_ns,
     }
 
 
 def _docket(order: Order, body: dict[str, Any] | None, camera_name: str) -> Docket:
     if body is None:
-        return Docket(order, JudgeState(), camera_name=camera_name, detector=order.detector)
-    state = state_from_document(body["judge"])
-    return Docket(order, replace(state), body["fence"], body["worker"], body["detector"], camera_name)
+        return Docket(order, JudgeState(), Notebook(), camera_name=camera_name, detector=order.detector)
+    state, notebook = state_from_document(body["judge"]), Notebook(*body.get("ledger", (0, 0)))
+    spoken_ns = body.get("spoken_ns", state.scored_ns)
+    return Docket(
+        order, state, notebook, body["fence"], body["worker"], body["detector"], camera_name, spoken_ns=spoken_ns
+    )

@@ -1,13 +1,17 @@
-"""The aggregate for other parts: inspections for people and programs, the pool for workers.
+"""The aggregate for other parts: inspections and the ledger for people and programs, the pool for workers.
 
 async with InspectionClient(endpoint, token) as inspections:
     for status in await inspections.list():
         print(status.inspection.id, status.worker)
+
+with SyncLedgerClient(endpoint, token) as ledger:
+    for explanation in ledger.explain(FrameId.parse("gate/1763000000000000000/42")):
+        print(explanation.inspection, explanation.sentence)
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
@@ -15,11 +19,30 @@ import grpc.aio
 
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import Unavailable, from_rpc_error
+from mesh.ids import FrameId
 from trueframe.v1 import inspection_pb2
-from trueframe.v1.inspection_pb2 import Inspection, InspectionStatus
-from trueframe.v1.inspection_pb2_grpc import InspectionServiceStub, PoolServiceStub
+from trueframe.v1.inspection_pb2 import (
+    CoverageRow,
+    FrameExplanation,
+    Inspection,
+    InspectionStatus,
+    LedgerEntry,
+)
+from trueframe.v1.inspection_pb2_grpc import InspectionServiceStub, LedgerServiceStub, PoolServiceStub
 
-__all__ = ["Inspection", "InspectionClient", "InspectionStatus", "PoolClient", "PoolStream", "SyncInspectionClient"]
+__all__ = [
+    "CoverageRow",
+    "FrameExplanation",
+    "Inspection",
+    "InspectionClient",
+    "InspectionStatus",
+    "LedgerClient",
+    "LedgerEntry",
+    "PoolClient",
+    "PoolStream",
+    "SyncInspectionClient",
+    "SyncLedgerClient",
+]
 
 DEADLINE_S = 10.0
 
@@ -93,6 +116,109 @@ class SyncInspectionClient:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         return status
+
+
+class LedgerClient:
+    """The ledger, asynchronously. Raises errors of `mesh.errors`: NotFound for a camera that was never inspected."""
+
+    def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
+        self._channel = connect(endpoint, token, **options)
+        self._stub: Any = LedgerServiceStub(self._channel)
+
+    async def __aenter__(self) -> LedgerClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Lets go of the connection."""
+        await self._channel.close()
+
+    async def read(
+        self, camera: str, *, inspection: str = "", from_ns: int = 0, to_ns: int = 0
+    ) -> AsyncIterator[LedgerEntry]:
+        """What detectors said of frames received in the range, in the order of ids for each inspection."""
+        request = inspection_pb2.ReadLedgerRequest(camera=camera, inspection=inspection, from_ns=from_ns, to_ns=to_ns)
+        call = self._stub.ReadLedger(request)
+        try:
+            async for response in call:
+                for entry in response.entries:
+                    yield entry
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            call.cancel()
+
+    async def explain(
+        self, frame: FrameId, *, received_ns: int = 0, timeout_s: float = DEADLINE_S
+    ) -> list[FrameExplanation]:
+        """What each inspection of the camera has to say of a frame, by id of inspection."""
+        request = inspection_pb2.ExplainFrameRequest(id=frame.to_proto(), received_ns=received_ns)
+        try:
+            answer = await self._stub.ExplainFrame(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return [*answer.explanations]
+
+    async def coverage(
+        self, camera: str, *, from_ns: int = 0, to_ns: int = 0, bucket_s: int = 0, timeout_s: float = DEADLINE_S
+    ) -> list[CoverageRow]:
+        """How many frames were scored and how many were not, by inspection and time."""
+        request = inspection_pb2.GetCoverageRequest(camera=camera, from_ns=from_ns, to_ns=to_ns, bucket_s=bucket_s)
+        try:
+            answer = await self._stub.GetCoverage(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return [*answer.rows]
+
+
+class SyncLedgerClient:
+    """The ledger for plain programs; as LedgerClient."""
+
+    def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
+        self._channel = connect_sync(endpoint, token, **options)
+        self._stub: Any = LedgerServiceStub(self._channel)
+
+    def __enter__(self) -> SyncLedgerClient:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._channel.close()
+
+    def read(self, camera: str, *, inspection: str = "", from_ns: int = 0, to_ns: int = 0) -> Iterator[LedgerEntry]:
+        """As LedgerClient.read."""
+        request = inspection_pb2.ReadLedgerRequest(camera=camera, inspection=inspection, from_ns=from_ns, to_ns=to_ns)
+        call = self._stub.ReadLedger(request)
+        try:
+            for response in call:
+                yield from response.entries
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            call.cancel()
+
+    def explain(self, frame: FrameId, *, received_ns: int = 0, timeout_s: float = DEADLINE_S) -> list[FrameExplanation]:
+        """As LedgerClient.explain."""
+        request = inspection_pb2.ExplainFrameRequest(id=frame.to_proto(), received_ns=received_ns)
+        try:
+            return [*self._stub.ExplainFrame(request, timeout=timeout_s).explanations]
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def coverage(
+        self, camera: str, *, from_ns: int = 0, to_ns: int = 0, bucket_s: int = 0, timeout_s: float = DEADLINE_S
+    ) -> list[CoverageRow]:
+        """As LedgerClient.coverage."""
+        request = inspection_pb2.GetCoverageRequest(camera=camera, from_ns=from_ns, to_ns=to_ns, bucket_s=bucket_s)
+        try:
+            return [*self._stub.GetCoverage(request, timeout=timeout_s).rows]
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
 
 
 class PoolStream:

@@ -3,13 +3,15 @@
 InvalidArgument
 ├── BadInspection       an order that cannot be carried out
 └── BadVerdicts         a worker's block that cannot be understood
+NotFound
+└── NeverInspected      a camera that the ledger knows nothing of
 FailedPrecondition
 └── WorkerReplaced      another stream says hello under the same name
 """
 
 from __future__ import annotations
 
-from mesh.errors import FailedPrecondition, InvalidArgument
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 
 class BadInspection(InvalidArgument):
@@ -22,3 +24,7 @@ class BadVerdicts(InvalidArgument):
 
 class WorkerReplaced(FailedPrecondition):
     """Another stream said hello under this worker's name."""
+
+
+class NeverInspected(NotFound):
+    """A camera that the ledger knows nothing of."""

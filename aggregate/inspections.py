@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from aggregate.archive import Archive
 from aggregate.bench import Bench, Docket
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
+from aggregate.history import Change, change_of
 from aggregate.orders import Catalogue, Order
 from aggregate.rules import RULES
 from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
 from aggregate.sessions import Session
-from aggregate.wire import order_to_proto, verdicts_from_proto
+from aggregate.wire import checkpoint_from_proto, checkpoint_to_proto, order_to_proto, verdicts_from_proto
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
 from mesh.logs import get_logger
@@ -27,6 +28,8 @@ from trueframe.v1 import inspection_pb2
 log = get_logger("aggregate")
 
 TICK_S = 0.5
+BY_CONFIGURATION = "configuration"
+BY_ITSELF = "trueframe"
 
 _refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))
 
@@ -58,16 +61,31 @@ class Inspections:
     async def load(self, seeds: Iterable[Order]) -> None:
         """Reads stored orders, and stores those of the configuration whose ids are new."""
         for order in seeds:
-            await self._archive.seed_order(order)
+            await self._seed(order, BY_CONFIGURATION)
         async for order in self._archive.orders():
+            newest = await self._archive.history.newest(order.id)
+            if newest is None:
+                await self._note(None, order, BY_ITSELF)
+            elif newest.order != order:
+                # Noted, and then the process died before it was carried out.
+                order = newest.order
+                await self._archive.put_order(order)
             self._catalogue.orders[order.id] = order
 
     def statuses(self) -> list[Status]:
         """Inspections of existing cameras, by id."""
         return [self._status(order) for order in self._catalogue.visible()]
 
-    async def put(self, order: Order) -> Status:
-        """Creates or replaces an inspection; it is stored when this returns. Raises BadInspection."""
+    def orders_of(self, camera: str) -> list[Order]:
+        """All orders of a camera, by id, those of a removed one included."""
+        return [order for _, order in sorted(self._catalogue.orders.items()) if order.camera == camera]
+
+    def applies(self, order: Order) -> bool:
+        """Whether the order is carried out now."""
+        return self._catalogue.applies(order)
+
+    async def put(self, order: Order, by: str) -> Status:
+        """Creates or replaces an inspection at somebody's wish; stored when this returns. Raises BadInspection."""
         async with self._changing:
             known = self._catalogue.orders.get(order.id)
             if known is not None and (known.camera, known.detector) != (order.camera, order.detector):
@@ -76,10 +94,21 @@ class Inspections:
                     f"watches camera {known.camera} with {known.detector}",
                     "Another camera or detector needs an inspection of its own.",
                 )
+            await self._note(known, order, by)
             await self._archive.put_order(order)
             self._catalogue.orders[order.id] = order
             await self._apply(order)
         return self._status(order)
+
+    async def _seed(self, order: Order, by: str) -> None:
+        if await self._archive.seed_order(order):
+            await self._note(None, order, by)
+
+    async def _note(self, old: Order | None, new: Order, by: str) -> None:
+        """Writes down who did it, before it is done: nobody then asks in vain why a frame was not inspected."""
+        what = change_of(old, new)
+        if what is not None:
+            await self._archive.history.add(Change(self._clock.utc_ns(), by, what, new))
 
     def _status(self, order: Order) -> Status:
         seat = self._scheduler.seat(order.id)
@@ -94,7 +123,7 @@ class Inspections:
             is_new = camera not in self._catalogue.cameras
             self._camera_names[camera] = name if name != camera else ""
             for order in self._catalogue.camera_came(camera) if is_new else ():
-                await self._archive.seed_order(order)
+                await self._seed(order, BY_ITSELF)
                 self._catalogue.orders[order.id] = order
             for order in [o for o in self._catalogue.orders.values() if o.camera == camera]:
                 await self._apply(order)
@@ -118,9 +147,11 @@ class Inspections:
             await self._carry_out(self._scheduler.order_withdrawn(order.id))
             return
         docket, was_read = await self._bench.open_docket(order, self._camera_names.get(order.camera, ""))
+        change = await self._archive.history.newest(order.id)
+        docket.since_ns = change.since_ns if change is not None else 0
         now_ns = self._clock.monotonic_ns()
         if was_read and docket.fence:
-            said = self._scheduler.restored(order, docket.fence, docket.worker, docket.state.last, now_ns)
+            said = self._scheduler.restored(order, docket.fence, docket.worker, docket.resume_after, now_ns)
         else:
             said = self._scheduler.order_put(order, now_ns)
         await self._carry_out(said)
@@ -168,10 +199,11 @@ class Inspections:
             return
         try:
             verdicts = verdicts_from_proto(docket.order.camera, block)
+            checkpoint = checkpoint_from_proto(docket.order.camera, block)
         except BadVerdicts:
             _refused.labels("malformed").inc()
             raise
-        self._bench.hear(docket, block.detector[:100], verdicts, acknowledge)
+        self._bench.hear(docket, block.detector[:100], verdicts, acknowledge, checkpoint)
 
     # Time
 
@@ -218,9 +250,12 @@ class Inspections:
         if message.threshold <= 0.0:
             message.threshold = RULES[order.detector].threshold
         assignment = inspection_pb2.Assignment(inspection=message, fence=instruction.fence)
-        last = docket.state.last
+        last = docket.resume_after
         if last is not None:
             assignment.after.CopyFrom(last.to_proto())
+            checkpoint = await self._archive.checkpoints.newest(order.id, last)
+            if checkpoint is not None:
+                assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
 
     def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:

@@ -92,7 +92,7 @@ class JudgeState:
 
 def judge(state: JudgeState, rules: Rules, inspection: str, verdict: Verdict) -> tuple[JudgeState, list[Finding]]:
     """Takes one verdict. A frame that was spoken of before is ignored: the first verdict stands."""
-    verdict_or_none = _unheard(state, verdict)
+    verdict_or_none = unheard(state, verdict)
     if verdict_or_none is None:
         return state, []
     verdict = verdict_or_none
@@ -145,7 +145,8 @@ def end(state: JudgeState, at_ns: int) -> tuple[JudgeState, list[Finding]]:
     return replace(state, current=None, quiet_since_ns=None), findings
 
 
-def _unheard(state: JudgeState, verdict: Verdict) -> Verdict | None:
+def unheard(state: JudgeState, verdict: Verdict) -> Verdict | None:
+    """What of a verdict has not been spoken of before; None if all of it was: the first verdict stands."""
     if state.last is None or verdict.id > state.last:
         return verdict
     if verdict.last_id <= state.last:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from aggregate.errors import BadInspection
 from aggregate.rules import RULES
 
 RegionUse = Literal["inspect", "ignore"]
@@ -140,3 +141,33 @@ def area_from_document(document: Mapping[str, object]) -> Area:
     """The inverse of `area_document`."""
     x, y, w, h, score = (float(str(document[key])) for key in ("x", "y", "w", "h", "score"))
     return Area(x, y, w, h, str(document["label"]), score)
+
+
+def order_document(order: Order) -> dict[str, Any]:
+    """The order as a JSON object, without its id."""
+    return {
+        "camera": order.camera,
+        "detector": order.detector,
+        "threshold": order.threshold,
+        "is_disabled": order.is_disabled,
+        "regions": [
+            {"name": region.name, "use": region.use, "corners": [list(corner) for corner in region.corners]}
+            for region in order.regions
+        ],
+    }
+
+
+def order_from_document(order_id: str, body: Mapping[str, Any]) -> Order:
+    """The inverse of `order_document`. Raises BadInspection."""
+    regions = tuple(
+        Region(one["name"], one["use"], tuple((float(x), float(y)) for x, y in one["corners"]))
+        for one in body["regions"]
+    )
+    return checked(Order(order_id, body["camera"], body["detector"], body["threshold"], regions, body["is_disabled"]))
+
+
+def checked(order: Order) -> Order:
+    """The order, if it can be carried out. Raises BadInspection."""
+    if problem := order.problem():
+        raise BadInspection(f"inspection {order.id[:80]!r}", problem)
+    return order

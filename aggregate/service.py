@@ -1,4 +1,4 @@
-"""The gRPC faces of the aggregate: inspections for people, the pool for workers. Thin."""
+"""The gRPC faces of the aggregate: inspections and the ledger for people, the pool for workers. Thin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from aggregate.coverage import Row
 from aggregate.errors import BadVerdicts
 from aggregate.inspections import Inspections, Status
+from aggregate.reading import LedgerReader
 from aggregate.sessions import Session
-from aggregate.wire import order_from_proto, order_to_proto
+from aggregate.wire import order_from_proto, order_to_proto, verdict_to_proto
 from mesh.errors import InvalidArgument
+from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger, rate_limited
 from mesh.security import principal_of
 from trueframe.v1 import inspection_pb2, inspection_pb2_grpc
@@ -19,6 +22,7 @@ from trueframe.v1 import inspection_pb2, inspection_pb2_grpc
 log = get_logger("aggregate.service")
 
 MAX_DETECTORS = 100
+MAX_ENTRIES = 2048
 
 
 class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
@@ -42,9 +46,55 @@ class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
         principal = principal_of(context)
         order = order_from_proto(request.inspection)
         principal.require(order.camera)
-        status = await self._inspections.put(order)
+        status = await self._inspections.put(order, principal.name)
         log.info("inspection put", inspection=order.id, by=principal.name, disabled=order.is_disabled)
         return inspection_pb2.PutInspectionResponse(inspection=_status(status))
+
+
+class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
+    """What was said of every inspected frame."""
+
+    def __init__(self, reader: LedgerReader) -> None:
+        self._reader = reader
+
+    async def ReadLedger(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.ReadLedgerRequest, context: Any
+    ) -> AsyncIterator[inspection_pb2.ReadLedgerResponse]:
+        """Entries, a page at a time."""
+        principal_of(context).require(validate_camera_id(request.camera))
+        entries = self._reader.entries(request.camera, request.inspection, request.from_ns, request.to_ns)
+        async for key, verdicts in entries:
+            for at in range(0, len(verdicts), MAX_ENTRIES):
+                yield inspection_pb2.ReadLedgerResponse(
+                    entries=[
+                        inspection_pb2.LedgerEntry(
+                            inspection=key.inspection,
+                            fence=key.fence,
+                            detector=key.detector,
+                            verdict=verdict_to_proto(verdict),
+                        )
+                        for verdict in verdicts[at : at + MAX_ENTRIES]
+                    ]
+                )
+
+    async def ExplainFrame(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.ExplainFrameRequest, context: Any
+    ) -> inspection_pb2.ExplainFrameResponse:
+        """One explanation for each inspection of the camera."""
+        frame = FrameId.from_proto(request.id)
+        principal_of(context).require(validate_camera_id(frame.camera))
+        if frame.epoch <= 0 or frame.seq < 0:
+            raise InvalidArgument(f"frame {frame}", "is no frame: epochs are positive and seqs begin at 0")
+        explanations = await self._reader.explain(frame, max(request.received_ns, 0))
+        return inspection_pb2.ExplainFrameResponse(explanations=explanations)
+
+    async def GetCoverage(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.GetCoverageRequest, context: Any
+    ) -> inspection_pb2.GetCoverageResponse:
+        """Sums by inspection and time."""
+        principal_of(context).require(validate_camera_id(request.camera))
+        rows = await self._reader.coverage(request.camera, request.from_ns, request.to_ns, request.bucket_s)
+        return inspection_pb2.GetCoverageResponse(rows=[_coverage_row(row) for row in rows])
 
 
 class PoolService(inspection_pb2_grpc.PoolServiceServicer):
@@ -102,6 +152,19 @@ async def _hello(requests: AsyncIterator[inspection_pb2.JoinPoolRequest]) -> ins
             raise InvalidArgument(f"worker {hello.worker}", "offers no capacity, or too many detectors")
         return hello
     raise InvalidArgument("first request", "is missing")
+
+
+def _coverage_row(row: Row) -> inspection_pb2.CoverageRow:
+    return inspection_pb2.CoverageRow(
+        inspection=row.inspection,
+        from_ns=row.from_ns,
+        to_ns=row.to_ns,
+        scored=row.scored,
+        not_scored=[
+            inspection_pb2.ReasonCount(reason=inspection_pb2.NoVerdictReason.ValueType(reason), frames=frames)
+            for reason, frames in sorted(row.skipped.items())
+        ],
+    )
 
 
 def _status(status: Status) -> inspection_pb2.InspectionStatus:

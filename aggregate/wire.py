@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from aggregate.checkpoints import Checkpoint
 from aggregate.errors import BadInspection, BadVerdicts
 from aggregate.judge import Anomaly, Phase, Verdict
-from aggregate.orders import Area, Order, Region
+from aggregate.orders import Area, Order, Region, checked
 from mesh.config import InspectionSeed
 from mesh.ids import FrameId, validate_camera_id
 from trueframe.v1 import events_pb2, inspection_pb2
@@ -14,6 +15,7 @@ from trueframe.v1 import events_pb2, inspection_pb2
 MAX_VERDICTS = 4096
 MAX_BOXES = 64
 MAX_RUN = 1 << 40
+MAX_CHECKPOINT_BYTES = 4 << 20
 
 _USES = {inspection_pb2.REGION_USE_INSPECT: "inspect", inspection_pb2.REGION_USE_IGNORE: "ignore"}
 
@@ -69,13 +71,6 @@ def order_from_seed(seed: InspectionSeed) -> Order:
     return checked(Order(seed.id or f"{camera}.{seed.detector}", camera, seed.detector, seed.threshold, regions))
 
 
-def checked(order: Order) -> Order:
-    """The order, if it can be carried out. Raises BadInspection."""
-    if problem := order.problem():
-        raise BadInspection(f"inspection {order.id[:80]!r}", problem)
-    return order
-
-
 def verdicts_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> list[Verdict]:
     """Verdicts of a block, in the order of ids. Raises BadVerdicts."""
     thing = f"block {block.number} of {block.inspection[:80]}"
@@ -102,6 +97,46 @@ def verdicts_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> list
     return verdicts
 
 
+def verdict_to_proto(verdict: Verdict) -> inspection_pb2.Verdict:
+    """The inverse, for one verdict."""
+    message = inspection_pb2.Verdict(received_ns=verdict.received_ns)
+    message.id.camera, message.id.epoch, message.id.seq = verdict.id.camera, verdict.id.epoch, verdict.id.seq
+    if verdict.has_score:
+        message.score = verdict.score
+        message.boxes.extend(_box(area) for area in verdict.boxes)
+    else:
+        message.reason = inspection_pb2.NoVerdictReason.ValueType(verdict.reason)
+        message.count = verdict.count
+    return message
+
+
+def checkpoint_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> Checkpoint | None:
+    """The checkpoint of a block, if there is one. Raises BadVerdicts."""
+    if not block.HasField("checkpoint"):
+        return None
+    message, thing = block.checkpoint, f"checkpoint of block {block.number} of {block.inspection[:80]}"
+    after = FrameId.from_proto(message.after)
+    received_ns = max((verdict.received_ns for verdict in block.verdicts), default=0)
+    if after.camera != camera or message.detector != block.detector or not received_ns:
+        raise BadVerdicts(thing, "is not of this camera, this detector or this block")
+    if not block.verdicts or FrameId.from_proto(block.verdicts[-1].id) > after:
+        raise BadVerdicts(thing, "holds less than its block speaks of")
+    checkpoint = Checkpoint(after, received_ns, message.detector[:100], message.state, message.digest)
+    if len(message.state) > MAX_CHECKPOINT_BYTES or not checkpoint.is_whole:
+        raise BadVerdicts(thing, "is too large, or its digest is not that of its state")
+    return checkpoint
+
+
+def checkpoint_to_proto(checkpoint: Checkpoint) -> inspection_pb2.Checkpoint:
+    """For an assignment."""
+    return inspection_pb2.Checkpoint(
+        after=checkpoint.after.to_proto(),
+        detector=checkpoint.detector,
+        state=checkpoint.state,
+        digest=checkpoint.digest,
+    )
+
+
 def anomaly_to_proto(
     anomaly: Anomaly, phase: Phase, order: Order, detector: str, camera_name: str, regions: tuple[str, ...], now_ns: int
 ) -> inspection_pb2.Anomaly:
@@ -119,14 +154,15 @@ def anomaly_to_proto(
         peak_ns=anomaly.peak_ns,
         ended_ns=anomaly.last_ns if phase == "closed" else 0,
         score=anomaly.score,
-        boxes=[
-            events_pb2.Box(x=b.x, y=b.y, width=b.width, height=b.height, label=b.label, score=b.score)
-            for b in anomaly.boxes
-        ],
+        boxes=[_box(area) for area in anomaly.boxes],
         regions=list(regions),
         changed_ns=now_ns,
         camera_name=camera_name,
     )
+
+
+def _box(area: Area) -> events_pb2.Box:
+    return events_pb2.Box(x=area.x, y=area.y, width=area.width, height=area.height, label=area.label, score=area.score)
 
 
 def _area(thing: str, box: events_pb2.Box) -> Area:
