@@ -13,6 +13,9 @@ from media_center.archive import Archive
 from media_center.cutter import Limits
 from media_center.decoder import Decoder
 from media_center.errors import DiskFull
+from media_center.event_intake import listening
+from media_center.hold_book import HoldBook
+from media_center.holds import Rolls
 from media_center.lane import Commit
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
@@ -24,12 +27,19 @@ from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config, MediaCenterConfig
 from mesh.errors import FailedPrecondition
+from mesh.files import private_folder
+from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
+from mesh.store import SqliteStore
 from trueframe.v1 import footage_pb2_grpc
 
 # Readers wait for the disk, not for the processor.
 _READERS = 16
+# After a start the recorder first takes over what the broker kept for it.
+_CATCH_UP_NS = 10_000_000_000
+# Between a frame's arrival at the broker and its fragment at the writer, apart from the fragment's own length.
+_ON_THE_WAY_NS = 2_000_000_000
 
 
 async def main(config: Config) -> None:
@@ -56,7 +66,11 @@ async def main(config: Config) -> None:
     )
     async with contextlib.AsyncExitStack() as stack:
         decoder = await stack.enter_async_context(Decoder())
-        servicer = FootageServicer(archive, decoder, clock)
+        store = await stack.enter_async_context(
+            SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
+        )
+        holds = await HoldBook.open(store, archive, rolls_of(settings), clock)
+        servicer = FootageServicer(archive, decoder, clock, holds)
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
@@ -72,9 +86,21 @@ async def main(config: Config) -> None:
                 generic=servicer.generic_handlers(),
             )
         )
+        outbox = OutboxPublisher(holds.documents, bus, clock)
+        holds.on_stored = outbox.wake
         writer.start()
+        started_ns = clock.monotonic_ns()
+
+        def settled_ns() -> int:
+            if clock.monotonic_ns() - started_ns < _CATCH_UP_NS:
+                return 0
+            return writer.settled_ns - limits_of(settings).fragment_ns - _ON_THE_WAY_NS
+
+        await stack.enter_async_context(outbox)
+        await stack.enter_async_context(listening(bus, holds))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(announce(archive, bus), name="footage announcer")
+            tasks.create_task(holds.watch_footage(settled_ns), name="holds")
             tasks.create_task(recorder.run(), name="recorder")
 
 
@@ -104,6 +130,11 @@ def limits_of(settings: MediaCenterConfig) -> Limits:
         segment_ns=round(settings.segment_s * 1e9),
         max_segment_ns=round(max(settings.max_segment_s, settings.segment_s) * 1e9),
     )
+
+
+def rolls_of(settings: MediaCenterConfig) -> Rolls:
+    """What is held around an event, out of the configuration."""
+    return Rolls(pre_ns=round(settings.pre_roll_s * 1e9), post_ns=round(settings.post_roll_s * 1e9))
 
 
 if __name__ == "__main__":

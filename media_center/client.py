@@ -264,6 +264,15 @@ class FootageClient:
                 file.take(part)
             return file.finish()
 
+    async def holds(self, cameras: Iterable[str] = ()) -> list[footage_pb2.Hold]:
+        """Footage that nothing may delete, by camera and beginning; of all cameras in scope if none is named.
+
+        The clip of an event has the id `event:` and the event's.
+        """
+        with _errors():
+            answer = await self._stub.ListHolds(footage_pb2.ListHoldsRequest(cameras=cameras), timeout=_DEADLINE_S)
+            return list(answer.holds)
+
     async def watch_persisted(self, cameras: Iterable[str] = ()) -> AsyncIterator[list[FrameId]]:
         """Watermarks: the last frame confirmed on disk, first of every camera, then of those that moved."""
         call: Any = self._stub.WatchPersisted(footage_pb2.WatchPersistedRequest(cameras=cameras))
@@ -356,6 +365,12 @@ class SyncFootageClient(AbstractContextManager["SyncFootageClient"]):
             for part in call:
                 file.take(part)
             return file.finish()
+
+    def holds(self, cameras: Iterable[str] = ()) -> list[footage_pb2.Hold]:
+        """As FootageClient.holds."""
+        with _errors():
+            answer = self._stub.ListHolds(footage_pb2.ListHoldsRequest(cameras=cameras), timeout=_DEADLINE_S)
+            return list(answer.holds)
 
     def watch_persisted(self, cameras: Iterable[str] = ()) -> Iterator[list[FrameId]]:
         """As FootageClient.watch_persisted."""

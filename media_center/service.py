@@ -14,6 +14,8 @@ from media_center.archive import Archive
 from media_center.decoder import Decoder
 from media_center.export import plan_export, write_export
 from media_center.footage import CameraFootage
+from media_center.hold_book import HoldBook
+from media_center.holds import Hold
 from media_center.passage import Passage
 from media_center.payloads import index_row
 from media_center.ranges import Bounds, parse_frame_id, parse_range, select
@@ -31,6 +33,7 @@ from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 SERVICE_NAME = "trueframe.v1.FootageService"
 _ROWS_PER_MESSAGE = 500
 _MAX_REPLAY_CAMERAS = 256
+_MAX_CAMERAS = 10_000
 _MAX_SPEED = 1000.0
 _MAX_PICTURE_WIDTH = 16_384
 
@@ -38,8 +41,9 @@ _MAX_PICTURE_WIDTH = 16_384
 class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
     """Implements trueframe.v1.FootageService over an archive."""
 
-    def __init__(self, archive: Archive, decoder: Decoder, clock: Clock) -> None:
+    def __init__(self, archive: Archive, decoder: Decoder, clock: Clock, holds: HoldBook) -> None:
         self._archive = archive
+        self._holds = holds
         self._decoder = decoder
         self._clock = clock
 
@@ -150,6 +154,19 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
             is_first = False
             await self._archive.wait_for_commit(version)
 
+    async def ListHolds(  # noqa: N802
+        self, request: footage_pb2.ListHoldsRequest, context: Any
+    ) -> footage_pb2.ListHoldsResponse:
+        """What nothing may delete."""
+        principal = principal_of(context)
+        if len(request.cameras) > _MAX_CAMERAS:
+            raise InvalidArgument("cameras", f"are more than {_MAX_CAMERAS}")
+        for camera in request.cameras:
+            principal.require(validate_camera_id(camera))
+        scope = request.cameras or principal.cameras
+        holds = await self._holds.list(None if scope is None else sorted(set(scope)))
+        return footage_pb2.ListHoldsResponse(holds=[_hold(hold) for hold in holds])
+
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})
         for camera in named:
@@ -174,6 +191,19 @@ class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
         for camera in cameras:
             principal.require(camera)
         return bounds
+
+
+def _hold(hold: Hold) -> footage_pb2.Hold:
+    return footage_pb2.Hold(
+        id=hold.id,
+        camera=hold.camera,
+        from_ns=hold.from_ns,
+        to_ns=hold.to_ns,
+        reason=hold.reason,
+        owner=hold.owner,
+        created_ns=hold.created_ns,
+        confirmed=hold.is_confirmed,
+    )
 
 
 def _locate(footage: CameraFootage, received_ns: int) -> footage_pb2.IndexRow:

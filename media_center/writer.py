@@ -62,6 +62,8 @@ class FootageWriter:
         self._is_stopping = False
         self._syncing = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="footage-sync")
         self._thread = threading.Thread(target=self._run, name="footage-writer", daemon=True)
+        self._is_in_round = False
+        self._settled_ns = 0
         self.rounds = 0
         self.is_full = False
         """The disk has less free space than it must keep: nothing is recorded."""
@@ -79,6 +81,12 @@ class FootageWriter:
     def lost_frames(self) -> int:
         """Frames that could not be written, all cameras together."""
         return self._overflowed_frames + sum(lane.lost_frames for lane in list(self._lanes.values()))
+
+    @property
+    def settled_ns(self) -> int:
+        """What was submitted up to this moment, UTC nanoseconds, is on disk or told as lost."""
+        with self._condition:
+            return self._settled_ns if self._queue or self._is_in_round else self._clock.utc_ns()
 
     def submit(self, fragment: Fragment) -> bool:
         """Hands over a fragment. If the queue is full its frames are dropped, counted and told; returns False then."""
@@ -140,7 +148,8 @@ class FootageWriter:
     def _round(self) -> None:
         with self._condition:
             work, self._queue = self._queue, []
-        now_ns = self._clock.utc_ns()
+            self._is_in_round = True
+            now_ns = self._clock.utc_ns()
         self._look_at_space()
         touched: dict[str, Lane] = {}
         for fragment in work:
@@ -159,6 +168,9 @@ class FootageWriter:
         commits = [lane.commit() for lane in touched.values()]
         if commits:
             self._on_commit(commits)
+        with self._condition:
+            self._settled_ns = now_ns
+            self._is_in_round = False
 
     def _lane(self, camera: str) -> Lane:
         lane = self._lanes.get(camera)

@@ -127,6 +127,8 @@ class MediaCenterConfig:
     max_segment_s: float = option(300.0, "A segment closes at the latest after so many seconds.", at_least=1)
     sync_s: float = option(1.0, "Data is synced at least so often; a crash loses at most twice that.", at_least=0.05)
     min_free_bytes: int = option(1_073_741_824, "Recording stops with an alarm below this free space.", at_least=0)
+    pre_roll_s: float = option(5.0, "Footage held before an anomaly begins.", at_least=0, at_most=3600)
+    post_roll_s: float = option(10.0, "Footage held after an anomaly has ended.", at_least=0, at_most=3600)
 
 
 @dataclass(frozen=True, slots=True)

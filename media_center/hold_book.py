@@ -1,0 +1,210 @@
+"""The book of holds: folds events into them, stores them, confirms them, tells of them. The only writer of its store.
+
+A hold is on disk when `tell_event` returns, with what the bus is to hear of it in the same document. Subject
+`trueframe.footage.held.<camera>`, CloudEvents type `trueframe.footage.held`, payload JSON:
+
+    {"id": "event:…", "event": "…", "camera": "gate", "from_ns": …, "to_ns": …, "confirmed": false, "version": 3}
+
+`version` grows with every message of a hold; a smaller one is older news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from media_center.archive import Archive
+from media_center.errors import NeverRecorded
+from media_center.holds import (
+    EventReport,
+    HeldFootage,
+    Hold,
+    Rolls,
+    confirmed,
+    fold_event,
+    fold_last_frame,
+    hold_id,
+    is_on_disk,
+    is_to_be_told,
+)
+from mesh.bus import held_subject
+from mesh.clocks import Clock
+from mesh.errors import Conflict, TrueframeError
+from mesh.ids import FrameId
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter, gauge
+from mesh.outbox import PENDING_FIELD, OutboxEvent, add_event, carry_outbox
+from mesh.store import AnyOf, Collection, Document, DocumentStore, Where, scan
+
+log = get_logger("media_center.holds")
+
+EVENT_TYPE = "trueframe.footage.held"
+# Without a commit to wake it: for holds of cameras that send nothing any more.
+_LOOK_EVERY_S = 1.0
+
+_folded = counter("media_center_hold_events", "Events told, by whether they changed a hold.", ("changed",))
+_open = gauge("media_center_open_holds", "Holds whose footage is not confirmed yet.")
+
+_PLAIN = (
+    "event", "camera", "from_ns", "to_ns", "reason", "created_ns", "owner", "is_confirmed", "version", "event_version",
+    "is_over", "told_to_ns",
+)  # fmt: skip
+
+
+class HoldBook:
+    """Holds, and what they still wait for. Make it with `open`."""
+
+    def __init__(self, holds: Collection, archive: Archive, rolls: Rolls, clock: Clock) -> None:
+        self._holds = holds
+        self._archive = archive
+        self._rolls = rolls
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._unconfirmed: dict[str, FrameId | None] = {}
+        """Ids, with the last frame whose time has been looked up."""
+        self.held = HeldFootage()
+        """What retention asks."""
+        self.on_stored: Callable[[], None] = lambda: None
+        """Called when there is something for the bus."""
+
+    @classmethod
+    async def open(cls, store: DocumentStore, archive: Archive, rolls: Rolls, clock: Clock) -> HoldBook:
+        """Reads all holds: from then on `held` knows them."""
+        book = cls(await store.collection("holds", ("camera", "from_ns", PENDING_FIELD)), archive, rolls, clock)
+        async for document in scan(book._holds):
+            book._note(_hold(document))
+        return book
+
+    @property
+    def documents(self) -> Collection:
+        """The documents with the outboxes."""
+        return self._holds
+
+    async def tell_event(self, report: EventReport) -> None:
+        """An anomaly began, changed or ended."""
+        async with self._writing:
+            document = await self._holds.find(hold_id(report.id))
+            before = _hold(document) if document else None
+            after = fold_event(before, report, self._rolls, self._clock.utc_ns())
+            _folded.labels(after is not None).inc()
+            if after is not None:
+                await self._store(document, before, after)
+
+    async def list(self, cameras: Sequence[str] | None) -> list[Hold]:
+        """Holds by camera and beginning; `cameras` None means all."""
+        where: Where = {} if cameras is None else {"camera": AnyOf(list_(cameras))}
+        holds = [_hold(document) async for document in scan(self._holds, where, order="from_ns")]
+        return sorted(holds, key=lambda hold: (hold.camera, hold.from_ns, hold.id))
+
+    async def watch_footage(self, settled_ns: Callable[[], int]) -> None:
+        """Confirms holds as their footage comes to the disk, until cancelled.
+
+        `settled_ns`: what was received up to then is on disk or lost, whichever camera it is of.
+        """
+        while True:
+            version = self._archive.version
+            try:
+                await self._look(settled_ns())
+            except TrueframeError as error:
+                if rate_limited("holds", 10):
+                    log.warning("holds cannot be confirmed now", reason=str(error))
+            try:
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._archive.wait_for_commit(version)
+            except TimeoutError:
+                continue
+
+    async def _look(self, settled_ns: int) -> None:
+        for name in list_(self._unconfirmed):
+            async with self._writing:
+                document = await self._holds.get(name)
+                before = _hold(document)
+                after = await self._with_last_frame(before)
+                if is_on_disk(after, self._newest_ns(after.camera), settled_ns):
+                    after = confirmed(after)
+                if after != before:
+                    await self._store(document, before, after)
+
+    async def _with_last_frame(self, hold: Hold) -> Hold:
+        """The hold with the time of the event's last frame, which an event that goes on does not tell."""
+        last, watermark = hold.last, self._archive.watermarks.get(hold.camera)
+        if hold.is_over or last is None or watermark is None or watermark < last or self._unconfirmed[hold.id] == last:
+            return hold
+        received_ns = await asyncio.to_thread(self._received_ns, last)
+        self._unconfirmed[hold.id] = last
+        return fold_last_frame(hold, received_ns, self._rolls) or hold
+
+    def _received_ns(self, frame: FrameId) -> int:
+        try:
+            footage = self._archive.footage(frame.camera)
+        except NeverRecorded:
+            return 0
+        position = footage.last_at_or_before(frame.epoch, frame.seq)
+        return int(footage.row(position)["received_ns"]) if position is not None else 0
+
+    def _newest_ns(self, camera: str) -> int:
+        try:
+            view = self._archive.footage(camera).view
+        except NeverRecorded:
+            return 0
+        for position in range(len(view) - 1, -1, -1):
+            if (segment := view[position]).frames:
+                return segment.last_ns
+        return 0
+
+    async def _store(self, document: Document | None, before: Hold | None, after: Hold) -> None:
+        while True:
+            body = carry_outbox(document.body if document else {}, _body(after))
+            if is_to_be_told(before, after):
+                body = add_event(body, _tidings(after), self._clock)
+            try:
+                await self._holds.put(after.id, body, document.version if document else 0)
+                break
+            except Conflict:
+                # The outbox marked something as sent meanwhile; the rest of the document is written here alone.
+                document = await self._holds.get(after.id)
+        self._note(after)
+        self.on_stored()
+
+    def _note(self, hold: Hold) -> None:
+        self.held.put(hold)
+        if hold.is_confirmed:
+            self._unconfirmed.pop(hold.id, None)
+        else:
+            self._unconfirmed.setdefault(hold.id, None)
+        _open.set(len(self._unconfirmed))
+
+
+# Inside the book `list` is its method.
+list_ = list
+
+
+def _tidings(hold: Hold) -> OutboxEvent:
+    told = {
+        "id": hold.id,
+        "event": hold.event,
+        "camera": hold.camera,
+        "from_ns": hold.from_ns,
+        "to_ns": hold.to_ns,
+        "confirmed": hold.is_confirmed,
+        "version": hold.version,
+    }
+    return OutboxEvent(
+        subject=held_subject(hold.camera),
+        type=EVENT_TYPE,
+        payload=json.dumps(told, ensure_ascii=False).encode(),
+        id=f"hold-{hold.event}-{hold.version}",
+        is_whole_state=True,
+    )
+
+
+def _body(hold: Hold) -> dict[str, Any]:
+    return {key: getattr(hold, key) for key in _PLAIN} | {"last": str(hold.last) if hold.last else None}
+
+
+def _hold(document: Document) -> Hold:
+    body = document.body
+    last = FrameId.parse(body["last"]) if body["last"] else None
+    return Hold(id=document.id, last=last, **{key: body[key] for key in _PLAIN})
