@@ -1,0 +1,253 @@
+"""Three hundred anomalies, operators at work, and every process between them killed at random: nothing lost or doubled.
+
+The anomalies are published as the aggregate does, each version until the stream has it; operators repeat what was not
+answered. What must come out is what the pure machine makes of the same deeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from event_center.alarm import HOLDING, Alarm, Deed, State, Stimulus, apply
+from event_center.client import EventClient
+from media_center.client import FootageClient
+from mesh.bus import EVENT_STREAM, EVENTS, Bus, Message, anomaly_subject
+from mesh.errors import DeadlineExceeded, NotFound, Unavailable
+from tests.inspection_stack import InspectionStack, Process, inspection_stack
+from tests.support import auntil
+from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+
+T = TypeVar("T")
+ANOMALIES = 300
+CAMERAS = ("yard", "gate", "hall")
+START_NS = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+KILLS = 12
+STATES = {
+    State.NONE: events_pb2.ALARM_STATE_UNSPECIFIED,
+    State.NORMAL: events_pb2.ALARM_STATE_NORMAL,
+    State.UNACKNOWLEDGED: events_pb2.ALARM_STATE_UNACKNOWLEDGED,
+    State.ACKNOWLEDGED: events_pb2.ALARM_STATE_ACKNOWLEDGED,
+    State.RETURNED: events_pb2.ALARM_STATE_RETURNED_UNACKNOWLEDGED,
+}
+
+
+@dataclass
+class Plan:
+    """What will happen to one anomaly."""
+
+    number: int
+    camera: str
+    versions: int
+    ends: bool
+    is_seen: bool
+    comments: int
+    length_s: int
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        return f"anomaly{self.number:06d}"
+
+    @property
+    def started_ns(self) -> int:
+        return START_NS + self.number * 100 * SECOND
+
+    @property
+    def ended_ns(self) -> int:
+        return self.started_ns + self.length_s * SECOND if self.ends else 0
+
+    def message(self, version: int) -> inspection_pb2.Anomaly:
+        is_last = version == self.versions
+        reached_ns = self.started_ns + self.length_s * SECOND * version // self.versions
+        frame = frames_pb2.FrameId(camera=self.camera, epoch=1, seq=self.number * 100)
+        last = frames_pb2.FrameId(camera=self.camera, epoch=1, seq=self.number * 100 + version)
+        return inspection_pb2.Anomaly(
+            id=self.id, version=version, inspection=f"{self.camera}.motion", camera=self.camera, detector="motion@1",
+            first=frame, peak=last, last=last, started_ns=self.started_ns, peak_ns=reached_ns,
+            ended_ns=self.ended_ns if is_last else 0, score=0.9,
+        )  # fmt: skip
+
+    @property
+    def deeds(self) -> Counter[Deed]:
+        """Each must be in the records as often, in whatever order the processes took them."""
+        return Counter(
+            {
+                Deed.RAISED: 1,
+                Deed.RETURNED: int(self.ends),
+                Deed.ACKNOWLEDGED: int(self.is_seen),
+                Deed.COMMENTED: self.comments,
+            }
+        )
+
+
+def plans(dice: random.Random) -> list[Plan]:
+    return [
+        Plan(
+            number, dice.choice(CAMERAS), dice.randint(2, 5), dice.random() < 0.8, dice.random() < 0.7,
+            dice.choice([0, 0, 1, 2]), dice.randint(1, 40),
+        )
+        for number in range(1, ANOMALIES + 1)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[InspectionStack]:
+    with inspection_stack(tmp_path, "nats", "media_center", "event_center") as stack:
+        yield stack
+
+
+async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
+    """As an operator does it: once more, until it is answered."""
+    while True:
+        try:
+            return await call()
+        except (Unavailable, DeadlineExceeded, NotFound):
+            await asyncio.sleep(0.1)
+
+
+async def tell(bus: Bus, plan: Plan, dice: random.Random) -> None:
+    """As the aggregate's outbox does it: each version until the stream has it, in order."""
+    for version in range(1, plan.versions + 1):
+        message = plan.message(version)
+        subject, payload = anomaly_subject(plan.camera), message.SerializeToString()
+        event_id = f"{plan.id}-{version}"
+        await until_answered(
+            lambda s=subject, p=payload, e=event_id: bus.publish(s, p, event_id=e, type="trueframe.anomaly.updated")  # type: ignore[misc]
+        )
+        plan.told.set()
+        await asyncio.sleep(dice.uniform(0.0, 0.4))
+
+
+async def operate(events: EventClient, plan: Plan, dice: random.Random) -> None:
+    await plan.told.wait()
+    await asyncio.sleep(dice.uniform(0.0, 1.0))
+    for number in range(plan.comments):
+        request_id = f"{plan.id}-{number}"
+        await until_answered(
+            lambda n=number, r=request_id: events.comment(plan.id, f"remark {n}", request_id=r, timeout_s=2.0)  # type: ignore[misc]
+        )
+    if plan.is_seen:
+        await until_answered(lambda: events.acknowledge(plan.id, timeout_s=2.0))
+
+
+async def kill_at_random(stack: InspectionStack, dice: random.Random) -> Counter[str]:
+    killed: Counter[str] = Counter()
+    for number in range(KILLS):
+        # Each at least once, then as it comes.
+        victims: list[Process] = [stack.event_center, stack.media_center, stack.nats]
+        victim = victims[number % 3] if number < 3 else dice.choice(victims)
+        await asyncio.sleep(dice.uniform(0.3, 1.5))
+        victim.end()
+        killed[victim.name] += 1
+        await asyncio.sleep(dice.uniform(0.0, 1.0))
+        await asyncio.to_thread(victim.start)
+    return killed
+
+
+@contextlib.asynccontextmanager
+async def hearing(bus: Bus) -> AsyncIterator[dict[str, events_pb2.Event]]:
+    """What the bus told of each event: its newest version."""
+    heard: dict[str, events_pb2.Event] = {}
+
+    async def take(message: Message) -> None:
+        event = events_pb2.Event.FromString(message.data)
+        if event.id not in heard or event.version > heard[event.id].version:
+            heard[event.id] = event
+
+    async with bus.durable(EVENT_STREAM, "chaos-reader", EVENTS, take):
+        yield heard
+
+
+def machine_state(records: list[events_pb2.EventRecord]) -> State:
+    """What the pure machine says of the same deeds; it raises if no alarm has such a story."""
+    names = {number: Deed(name.removeprefix("EVENT_DEED_").lower()) for name, number in events_pb2.EventDeed.items()
+             if number}  # fmt: skip
+    alarm = Alarm()
+    for record in records:
+        assert STATES[alarm.state] == record.from_state
+        alarm = apply(alarm, Stimulus(names[record.deed], record.actor, record.at_ns, record.text))
+        assert STATES[alarm.state] == record.to_state
+        assert record.number == len(alarm.records)
+    return alarm.state
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_three_hundred_alarms_survive_every_kill(stack: InspectionStack, seed: int) -> None:
+    dice = random.Random(seed)
+    planned = plans(dice)
+    token = stack.broker.mint("anna", "operator")
+    async with (
+        Bus.from_config(stack.config, "aggregate") as bus,
+        EventClient(stack.config.event_center.endpoint, token) as events,
+        FootageClient(stack.config.media_center.endpoint, token) as footage,
+        hearing(bus) as heard,
+    ):
+        await bus.ensure_stream()
+        async with asyncio.TaskGroup() as tasks:
+            killing = tasks.create_task(kill_at_random(stack, dice))
+            for plan in planned:
+                tasks.create_task(tell(bus, plan, dice))
+                tasks.create_task(operate(events, plan, dice))
+                await asyncio.sleep(0.04)
+        assert sum(killing.result().values()) == KILLS
+        assert len(killing.result()) == 3
+
+        async def is_settled() -> bool:
+            with contextlib.suppress(Unavailable):
+                now = {event.id: event for event in await events.list(limit=1000)}
+                return len(now) >= ANOMALIES and all(
+                    bool(now[p.id].ended_ns) == p.ends
+                    and now[p.id].HasField("clip")
+                    and now[p.id].clip.confirmed == p.ends
+                    for p in planned
+                )
+            return False
+
+        await auntil(is_settled, 120, "every event is over, with its clip confirmed, as planned")
+        found = {event.id: event for event in await events.list(limit=1000)}
+        holds = {hold.id: hold for hold in await footage.holds()}
+        assert set(found) == {plan.id for plan in planned}
+        assert set(holds) == {f"event:{plan.id}" for plan in planned}
+        for plan in planned:
+            check(plan, found[plan.id], await events.records(plan.id), holds[f"event:{plan.id}"])
+        await auntil(
+            lambda: all(
+                event_id in heard and heard[event_id].version >= event.version for event_id, event in found.items()
+            ),
+            30,
+            "the bus has told the newest of each event",
+        )
+        for event_id, event in found.items():
+            assert (heard[event_id].alarm_state, heard[event_id].clip) == (event.alarm_state, event.clip)
+
+
+def check(plan: Plan, event: events_pb2.Event, records: list[events_pb2.EventRecord], hold: footage_pb2.Hold) -> None:
+    """One event is what the plan says."""
+    deeds = Counter(Deed(events_pb2.EventDeed.Name(r.deed).removeprefix("EVENT_DEED_").lower()) for r in records)
+    assert deeds == +plan.deeds, plan
+    state = machine_state(records)
+    assert event.alarm_state == STATES[state]
+    assert (state in HOLDING) == (not plan.ends)
+    assert bool(event.acknowledged_by) == plan.is_seen
+    assert [comment.text for comment in event.comments] == [f"remark {number}" for number in range(plan.comments)]
+    assert all(earlier.at_ns <= later.at_ns for earlier, later in pairwise(records))
+    assert hold.from_ns == plan.started_ns - 5 * SECOND
+    # Until it ends only the peak's time is known of an anomaly whose frames nobody recorded.
+    assert hold.to_ns == plan.started_ns + plan.length_s * SECOND + 10 * SECOND
+    assert hold.confirmed == plan.ends
+    assert (event.clip.from_ns, event.clip.confirmed) == (hold.from_ns, hold.confirmed)
+    if plan.ends:
+        assert event.clip.to_ns == hold.to_ns
