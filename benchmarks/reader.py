@@ -7,13 +7,18 @@ which the batch was in this process's hands.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import sys
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from benchmarks.harness import percentile
 from broker.client import BatchReader, WireFrame
@@ -41,9 +46,13 @@ def main() -> None:
     last: dict[tuple[str, int], int] = {}
     begin_ns = time.monotonic_ns() + int(options.warm_up * 1e9)
     end_ns = begin_ns + int(options.seconds * 1e9)
+    # A stream that gives nothing must end too.
+    watchdog = threading.Timer(options.warm_up + options.seconds + 5.0, stream.cancel)
+    watchdog.daemon = True
+    watchdog.start()
     sys.stdout.write("started\n")
     sys.stdout.flush()
-    for batch in stream:
+    for batch in batches(stream):
         now_ns = time.monotonic_ns()
         if now_ns > end_ns:
             break
@@ -61,6 +70,12 @@ def main() -> None:
     channel.close()
     result = judge(options.logs, arrivals, begin_ns, end_ns)
     json.dump({**result, "mismatched": mismatched, "holes": holes, "gaps": gaps, "messages": messages}, sys.stdout)
+
+
+def batches(stream: Any) -> Iterator[bytes]:
+    """The messages of a call until it ends, however it does."""
+    with contextlib.suppress(grpc.RpcError):
+        yield from stream
 
 
 def judge(logs: Path, arrivals: dict[str, list[tuple[bytes, int]]], begin_ns: int, end_ns: int) -> dict[str, Any]:
