@@ -35,8 +35,8 @@ class Connection:
 
     def clear_wake(self) -> None:
         """Takes back the wake-up that woke."""
-        with contextlib.suppress(BlockingIOError):  # cleared before
-            os.eventfd_read(self.wake)
+        with contextlib.suppress(OSError):  # cleared before, or the host is gone: the connection tells
+            os.read(self.wake, 4096)
 
     def receive(self) -> list[tuple[dict[str, Any], ring.RingMapping | None]]:
         """Whole messages that are there. Raises OSError or ValueError when the connection is of no more use."""
@@ -65,7 +65,7 @@ class Connection:
     def _take_ring(self, description: dict[str, Any]) -> ring.RingMapping:
         if not self._descriptors:
             raise ValueError("a ring came without its memory")
-        memory = self._descriptors.pop(0)
+        memory, pins = self._descriptors.pop(0), -1
         try:
             if description.get("wake"):
                 if not self._descriptors:
@@ -73,9 +73,16 @@ class Connection:
                 if self.wake >= 0:
                     os.close(self.wake)
                 self.wake = self._descriptors.pop(0)
-            return ring.RingMapping(memory)
+                os.set_blocking(self.wake, False)
+            if description.get("pins"):
+                if not self._descriptors:
+                    raise ValueError("a ring came without its page for pins")
+                pins = self._descriptors.pop(0)
+            return ring.RingMapping(memory, pins)
         finally:
             os.close(memory)
+            if pins >= 0:
+                os.close(pins)
 
     def close(self) -> None:
         """Closes the socket and all descriptors that came over it; rings that were mapped stay."""

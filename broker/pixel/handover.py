@@ -3,15 +3,17 @@
 A Unix stream socket (mode 0600). Each side sends lines of JSON; unknown keys are ignored. One connection is one reader
 of one camera; closing it, by death too, ends the reader. docs/design/0007-pixels.md tells why.
 
-    reader → {"protocol": 1, "token": "…", "camera": "gate", "name": "worker-1"}
+    reader → {"protocol": 1, "token": "…", "camera": "gate", "name": "worker-1", "pins": true}
     host   → {"ring": {"camera": "gate", "generation": 1, "width": 640, "height": 360, "slots": 4, "bytes": 1662976,
-                       "wake": true}}            with descriptors [ring memory, wake-up] (SCM_RIGHTS)
-    host   → {"ring": {… "generation": 2, "wake": false}}   with [ring memory]: the picture size changed. What the old
-                       ring still holds comes first; its state says SUPERSEDED after the last record.
+                       "wake": true, "pins": true}}     with descriptors [ring memory, wake-up, pins] (SCM_RIGHTS)
+    host   → {"ring": {… "generation": 2, "wake": false, "pins": true}}   with [ring memory, pins]: the picture size
+                       changed. What the old ring still holds comes first; its state says SUPERSEDED after the last
+                       record.
     host   → {"error": {"status": "NOT_FOUND", "thing": "…", "reason": "…", "remedy": "…"}}   and closes.
 
-The first ring may take as long as the camera takes to be live. The wake-up is an eventfd: readable when the ring has
-something new; the reader reads it to clear it. Tokens must name the role `service` and have the camera in scope.
+The first ring may take as long as the camera takes to be live. The wake-up is a socket: readable when the ring has
+something new; the reader empties it to clear it. The page for pins (pins.pyx) comes only to a reader that asked for it
+in its greeting, one with each ring. Tokens must name the role `service` and have the camera in scope.
 
 Here: the socket, tokens, descriptors. Not here: what is in a ring (ring.pyx), when there is one (outlet.py).
 """
@@ -21,12 +23,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from broker.pixel.connection import MAX_LINE_BYTES, PROTOCOL
+from broker.pixel.pins import PinRow
 from broker.pixel.ring import RingWriter
 from mesh.errors import (
     FailedPrecondition,
@@ -56,18 +58,25 @@ class ReaderSeat:
 
     def __init__(self, connection: socket.socket, name: str) -> None:
         self.name = name
+        self.wants_pins = False
         self._connection = connection
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Not an eventfd or a pipe: whether a write to these may block is for the reader too to say, or its page faults
+        # hold the pipe's lock. Of a pair of sockets it has one end, and no say about a send into the other.
+        self._wake, self._wake_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._wake.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)  # the kernel's least: a handful of wake-ups
         self._wake_given = False
 
     def wake(self) -> None:
-        """Makes the reader's eventfd readable."""
-        # Full means: the reader has not looked for 2**64 pictures, or filled it itself. It is awake then.
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_write(self._wake, 1)
+        """Makes the reader's wake-up readable."""
+        try:
+            self._wake.send(b"\1", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            pass  # full: it has not looked since the last ones, and is awake
+        except OSError:
+            self._hang_up()  # it closed its end, and would sleep for ever
 
-    def offer(self, writer: RingWriter) -> None:
-        """Sends a ring's memory."""
+    def offer(self, writer: RingWriter, row: PinRow | None) -> None:
+        """Sends a ring's memory, and the page for the reader's pins in it."""
         description = {
             "camera": writer.camera,
             "generation": writer.generation,
@@ -76,10 +85,16 @@ class ReaderSeat:
             "slots": writer.slots,
             "bytes": writer.size_bytes,
             "wake": not self._wake_given,
+            "pins": row is not None,
         }
-        descriptors = [writer.fd] if self._wake_given else [writer.fd, self._wake]
-        self._wake_given = True
+        descriptors = [writer.fd]
+        if not self._wake_given:
+            descriptors.append(self._wake_end.fileno())
+        if row is not None:
+            descriptors.append(row.fd)
         self._send({"ring": description}, descriptors)
+        self._wake_given = True
+        self._wake_end.close()
 
     def refuse(self, error: TrueframeError) -> None:
         """Tells the reason and ends the connection."""
@@ -105,7 +120,8 @@ class ReaderSeat:
     def close(self) -> None:
         """Frees the descriptors; on the event loop, when no thread knows the seat any more."""
         self._connection.close()
-        os.close(self._wake)
+        self._wake.close()
+        self._wake_end.close()
 
 
 @contextlib.asynccontextmanager
@@ -212,6 +228,7 @@ def _admit(line: bytes, seat: ReaderSeat, verifier: Verifier) -> str:
         greeting = json.loads(line)
         protocol, token = greeting["protocol"], str(greeting["token"])
         camera, seat.name = str(greeting["camera"]), str(greeting.get("name", ""))[:63]
+        seat.wants_pins = greeting.get("pins") is True
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidArgument("greeting", "is no JSON object with protocol, token and camera") from None
     if protocol != PROTOCOL:

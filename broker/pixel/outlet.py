@@ -11,6 +11,7 @@ from typing import Protocol
 
 from broker.pixel import ring
 from broker.pixel.picture import MissingReason
+from broker.pixel.pins import PinRow
 from broker.pixel.planes import Planes
 from broker.pixel.settled import Settled
 from mesh.errors import ResourceExhausted, TrueframeError
@@ -22,11 +23,15 @@ log = get_logger("broker.pixel.outlet")
 class Seat(Protocol):
     """One reader, as the outlet sees it. None of these calls may block; a reader that cannot follow loses its seat."""
 
+    @property
+    def wants_pins(self) -> bool:
+        """Whether it may ask for pictures to be held."""
+
     def wake(self) -> None:
         """There is something new in the ring."""
 
-    def offer(self, writer: ring.RingWriter) -> None:
-        """Hands a ring over."""
+    def offer(self, writer: ring.RingWriter, row: PinRow | None) -> None:
+        """Hands a ring over, and the page for this reader's pins in it."""
 
     def refuse(self, error: TrueframeError) -> None:
         """Tells why there is no ring, and ends."""
@@ -68,6 +73,8 @@ class Outlet:
         self._session = session
         self._lock = threading.Lock()
         self._seats: list[Seat] = []
+        self._rows: dict[Seat, PinRow] = {}
+        self._broken_pins = 0  # in rings that are no more
         self._ring: ring.RingWriter | None = None
         self._generation = 0
         self._size: tuple[int, int, int] | None = None
@@ -79,12 +86,18 @@ class Outlet:
         """Seats taken."""
         return len(self._seats)
 
+    @property
+    def broken_pins(self) -> int:
+        """Pictures overwritten although a reader held them: for longer than it may, or together with all others."""
+        with self._lock:
+            return self._broken_pins + (self._ring.broken_pins if self._ring is not None else 0)
+
     def add(self, seat: Seat) -> None:
         """Gives the reader the ring, now or as soon as the picture size is known."""
         with self._lock:
             self._seats.append(seat)
             if self._ring is not None:
-                seat.offer(self._ring)
+                self._offer(seat, self._ring)
             elif self._size is not None:
                 self._make_ring()
 
@@ -93,6 +106,9 @@ class Outlet:
         with self._lock:
             if seat in self._seats:
                 self._seats.remove(seat)
+            row = self._rows.pop(seat, None)
+            if row is not None and self._ring is not None:
+                self._ring.detach(row)
             if not self._seats:
                 self._drop_ring(ring.CLOSED)
 
@@ -205,7 +221,20 @@ class Outlet:
                 seat.refuse(error)
             return
         for seat in self._seats:
-            seat.offer(self._ring)
+            self._offer(seat, self._ring)
+
+    def _offer(self, seat: Seat, writer: ring.RingWriter) -> None:
+        row = None
+        if seat.wants_pins:
+            try:
+                row = self._rows[seat] = PinRow()
+                writer.attach(row)
+            except OSError as error:
+                # Out of descriptors, most likely. The reader works without pins, as far as it is quick.
+                log.warning("no pins", camera=self.camera, reason=str(error))
+        seat.offer(writer, row)
+        if row is not None:
+            row.handed_over()
 
     def _drop_ring(self, state: int) -> None:
         if self._ring is None:
@@ -213,5 +242,7 @@ class Outlet:
         self._ring.set_state(state)
         self._wake()
         self._budget.give_back(self._ring.size_bytes)
+        self._broken_pins += self._ring.broken_pins
+        self._rows.clear()
         self._ring.close()
         self._ring = None

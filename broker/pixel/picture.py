@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +55,10 @@ class Missing:
 class Picture:
     """One decoded frame in shared memory: planes are views, without a copy, read-only.
 
-    The writer overwrites the slot a few pictures later: whoever uses the planes asks `still_valid()` afterwards, or
-    takes `grey()` or `copy()`, which ask for themselves. Views stay safe to read for ever; only their content changes.
+    The reader holds the picture (a pin) until it is asked for the next one; `pinned()` holds it for longer. The writer
+    never waits: it overwrites a picture that is not held, or that it has spared for a second already. So whoever uses
+    the planes asks `still_valid()` afterwards, or takes `grey()` or `copy()`, which ask for themselves. Views stay safe
+    to read for ever; only their content changes.
     """
 
     id: FrameId
@@ -79,6 +83,28 @@ class Picture:
     _mapping: ring.RingMapping
     _slot: int
     _sequence: int
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[bool]:
+        """Holds the picture while the block lasts, also beyond the reader's next `read`: about a second at most.
+
+        Gives whether it is held; False: this reader holds as many as one may (one in a ring of four slots, or more in
+        larger ones), and `still_valid()` is all there is. Raises DataLoss when the picture is overwritten already.
+        """
+        is_held = self._mapping.pin(self._slot, self._sequence)
+        try:
+            self.require_valid()
+            yield is_held
+        finally:
+            if is_held:
+                self._mapping.unpin(self._slot, self._sequence)
+
+    def require_valid(self) -> None:
+        """Raises DataLoss unless `still_valid()`."""
+        if not self.still_valid():
+            raise DataLoss(
+                f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
+            )
 
     def still_valid(self) -> bool:
         """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
@@ -109,8 +135,5 @@ class Picture:
         return planes
 
     def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if not self.still_valid():
-            raise DataLoss(
-                f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
-            )
+        self.require_valid()
         return result

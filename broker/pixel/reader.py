@@ -42,6 +42,8 @@ class SupportsToken(Protocol):
 class RingReader:
     """Pictures of one camera, in the order of decoding's output. Blocking; one thread uses it, any may `close()` it.
 
+    The picture handed out is held in its slot until the next `read`, without a copy; `Picture` says how firmly.
+
     Begins at the newest picture, or behind `after`, with the frames between told as Missing. When the pixel host dies
     the reader connects again by itself and goes on (`reconnect=False`: it raises Unavailable). Within every epoch that
     it tells of, from its first id on, each frame comes exactly once: as a Picture or inside a Missing. Ids grow except
@@ -73,6 +75,9 @@ class RingReader:
         self._name = name
         self._reconnect = reconnect
         self._ready: deque[Picture | Missing] = deque()
+        # The hold on the picture told last, from its telling to the read after the one that hands it out.
+        self._held: tuple[ring.RingMapping, int, int] | None = None
+        self._is_handed_out = False
         self._rings: deque[ring.RingMapping] = deque()
         self._mapping: ring.RingMapping | None = None
         self._planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
@@ -123,7 +128,17 @@ class RingReader:
         """The next frame; None after `timeout_s` seconds without one (None waits for ever) or once closed."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
-            return self._read(deadline)
+            if self._is_handed_out:
+                self._let_go()
+            item = self._read(deadline)
+            self._is_handed_out = isinstance(item, Picture)
+            return item
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            mapping, slot, sequence = self._held
+            mapping.unpin(slot, sequence)
+            self._held = None
 
     def _read(self, deadline: float | None) -> Picture | Missing | None:
         while True:
@@ -217,7 +232,9 @@ class RingReader:
         if not fresh:
             return False
         if kind == ring.PICTURE:
-            if not mapping.is_whole(slot, sequence):
+            if mapping.pin(slot, sequence):
+                self._held = mapping, slot, sequence
+            elif not mapping.is_whole(slot, sequence):
                 if self._next <= self._before_us:
                     self._settled.add(first, last)  # the newest at first sight, and older by now: not this reader's
                 else:
@@ -283,7 +300,8 @@ class RingReader:
         # Read anew for each connection: tokens are renewed.
         token = self._token
         text = token if isinstance(token, str) else read_secret(token) if isinstance(token, Path) else token.token
-        return json.dumps({"protocol": PROTOCOL, "token": text, "camera": self._camera, "name": self._name}).encode()
+        greeting = {"protocol": PROTOCOL, "token": text, "camera": self._camera, "name": self._name, "pins": True}
+        return json.dumps(greeting).encode()
 
     def _connect(self) -> None:
         try:
@@ -328,7 +346,7 @@ class RingReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._mapping, self._planes = None, []
+        self._mapping, self._planes, self._held = None, [], None
         self._rings.clear()
         self._ready.clear()
 

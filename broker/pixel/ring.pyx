@@ -1,10 +1,11 @@
 """Picture ring: decoded planes and the story of every frame, in one sealed memfd per camera and resolution.
 
 Here: the memory layout, the writer's and the reader's side of it. Not here: who may have a ring (handover.py), waking
-and waiting, the meaning of reasons (client.py). docs/design/0007-pixels.md draws the layout and says why.
+and waiting, the meaning of reasons (client.py), the pages on which readers pin (pins.pyx).
+docs/design/0007-pixels.md draws the layout and says why.
 
-One writer, any number of readers. The writer never looks at a reader: it overwrites the oldest slot and the oldest
-record. A slot and a record each carry a sequence number that is odd while they are written (a seqlock), so a reader
+One writer, any number of readers. The writer waits for nobody: it overwrites the oldest record, and of the slots the
+oldest that no reader has pinned, or whose pins have had their time. A slot and a record each carry a sequence number that is odd while they are written (a seqlock), so a reader
 notices afterwards whether what it used was whole. Readers map read-only; the seals keep them from anything else, and
 keep the writer's size fixed so that a reader cannot be made to fault.
 """
@@ -12,6 +13,9 @@ keep the writer's size fixed so that a reader cannot be made to fault.
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+from libc.time cimport time_t
+
+from broker.pixel.pins cimport PinBoard, PinHand, PinRow
 
 import fcntl
 import os
@@ -106,8 +110,16 @@ cdef extern from *:
     int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE
     void *MAP_FAILED
 
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec *time)
+
 cdef enum:
     PAGE = 4096
+    SLOTS_AT_MOST = 64
     SLOT_HEADER = 64
 
 VERSION = 1
@@ -124,6 +136,7 @@ BT709 = 4
 DEFAULT_RECORDS = 4096
 MAX_SLOTS = 64
 MAX_SIDE = 16384
+HOLD_NS = 1_000_000_000
 
 cdef bytes _MAGIC = b"TFPIXEL\0"
 _F_SEAL_FUTURE_WRITE = 0x0010  # <linux/fcntl.h>; the fcntl module has no name for it
@@ -183,12 +196,19 @@ def ring_bytes(uint32_t width, uint32_t height, uint32_t slots, uint32_t records
 cdef class RingWriter:
     """The only writer of one ring. Not for use by two threads at once.
 
-    Raises ValueError for an impossible shape and OSError when the memory cannot be had.
+    A pinned picture outlives the moment at which its slot would have been overwritten by up to `hold_ns`. Raises
+    ValueError for an impossible shape and OSError when the memory cannot be had.
     """
 
     cdef uint8_t *_base
     cdef tf_header *_header
     cdef uint64_t _bytes, _head, _pictures
+    cdef PinBoard _pins
+    cdef int64_t _hold_ns
+    # Of each slot: the picture in it, counted from 1 (0: none yet), and since when it has been spared.
+    cdef uint64_t _number[SLOTS_AT_MOST]
+    cdef int64_t _spared_ns[SLOTS_AT_MOST]
+    cdef readonly uint64_t broken_pins
     cdef readonly int fd
     cdef readonly str camera
 
@@ -197,7 +217,7 @@ cdef class RingWriter:
 
     def __init__(
         self, str camera, uint32_t width, uint32_t height, *, uint32_t slots=4, uint32_t records=DEFAULT_RECORDS,
-        uint32_t layout=I420, uint64_t generation=1, uint64_t session=0,
+        uint32_t layout=I420, uint64_t generation=1, uint64_t session=0, int64_t hold_ns=HOLD_NS,
     ):
         global _mapped
         cdef tf_header header
@@ -214,6 +234,8 @@ cdef class RingWriter:
         header.slots, header.records, header.generation, header.session = slots, records, generation, session
         _layout(&header)
         self._bytes = _size(&header)
+        self._pins = PinBoard(slots)
+        self._hold_ns = hold_ns
         self.camera = camera
         self.fd = os.memfd_create(f"trueframe-pixels-{camera}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -276,6 +298,69 @@ cdef class RingWriter:
             raise ValueError("the ring is closed")
         return 0
 
+    def attach(self, PinRow row not None):
+        """Honours a reader's pins until `detach`."""
+        self._check_open()
+        self._pins.attach(row)
+
+    def detach(self, PinRow row not None):
+        """Forgets a reader's pins, at once. Unknown rows are ignored."""
+        if self._pins is not None:
+            self._pins.detach(row)
+
+    cdef uint64_t *_sequence_of(self, uint32_t slot) noexcept nogil:
+        return &(<tf_slot *>(self._base + self._header.slots_offset + slot * self._header.slot_stride)).sequence
+
+    cdef bint _open_unless_pinned(self, uint32_t slot) noexcept nogil:
+        """Marks a slot as being written, or leaves it as it is because a reader holds it."""
+        cdef uint64_t *sequence = self._sequence_of(slot)
+        cdef uint64_t held = 2 * self._number[slot]
+        if held == 0 or not self._pins.holds(slot, held):
+            tf_open(sequence, 2 * self._pictures + 1)
+            if held == 0 or not self._pins.holds(slot, held):
+                return True
+            # Pinned between the two looks. Not a byte has been touched yet.
+            tf_store(sequence, held)
+        return False
+
+    cdef uint32_t _open_slot(self, int64_t now_ns) noexcept nogil:
+        """Picks the slot of the next picture and marks it as being written. Never waits.
+
+        From the oldest picture on, the first that nobody holds or that was spared for long enough. The newest is not
+        among them (in a ring of two it is the last resort): a reader that was woken for it must have its chance. When
+        all of them are held, the oldest loses its pin, as it would have lost its slot without any pins.
+        """
+        cdef uint32_t slots = self._header.slots, slot, other, oldest = 0
+        cdef uint32_t candidates = slots if slots == 2 else slots - 1
+        cdef uint32_t rank
+        cdef uint64_t above = 0, number
+        cdef timespec time
+        for rank in range(candidates):
+            slot = slots
+            for other in range(slots):
+                number = self._number[other]
+                if number == 0:  # still empty
+                    slot = other
+                    break
+                if number > above and (slot == slots or number < self._number[slot]):
+                    slot = other
+            above = self._number[slot]
+            if self._open_unless_pinned(slot):
+                return slot
+            if rank == 0:
+                oldest = slot
+            if now_ns == 0:
+                clock_gettime(CLOCK_MONOTONIC, &time)
+                now_ns = <int64_t>time.tv_sec * 1_000_000_000 + time.tv_nsec
+            if self._spared_ns[slot] == 0:
+                self._spared_ns[slot] = now_ns
+            elif now_ns - self._spared_ns[slot] >= self._hold_ns:
+                oldest = slot
+                break
+        self.broken_pins += 1
+        tf_open(self._sequence_of(oldest), 2 * self._pictures + 1)
+        return oldest
+
     cdef void _append(self, tf_record *content) noexcept nogil:
         cdef tf_record *record = (
             <tf_record *>(self._base + self._header.records_offset) + self._head % self._header.records
@@ -290,12 +375,12 @@ cdef class RingWriter:
     def write_picture(
         self, const uint8_t[::1] y, Py_ssize_t y_stride, const uint8_t[::1] u, Py_ssize_t u_stride,
         v, Py_ssize_t v_stride, *, int64_t epoch, int64_t seq, int64_t received_ns, int64_t monotonic_ns=0,
-        uint16_t flags=0, int64_t floor=-1,
+        uint16_t flags=0, int64_t floor=-1, int64_t now_ns=0,
     ):
         """Copies one picture into the next slot and tells of it. The GIL is released while bytes move.
 
         `u` holds interleaved chroma and `v` is None in an NV12 ring. `floor`: every seq of the epoch up to it has been
-        told by now. Raises ValueError when a plane is smaller than the picture, or the ring is closed.
+        told by now. `now_ns` is monotonic; 0 asks the system, if a pin makes it matter. Raises ValueError when a plane is smaller than the picture, or the ring is closed.
         """
         self._check_open()
         cdef tf_header *header = self._header
@@ -314,12 +399,14 @@ cdef class RingWriter:
             raise ValueError("an NV12 ring has no third plane")
         cdef const uint8_t *y_start = &y[0]
         cdef const uint8_t *u_start = &u[0]
-        cdef uint32_t slot = <uint32_t>(self._pictures % header.slots)
-        cdef uint8_t *base = self._base + header.slots_offset + slot * header.slot_stride
-        cdef tf_slot *head = <tf_slot *>base
+        cdef uint32_t slot
+        cdef uint8_t *base
+        cdef tf_slot *head
         cdef tf_record record
         with nogil:
-            tf_open(&head.sequence, 2 * self._pictures + 1)
+            slot = self._open_slot(now_ns)
+            base = self._base + header.slots_offset + slot * header.slot_stride
+            head = <tf_slot *>base
             head.epoch, head.seq, head.flags, head.record = epoch, seq, flags, self._head
             head.received_ns, head.monotonic_ns = received_ns, monotonic_ns
             _copy(base + SLOT_HEADER, header.y_stride, y_start, y_stride, width, height)
@@ -327,6 +414,7 @@ cdef class RingWriter:
             if v_start is not NULL:
                 _copy(base + header.v_offset, header.chroma_stride, v_start, v_stride, chroma_bytes, chroma_height)
             self._pictures += 1
+            self._number[slot], self._spared_ns[slot] = self._pictures, 0
             tf_store(&head.sequence, 2 * self._pictures)
             record.kind, record.reason, record.flags, record.slot = PICTURE_, 0, flags, slot
             record.epoch, record.first_seq, record.last_seq = epoch, seq, seq
@@ -363,6 +451,7 @@ cdef class RingWriter:
             munmap(self._base, self._bytes)
             self._base = NULL
             self._header = NULL
+            self._pins = None
             _mapped -= 1
         if self.fd >= 0:
             os.close(self.fd)
@@ -405,16 +494,17 @@ cdef void _copy(
 cdef class RingMapping:
     """A reader's view of one ring: read-only memory that lives as long as anything refers to it.
 
-    Takes a duplicate of nothing: `fd` may be closed afterwards. Exposes the whole memory by the buffer protocol,
-    read-only. Raises ValueError when the descriptor is no ring, is not sealed, or has another size than its header.
+    Takes a duplicate of nothing: descriptors may be closed afterwards. `pins_fd` is the page for this reader's pins, if
+    it has one. Exposes the whole memory by the buffer protocol, read-only. Raises ValueError when the descriptor is no ring, is not sealed, or has another size than its header.
     """
 
     cdef uint8_t *_base
     cdef tf_header *_shared
     cdef tf_header _header
     cdef uint64_t _bytes
+    cdef PinHand _hand
 
-    def __init__(self, int fd):
+    def __init__(self, int fd, int pins_fd=-1):
         global _mapped
         cdef tf_header expected
         cdef void *memory
@@ -451,6 +541,8 @@ cdef class RingMapping:
             or expected.slot_stride != self._header.slot_stride or _size(&expected) != self._bytes
         ):
             raise ValueError(f"picture ring of {size} bytes: its header describes {_size(&expected)}")
+        if pins_fd >= 0:
+            self._hand = PinHand(pins_fd, self._header.slots)
 
     def __dealloc__(self):
         global _mapped
@@ -556,6 +648,30 @@ cdef class RingMapping:
     def is_whole(self, uint32_t slot, uint64_t sequence):
         """Whether the slot still holds the picture of this sequence number; ask after use, not only before."""
         return tf_reload(&self._slot(slot).sequence) == sequence
+
+    def pin(self, uint32_t slot, uint64_t sequence):
+        """Holds a picture in its slot until as many calls of `unpin`; whether that could be done.
+
+        False: it was overwritten before, as many pictures are held as one reader may (`pins.pins_per_reader`), or the
+        host gave no page for pins. The writer may break a pin after `HOLD_NS`: `is_whole` tells.
+        """
+        cdef tf_slot *shared = self._slot(slot)
+        if self._hand is None or not self._hand.take(slot, sequence):
+            return False
+        if tf_reload(&shared.sequence) == sequence:
+            return True
+        self._hand.drop(slot, sequence)
+        return False
+
+    def unpin(self, uint32_t slot, uint64_t sequence):
+        """The inverse of one `pin` that was True."""
+        if self._hand is not None:
+            self._hand.drop(slot, sequence)
+
+    @property
+    def pins(self):
+        """Pictures held at present."""
+        return 0 if self._hand is None else self._hand.held
 
     def monotonic_ns(self, uint32_t slot):
         """The broker's monotonic time of the picture in the slot; believe it only if `is_whole` afterwards."""

@@ -17,6 +17,7 @@ from broker.pixel.camera import CameraDecoder
 from broker.pixel.inbox import Dropped, Inbox
 from broker.pixel.outlet import Budget, Outlet
 from broker.pixel.picture import MissingReason
+from broker.pixel.pins import PinRow
 from broker.pixel.ring import RingMapping, RingWriter
 from broker.pixel.thumbnails import Size, ThumbnailBoard
 from mesh.clocks import ManualClock
@@ -64,6 +65,8 @@ def unit(
 class Seat:
     """A reader that keeps what it is given."""
 
+    wants_pins = False
+
     def __init__(self) -> None:
         self.mappings: list[RingMapping] = []
         self.errors: list[TrueframeError] = []
@@ -71,7 +74,7 @@ class Seat:
     def wake(self) -> None:
         pass
 
-    def offer(self, writer: RingWriter) -> None:
+    def offer(self, writer: RingWriter, row: PinRow | None) -> None:
         self.mappings.append(RingMapping(writer.fd))
 
     def refuse(self, error: TrueframeError) -> None:

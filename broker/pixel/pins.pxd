@@ -1,0 +1,43 @@
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+
+    /* A reader's pin must be seen before its look at the slot, or the slot's opening before the writer's look at the
+       pins: one full fence on each side, between the store and the load. The writer's is tf_open of ring.pyx. */
+    static inline void tf_set_pin(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
+                                                             __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+    /* All reads of the picture come before it. */
+    static inline void tf_clear_pin(uint64_t *p) { __atomic_store_n(p, (uint64_t)0, __ATOMIC_RELEASE); }
+    static inline uint64_t tf_load_pin(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+    """
+    void tf_set_pin(uint64_t *p, uint64_t v) nogil
+    void tf_clear_pin(uint64_t *p) nogil
+    uint64_t tf_load_pin(const uint64_t *p) nogil
+
+
+cdef class PinRow:
+    # The host's read-only view of one reader's page; NULL once closed.
+    cdef const uint64_t *entries
+    cdef readonly int fd
+
+
+cdef class PinBoard:
+    # The rows that the writer of one ring looks at. `entries` is a C array of the pages in `rows`, for use without GIL.
+    cdef list rows
+    cdef const uint64_t **entries
+    cdef uint32_t count, capacity
+    cdef uint32_t honoured
+
+    cdef bint holds(self, uint32_t slot, uint64_t sequence) noexcept nogil
+
+
+cdef class PinHand:
+    # The reader's own view: only this reader writes here.
+    cdef uint64_t *entries
+    cdef uint32_t usable
+    cdef uint32_t counts[31]
+
+    cdef bint take(self, uint32_t slot, uint64_t sequence) noexcept
+    cdef void drop(self, uint32_t slot, uint64_t sequence) noexcept
