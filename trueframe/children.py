@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,20 @@ from trueframe.restarts import Restarts
 
 READY_POLL_S = 0.05
 LONGEST_LINE = 1 << 16
+ERROR_EVERY_S = 10.0
+
+
+def error_in(line: str) -> str:
+    """What a line of a service's log tells as an error; empty if it tells none. Both forms of `mesh.logs` are read."""
+    if line.startswith("{"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return ""
+        return str(record.get("message", "")) if record.get("level") == "error" else ""
+    _, _, rest = line.partition(" error ")
+    stamped = len(line) > 24 and line[10:11] == "T" and line[23:31] == "Z error "
+    return rest.strip().partition(" ")[2] if stamped else ""
 
 
 async def alive_is_enough() -> bool:
@@ -53,6 +68,8 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
         self._became_ready = asyncio.Event()
         self._failure: FailedPrecondition | None = None
+        self._told_error_at = float("-inf")
+        self._errors_untold = 0
 
     @property
     def pid(self) -> int | None:
@@ -114,7 +131,7 @@ class Child:
         assert process.stderr is not None
         readers = [
             asyncio.create_task(self._read(process.stdout, self.spec.on_line)),
-            asyncio.create_task(self._read(process.stderr, None)),
+            asyncio.create_task(self._read(process.stderr, self._look_for_errors)),
             asyncio.create_task(self._watch_readiness()),
         ]
         try:
@@ -147,6 +164,17 @@ class Child:
             self._log.write(line)
             if on_line is not None:
                 on_line(line.decode(errors="replace").rstrip("\n"))
+
+    def _look_for_errors(self, line: str) -> None:
+        if not (error := error_in(line)):
+            return
+        now = time.monotonic()
+        if now - self._told_error_at < ERROR_EVERY_S:
+            self._errors_untold += 1
+            return
+        untold, self._errors_untold, self._told_error_at = self._errors_untold, 0, now
+        more = f" (and {untold} more before it, in {self._log.path})" if untold else ""
+        self._tell("error", f"{self.spec.name}: {error[:600]}{more}")
 
     async def stop(self) -> None:
         """Asks the process to end, waits, and makes it end after `stop_within_s`."""

@@ -120,7 +120,7 @@ def event_line(word: str, event: EventSight, moment_ns: int) -> str:
 async def show(data: str, duration_s: float | None) -> int:
     """Prints until it is told to end; returns the exit code: 0, or 1 if no camera was ever live."""
     running = find_running(data)
-    situation = Situation()
+    situation = Situation(running.started_ns)
     printer = Printer(situation)
     feeds = Feeds(running.endpoints, Credentials.from_file(running.token_file), situation)
     feeds.on_camera, feeds.on_event = printer.camera, printer.event

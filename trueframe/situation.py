@@ -111,7 +111,9 @@ class Link:
 class Situation:
     """The latest of everything. Holds one picture a camera and at most MOST_EVENTS events; older ones are let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, began_ns: int | None = None) -> None:
+        """Recorded frames are counted from `began_ns` on, the start of the instance; None counts what this view sees."""
+        self._began_ns = began_ns
         self.cameras: dict[str, CameraSight] = {}
         self.pictures: dict[str, Picture] = {}
         self.links: dict[str, Link] = {service: Link(service) for service in SERVICES}
@@ -185,7 +187,9 @@ class Situation:
             before = self._watermarks.get(mark.camera)
             self._watermarks[mark.camera] = mark
             if before is None:
-                # What was recorded before this view began is not counted as its own.
+                # An epoch is named by the time at which it opened. What was recorded before is not counted.
+                if self._began_ns is not None and mark.epoch >= self._began_ns:
+                    self.recorded_frames += mark.seq + 1
                 continue
             self.recorded_frames += mark.seq - before.seq if mark.epoch == before.epoch else mark.seq + 1
 

@@ -13,7 +13,7 @@ import pytest
 from mesh.errors import FailedPrecondition
 from mesh.process import child_environment
 from tests.support import auntil
-from trueframe.children import Child, ChildSpec
+from trueframe.children import Child, ChildSpec, error_in
 
 SLEEPER = "import time; print('here', flush=True); time.sleep(600)"
 
@@ -86,6 +86,35 @@ async def test_lines_of_any_length_reach_the_log_and_never_block_the_child(tmp_p
     async with child(program, tmp_path, [], on_line=seen.append):
         await auntil(lambda: seen and seen[-1] == "short")
     assert "short" in (tmp_path / "sleeper.log").read_text()
+
+
+async def test_errors_that_a_service_logs_are_told_and_not_more_than_one_in_ten_seconds(tmp_path: Path) -> None:
+    program = """
+import time
+from mesh import logs
+for as_json in (False, True):
+    logs.configure("broker", as_json=as_json)
+    log = logs.get_logger("broker.store")
+    log.info("all is well")
+    log.warning("no error here")
+    log.error("disk is full", folder="/data")
+time.sleep(600)
+"""
+    said: list[str] = []
+    async with child(program, tmp_path, said):
+        await auntil(lambda: (tmp_path / "sleeper.log").read_text().count("disk is full") == 2)
+        await auntil(lambda: said)
+    assert said == ["error: sleeper: broker.store: disk is full folder=/data"]
+
+
+def test_both_forms_of_logs_are_read_for_errors() -> None:
+    assert error_in('{"level": "error", "message": "disk is full"}') == "disk is full"
+    assert error_in('{"level": "info", "message": "an error that is none"}') == ""
+    assert (
+        error_in("2026-11-20T05:49:24.123Z error   broker broker.x: disk is full a=1") == "broker.x: disk is full a=1"
+    )
+    for line in ("2026-11-20T05:49:24.123Z info    broker x: error y", "Traceback", "{", "", "an error occurred"):
+        assert error_in(line) == ""
 
 
 async def test_stopping_twice_or_before_the_start_does_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,13 @@ def test_recorded_frames_are_counted_over_epochs_from_when_the_view_began() -> N
     assert not situation.is_recorded(FrameId("gate", 2, 5))
 
 
+def test_recorded_frames_of_an_instance_are_counted_from_its_start() -> None:
+    situation = Situation(began_ns=1000)
+    situation.persisted([FrameId("gate", 1001, 9), FrameId("yard", 999, 50)])
+    situation.persisted([FrameId("gate", 1001, 19), FrameId("yard", 999, 60)])
+    assert situation.recorded_frames == 20 + 10
+
+
 def test_an_older_version_of_an_event_never_replaces_a_newer_one() -> None:
     situation = Situation()
     assert situation.event_told(event(1, version=2)) is None
