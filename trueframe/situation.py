@@ -112,7 +112,7 @@ class Situation:
     """The latest of everything. Holds one picture a camera and at most MOST_EVENTS events; older ones are let go."""
 
     def __init__(self, began_ns: int | None = None) -> None:
-        """Recorded frames are counted from `began_ns` on, the start of the instance; None counts what this view sees."""
+        """Recorded frames are counted from `began_ns` on, the instance's start; None counts what this view sees."""
         self._began_ns = began_ns
         self.cameras: dict[str, CameraSight] = {}
         self.pictures: dict[str, Picture] = {}
