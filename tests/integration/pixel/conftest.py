@@ -9,6 +9,7 @@ import pytest
 
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.pixel_desk import Desk, running_desk
 from tests.pixel_process import HostProcess, running_pixel_host
 
 CAMERAS = ("cam-1", "cam-2")
@@ -52,3 +53,10 @@ def own_host(own_broker: BrokerProcess) -> Iterator[HostProcess]:
     """For tests that end it, or its broker."""
     with running_pixel_host(own_broker) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    """rings.sock in this process: cameras are outlets that a test writes to."""
+    with running_desk() as desk:
+        yield desk

@@ -2,117 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import itertools
 import json
 import socket
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.pixel import ring
 from broker.pixel.client import Missing, MissingReason, Picture, RingReader
-from broker.pixel.handover import ReaderSeat, serve_rings
-from broker.pixel.outlet import Budget, Outlet
-from broker.pixel.planes import Planes, planes_of
+from broker.pixel.outlet import Budget
 from mesh.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted
 from mesh.ids import FrameId
-from mesh.tokens import Verifier, mint_token
+from tests.pixel_desk import EPOCH, Desk, read_all, seated, show, told
 from tests.support import until
-
-EPOCH = 1_700_000_000_000_000_000
-
-
-class Desk:
-    """rings.sock with outlets that a test writes to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "rings.sock"
-        key = Ed25519PrivateKey.generate()
-        self.token = mint_token(key, "worker", "service")
-        self.outlets: dict[str, Outlet] = {}
-        self._verifier = Verifier(key.public_key())
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    async def _serve(self) -> None:
-        async with serve_rings(self.path, self._verifier, self._take_seat):
-            self._ready.set()
-            await self._stop.wait()
-
-    async def _take_seat(self, camera: str, seat: ReaderSeat) -> Callable[[], None]:
-        outlet = self.outlets.get(camera)
-        if outlet is None:
-            raise NotFound(f"camera {camera!r}", "does not exist")
-        outlet.add(seat)
-        return lambda: outlet.remove(seat)
-
-    def outlet(self, camera: str, budget: Budget | None = None, session: int = 1, slots: int = 4) -> Outlet:
-        self.outlets[camera] = Outlet(camera, slots, budget or Budget(1 << 30), session)
-        return self.outlets[camera]
-
-    def reader(self, camera: str, **options: object) -> RingReader:
-        return RingReader(self.path, self.token, camera, **options)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
-
-
-@pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
-        desk = Desk(Path(folder))
-        yield desk
-        desk.close()
-        gc.collect()
-        assert not desk.path.exists()
-
-
-def picture_planes(value: int, width: int = 32, height: int = 16) -> Planes:
-    frame = av.VideoFrame.from_ndarray(np.full((height * 3 // 2, width), value % 256, np.uint8), format="yuv420p")
-    return planes_of(frame)
-
-
-def show(outlet: Outlet, seq: int, *, width: int = 32, inexact: bool = False) -> None:
-    outlet.picture(picture_planes(seq, width), seq=seq, received_ns=EPOCH + seq, monotonic_ns=seq, inexact=inexact)
-
-
-def read_all(reader: RingReader) -> list[Picture | Missing]:
-    items = []
-    while (item := reader.read(0)) is not None:
-        items.append(item)
-    return items
-
-
-def told(items: list[Picture | Missing]) -> list[int]:
-    seqs: list[int] = []
-    for item in items:
-        seqs += [item.id.seq] if isinstance(item, Picture) else range(item.first_id.seq, item.last_id.seq + 1)
-    return seqs
-
-
-def seated(desk: Desk, outlet: Outlet, reader: RingReader, readers: int = 1) -> None:
-    """Connects, and takes the ring if there is one: a reader begins with what is shown after that."""
-    reader.read(0)
-    until(lambda: outlet.readers == readers, 10)
-    assert reader.read(0.02) is None
 
 
 def test_every_reader_gets_every_picture(desk: Desk) -> None:
@@ -344,6 +253,9 @@ steps = st.lists(
         st.tuples(st.just("resize"), st.just(0)),
         st.tuples(st.just("read"), st.integers(1, 20)),
         st.tuples(st.just("epoch"), st.just(0)),
+        st.tuples(st.just("hold"), st.just(0)),
+        st.tuples(st.just("let go"), st.just(0)),
+        st.tuples(st.just("others"), st.integers(0, 3)),
     ),
     max_size=40,
 )
@@ -359,21 +271,52 @@ def test_whatever_happens_each_frame_is_told_exactly_once(desk: Desk, history: l
     outlet.begin_epoch(epoch, -1, width, 16)
     expected: list[tuple[int, int]] = []
     got: list[tuple[int, int]] = []
+    last: Picture | None = None
+    # Pictures that the one reader holds, and until when it may count on that: there is nobody else to take them.
+    held: list[tuple[Picture, float, contextlib.ExitStack]] = []
 
     def take(item: Picture | Missing | None) -> bool:
+        nonlocal last
         if isinstance(item, Picture):
             got.append((item.id.epoch, item.id.seq))
-            valid_value = (item.y == item.id.seq % 256).all()
-            assert valid_value or not item.still_valid()
+            assert (item.y == item.id.seq % 256).all()
+            assert item.still_valid()
+            last = item
         elif item is not None:
             assert item.reason in (MissingReason.OVERRUN, MissingReason.DECODE_FAILED)
             got.extend((item.first_id.epoch, n) for n in range(item.first_id.seq, item.last_id.seq + 1))
         return item is not None
 
-    with desk.reader(camera) as reader:
+    def check_holds() -> None:
+        for picture, until_s, _ in held:
+            is_right = bool((picture.y == picture.id.seq % 256).all())
+            assert (is_right and picture.still_valid()) or time.monotonic() > until_s
+
+    with desk.reader(camera) as reader, contextlib.ExitStack() as everything:
+        others: list[RingReader] = []
         seated(desk, outlet, reader)
         for what, amount in history:
-            if what == "show":
+            check_holds()
+            if what == "hold":
+                if last is not None and last.still_valid():
+                    stack = everything.enter_context(contextlib.ExitStack())
+                    if stack.enter_context(last.pinned()):
+                        held.append((last, time.monotonic() + 0.9, stack))
+            elif what == "let go":
+                if held:
+                    held.pop(0)[2].close()
+            elif what == "others":
+                # They come, hold the newest picture, and some of them leave with it in their hands.
+                if amount and len(others) < 1:
+                    others.append(everything.enter_context(desk.reader(camera)))
+                    others[0].read(0)
+                    until(lambda: outlet.readers == 2, 10)
+                elif others and amount:
+                    others[0].read(0)
+                elif others:
+                    others.pop().close()
+                    until(lambda: outlet.readers == 1, 10)
+            elif what == "show":
                 for _ in range(amount):
                     show(outlet, seq, width=width)
                     seq += 1
@@ -395,7 +338,7 @@ def test_whatever_happens_each_frame_is_told_exactly_once(desk: Desk, history: l
                 outlet.begin_epoch(epoch, -1, width, 16)
         expected += [(epoch, n) for n in range(seq)]
         while take(reader.read(0)):
-            pass
+            check_holds()
     outlet.close(NotFound("camera", "was removed"))
     if got:
         # A reader without a past begins with the first record; every example writes its first at 0.
