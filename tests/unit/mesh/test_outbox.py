@@ -172,3 +172,37 @@ def test_an_owner_that_writes_whole_documents_carries_the_outbox_over() -> None:
     new = carry_outbox(old, {"n": 2})
     assert without_outbox(new) == {"n": 2}
     assert new["outbox"] == old["outbox"]
+
+
+def state(number: int) -> OutboxEvent:
+    return OutboxEvent("trueframe.event.gate", "trueframe.event.changed", bytes([number]), f"s{number}", True)
+
+
+async def test_of_whole_states_that_were_sent_only_the_newest_is_kept(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    body = add_event({}, event(0), clock)
+    for number in range(3):
+        body = add_event(body, state(number), clock)
+    await events.put("a", body)
+    publisher = OutboxPublisher(events, bus, clock)
+    await publisher.send_pending()
+    assert [row[0] for row in bus.sent] == ["e0", "s0", "s1", "s2"]
+    kept: list[OutboxEvent] = []
+
+    async def keep(one: OutboxEvent) -> None:
+        kept.append(one)
+
+    await publisher.replay(0, keep)
+    assert [one.id for one in kept] == ["e0", "s2"]
+    assert kept[1].is_whole_state
+
+
+async def test_of_whole_states_that_wait_too_long_the_newest_gives_way_to_the_next(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    body = add_event({}, event(0), clock)
+    for number in range(100):
+        body = add_event(body, state(number), clock)
+    assert body[PENDING_FIELD] == 1 + 32
+    await events.put("a", body)
+    await OutboxPublisher(events, bus, clock).send_pending()
+    assert [row[0] for row in bus.sent] == ["e0", *(f"s{number}" for number in range(31)), "s99"]
