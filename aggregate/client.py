@@ -11,6 +11,7 @@ with SyncLedgerClient(endpoint, token) as ledger:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -226,11 +227,14 @@ class PoolStream:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._writing = asyncio.Lock()
 
     async def say(self, request: inspection_pb2.JoinPoolRequest) -> None:
-        """Sends a request. Raises Unavailable once the stream is broken."""
+        """Sends a request; any task may. Raises Unavailable once the stream is broken."""
         try:
-            await self._call.write(request)
+            # gRPC breaks a call on which a second write begins before the first is done.
+            async with self._writing:
+                await self._call.write(request)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         except (grpc.aio.UsageError, grpc.aio.BaseError, RuntimeError) as error:
