@@ -24,7 +24,10 @@ from trueframe.v1 import frames_pb2
 from trueframe.v1.frames_pb2 import (
     CODEC_H264,
     EPOCH_END_REASON_CLOCK_STEPPED,
+    EPOCH_END_REASON_CONNECTION_LOST,
     EPOCH_END_REASON_FORMAT_CHANGED,
+    EPOCH_END_REASON_PROTOCOL_ERROR,
+    EPOCH_END_REASON_SILENT,
     EPOCH_ORIGIN_LIVE,
     GAP_REASON_BEFORE_PARAMETER_SETS,
     GAP_REASON_NETWORK_LOSS,
@@ -42,6 +45,9 @@ _HELD_BYTES = 2 * MAX_UNIT_BYTES
 _PATIENCE_NS = 90_000_000_000
 _EPOCHS_AT_ONCE = 5
 _EPOCHS_WITHIN_NS = 60_000_000_000
+_UNCLEAN_ENDS = frozenset(
+    {EPOCH_END_REASON_CONNECTION_LOST, EPOCH_END_REASON_SILENT, EPOCH_END_REASON_PROTOCOL_ERROR}
+)
 
 # payload, pts, damaged, lost_before, monotonic_ns, camera_time_ns, uncertainty_ns
 _Unit: TypeAlias = "tuple[bytes, int | None, bool, bool, int, int | None, int | None]"
@@ -258,11 +264,18 @@ class Ingest:
         self._counters.refused_units += count
         self._refused_pending += count
 
+    def lose(self) -> None:
+        """Packets are missing; told before the next frame, or before the end of the epoch."""
+        self._is_loss_pending = True
+
     def end(self, reason: EndReason, detail: str) -> None:
         """Ends the epoch; what was held back for an epoch that never opened is counted as refused."""
         if self._has_ended:
             return
         self._has_ended = True
+        if self._is_announced and reason in _UNCLEAN_ENDS:
+            # What the camera sent into a broken connection is unknown, and is told as that.
+            self.lose()
         if self._minting is not None:
             self._minting.cancel()
         if self._held:

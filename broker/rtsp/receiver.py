@@ -73,6 +73,10 @@ class Receiver:
         unit = self.depacketiser.flush()
         if unit is not None:
             self.unit(unit)
+        if self.depacketiser.untold_refused:
+            self._ingest.refuse(self.depacketiser.untold_refused)
+        if self.depacketiser.untold_loss:
+            self._ingest.lose()
 
     def _take_report(self, report: SenderReport) -> None:
         timestamps = self._timestamps

@@ -191,7 +191,9 @@ async def test_cameras_come_and_go_live_while_another_loses_nothing(broker: Brok
     assert ended.last_seq == recording.frames("guest-0")[-1].seq
 
 
-async def test_a_cut_connection_gives_a_new_epoch_and_both_ends_are_told(broker: BrokerProcess, sim: Simulator) -> None:
+async def test_a_cut_connection_gives_a_new_epoch_and_a_gap_for_what_was_sent_into_it(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
     async with broker.client() as client, contextlib.AsyncExitStack() as stack:
         await client.add_camera("gate", sim.urls["cam-3"])
         recording = await stack.enter_async_context(Recording(client, ["gate"]))
@@ -200,7 +202,10 @@ async def test_a_cut_connection_gives_a_new_epoch_and_both_ends_are_told(broker:
         await auntil(lambda: len({f.epoch for f in recording.frames("gate")}) == 2, 15)
     assert_without_hole(recording.frames("gate"))
     kinds = [type(item) for item in recording.items["gate"] if not isinstance(item, WireFrame)]
-    assert kinds == [EpochStarted, EpochEnded, EpochStarted]
+    assert kinds == [EpochStarted, Gap, EpochEnded, EpochStarted]
+    (gap,) = recording.gaps("gate")
+    assert gap.reason == GAP_REASON_NETWORK_LOSS
+    assert not gap.HasField("count")
 
 
 async def test_a_camera_that_stalls_is_silent_and_recovers(broker: BrokerProcess, sim: Simulator) -> None:
