@@ -45,9 +45,7 @@ _HELD_BYTES = 2 * MAX_UNIT_BYTES
 _PATIENCE_NS = 90_000_000_000
 _EPOCHS_AT_ONCE = 5
 _EPOCHS_WITHIN_NS = 60_000_000_000
-_UNCLEAN_ENDS = frozenset(
-    {EPOCH_END_REASON_CONNECTION_LOST, EPOCH_END_REASON_SILENT, EPOCH_END_REASON_PROTOCOL_ERROR}
-)
+_UNCLEAN_ENDS = frozenset({EPOCH_END_REASON_CONNECTION_LOST, EPOCH_END_REASON_SILENT, EPOCH_END_REASON_PROTOCOL_ERROR})
 
 # payload, pts, damaged, lost_before, monotonic_ns, camera_time_ns, uncertainty_ns
 _Unit: TypeAlias = "tuple[bytes, int | None, bool, bool, int, int | None, int | None]"
