@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,7 @@ class Run:
     camera_hours: float = 0.0
     pairs: int = 0
     scored: int = 0
-    reasoned: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
     unspoken: int = 0
     cpu_share: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -143,7 +144,7 @@ async def measure(cameras: Simulation, data: Path, seconds: float) -> Run:
         counted = coverage.count(minted, [book for book in ledger.values() if book.camera == camera])
         run.pairs += counted.pairs
         run.scored += counted.scored
-        run.reasoned += counted.reasoned
+        run.reasons += counted.reasons
         run.unspoken += counted.unspoken
     judge_alarms(run, seen, cameras, ledger, start_ns, end_ns)
     run.hops["picture"] = [age_ns / 1e6 for age_ns in seen.pictures_ns]
@@ -247,7 +248,7 @@ def result_of(runs: Sequence[Run]) -> dict[str, Any]:
     """All runs together."""
     latencies = [value for run in runs for value in run.latencies]
     pairs = sum(run.pairs for run in runs)
-    spoken = sum(run.scored + run.reasoned for run in runs)
+    spoken = sum(run.scored + run.reasons.total() for run in runs)
     hours = sum(run.camera_hours for run in runs)
     false = [text for run in runs for text in run.false]
     hops = {name: [v for run in runs for v in run.hops.get(name, ())] for run in runs for name in run.hops}
@@ -261,7 +262,7 @@ def result_of(runs: Sequence[Run]) -> dict[str, Any]:
         "coverage": round(spoken / pairs, 6) if pairs else 0.0,
         "pairs": pairs,
         "scored": sum(run.scored for run in runs),
-        "reasons": sum(run.reasoned for run in runs),
+        "reasons": dict(sum((run.reasons for run in runs), Counter[str]())),
         "unspoken": sum(run.unspoken for run in runs),
         "begun_to_alarm_ms": spread([value for run in runs for value in run.begun_to_alarm]),
         "hops_ms": {name: spread(values) for name, values in hops.items()},

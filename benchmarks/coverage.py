@@ -5,12 +5,14 @@ What does not belong here: the ledger's own sums (`GetCoverage`); these are coun
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aggregate.client import LedgerClient
 from mesh.ids import FrameId
+from trueframe.v1.inspection_pb2 import NoVerdictReason
 
 
 @dataclass(slots=True)
@@ -19,7 +21,8 @@ class Book:
 
     camera: str
     scored: set[tuple[int, int]] = field(default_factory=set)
-    reasoned: set[tuple[int, int]] = field(default_factory=set)
+    reasoned: dict[tuple[int, int], NoVerdictReason.ValueType] = field(default_factory=dict)
+    """With the reason, as the wire numbers them."""
 
     def has_score(self, frame: FrameId) -> bool:
         """Whether the frame was scored."""
@@ -32,7 +35,8 @@ class Count:
 
     pairs: int
     scored: int
-    reasoned: int
+    reasons: Counter[str]
+    """Pairs that were given a reason instead of a score, by its name."""
     unspoken: int
 
 
@@ -44,7 +48,10 @@ async def read_ledger(endpoint: str, token: Path, inspections: Mapping[str, str]
             async for entry in ledger.read(book.camera, inspection=inspection):
                 said = entry.verdict
                 ids = {(said.id.epoch, said.id.seq + n) for n in range(max(said.count, 1))}
-                (book.reasoned if said.reason else book.scored).update(ids)
+                if said.reason:
+                    book.reasoned.update(dict.fromkeys(ids, said.reason))
+                else:
+                    book.scored |= ids
     return books
 
 
@@ -52,6 +59,10 @@ def count(frames: Sequence[FrameId], books: Sequence[Book]) -> Count:
     """How many of these frames each book speaks of."""
     ids = {(frame.epoch, frame.seq) for frame in frames}
     scored = sum(len(ids & book.scored) for book in books)
-    reasoned = sum(len(ids & (book.reasoned - book.scored)) for book in books)
+    reasons = Counter(
+        NoVerdictReason.Name(book.reasoned[one]).removeprefix("NO_VERDICT_REASON_").lower()
+        for book in books
+        for one in ids & (book.reasoned.keys() - book.scored)
+    )
     pairs = len(ids) * len(books)
-    return Count(pairs, scored, reasoned, pairs - scored - reasoned)
+    return Count(pairs, scored, reasons, pairs - scored - reasons.total())
