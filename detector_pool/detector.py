@@ -53,5 +53,9 @@ class Detector(Protocol[State]):
         ...
 
     def inspect(self, picture: Picture, state: State, regions: Sequence[RegionMask]) -> tuple[Observation, State]:
-        """Looks at one frame. Must not keep the picture's planes. The state given is not used again."""
+        """Looks at one frame. Must not keep the picture's planes. The state given is not used again.
+
+        The planes may be in shared memory: between its last look at them and its first change of the state it calls
+        `picture.confirm()`, so that nothing is learnt from a picture that was overwritten meanwhile.
+        """
         ...

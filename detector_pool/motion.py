@@ -90,6 +90,7 @@ class Motion:
         """Score and boxes of one picture; WARMING_UP until the background is known."""
         settings = self._settings
         canvas = to_canvas(picture.y)
+        picture.confirm()
         now_ns = picture.received_ns
         is_other_size = state.previous is not None and state.previous.shape != canvas.shape
         if is_other_size or (state.last_ns and now_ns - state.last_ns > settings.forget_after_s * SECOND):

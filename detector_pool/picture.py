@@ -5,6 +5,7 @@ Values and structural types only. Who decodes, and how pictures come here, does 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector_pool.reasons import NoScore
+from mesh.errors import DataLoss
 from mesh.ids import FrameId
 
 Luma = NDArray[np.uint8]
@@ -35,14 +37,31 @@ class Picture(Protocol):
         """Luma, uint8, (height, width), 16 is black and 235 white for most cameras."""
         ...
 
+    def confirm(self) -> None:
+        """Raises DataLoss if what was read of the planes may be of another picture."""
+        ...
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(slots=True, eq=False)
 class Shot:
-    """A picture that is the worker's own: nobody overwrites it."""
+    """A picture in a worker's hands: its own, or in place in the pixel host's memory and held there for a while."""
 
     id: FrameId
     received_ns: int
     y: Luma
+    still_valid: Callable[[], bool] = _always
+    """Whether all that was read of the planes until now was this picture's."""
+    confirmations: int = 0
+
+    def confirm(self) -> None:
+        """Raises DataLoss if what was read of the planes may be of another picture."""
+        if not self.still_valid():
+            raise DataLoss(f"picture {self.id}", "was overwritten while it was looked at")
+        self.confirmations += 1
 
 
 @dataclass(frozen=True, slots=True)

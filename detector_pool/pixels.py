@@ -1,4 +1,4 @@
-"""Pictures out of the pixel host's shared memory, as a worker wants them: luma of its own, holes with reasons."""
+"""Pictures out of the pixel host's shared memory, as a worker wants them: luma in place, holes with reasons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from broker.pixel.client import Missing, MissingReason, RingReader
 from detector_pool.picture import Hole, PictureSource, Shot
 from detector_pool.reasons import NoScore
 from mesh.channel import Credentials
-from mesh.errors import DataLoss
 from mesh.ids import FrameId
 
 REASONS: dict[MissingReason, NoScore] = {
@@ -29,20 +28,13 @@ class RingSource:
         self._reader = RingReader(rings_socket, token, camera, name=name, after=after)
 
     def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
-        """The next picture, copied out of the ring, or hole."""
+        """The next picture, held in the ring until the next call, or hole."""
         item = self._reader.read(timeout_s)
         if item is None:
             return None
         if isinstance(item, Missing):
             return Hole(item.first_id, item.count, REASONS.get(item.reason, NoScore.NO_PIXELS), item.received_ns)
-        try:
-            # Luma is enough for these detectors, and a copy cannot be overwritten while they look at it.
-            luma = item.y.copy()
-            if not item.still_valid():
-                raise DataLoss(f"picture {item.id}", "was overwritten while it was read")
-        except DataLoss:
-            return Hole(item.id, 1, NoScore.OVERRUN, item.received_ns)
-        return Shot(item.id, item.received_ns, luma)
+        return Shot(item.id, item.received_ns, item.y, item.still_valid)
 
     def close(self) -> None:
         """Ends a `read` under way in another thread."""

@@ -12,6 +12,7 @@ from detector_pool.detector import Detector, Observation
 from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
 from detector_pool.sequence import FrameVerdict, Sequence
+from mesh.errors import DataLoss
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
@@ -86,8 +87,12 @@ class Runner:
         return [block] if block else []
 
     def _inspect(self, shot: Shot) -> Observation:
+        confirmations = shot.confirmations
         try:
             observation, self._state = self._detector.inspect(shot, self._state, self._task.regions)
+        except DataLoss:
+            # Overwritten under its eyes; it has learnt nothing from it.
+            return Observation(reason=NoScore.OVERRUN)
         except Exception as error:
             # A detector's fault is one frame's reason, not the end of the inspection. What it remembered may be broken.
             _failures.labels(self._task.detector).inc()
@@ -95,4 +100,8 @@ class Runner:
                 log.exception("detector failed", frame=str(shot.id), detector=self._detector.name, error=str(error))
             self._state = self._detector.start()
             return Observation(reason=NoScore.DETECTOR_FAILED)
+        if shot.confirmations == confirmations and not shot.still_valid():
+            # A detector that did not ask, and may remember what was never to be seen.
+            self._state = self._detector.start()
+            return Observation(reason=NoScore.OVERRUN)
         return observation

@@ -87,6 +87,7 @@ class SignalHealth:
     ) -> tuple[Observation, SignalState]:
         """Score and what is wrong. Regions do not matter: the signal is that of the whole picture."""
         thin = _thinned(picture.y)
+        picture.confirm()
         previous, now_ns = state.previous, picture.received_ns
         state.previous, last_ns, state.last_ns = thin, state.last_ns, now_ns
         if previous is None or previous.shape != thin.shape or now_ns - last_ns > 10 * SECOND:
