@@ -55,7 +55,7 @@ async def main(config: Config) -> None:
             (add_InspectionServiceServicer_to_server, InspectionService(inspections), "trueframe.v1.InspectionService"),
             (
                 add_LedgerServiceServicer_to_server,
-                LedgerService(LedgerReader(archive, bench, inspections, clock)),
+                LedgerService(inspections, LedgerReader(archive, bench, inspections, clock)),
                 "trueframe.v1.LedgerService",
             ),
             (add_PoolServiceServicer_to_server, PoolService(inspections), "trueframe.v1.PoolService"),

@@ -62,6 +62,8 @@ class Docket:
     camera_name: str = ""
     since_ns: int = 0
     """Since when the order has been in force without a break, UTC."""
+    begins: bool = True
+    """Whether the next verdict is the first of a detector that began from nothing."""
     spoken_ns: int = 0
     """Arrival of the newest frame spoken of, UTC."""
     heard_ns: int = 0
@@ -134,7 +136,8 @@ class Bench:
             fresh = unheard(docket.state, verdict)
             if fresh is None:
                 continue
-            docket.notebook.write(fresh, docket.order, docket.fence, detector, rules.threshold)
+            docket.notebook.write(fresh, docket.order, docket.fence, detector, rules.threshold, began=docket.begins)
+            docket.begins = False
             docket.state, said = judge(docket.state, rules, docket.order.id, fresh)
             docket.spoken_ns = max(docket.spoken_ns, fresh.received_ns)
             findings += said
@@ -281,6 +284,7 @@ def _body(docket: Docket) -> dict[str, Any]:
         "judge": state_document(docket.state),
         "ledger": list(docket.notebook.position),
         "spoken_ns": docket.spoken_ns,
+        "begins": docket.begins,
     }
 
 
@@ -289,6 +293,6 @@ def _docket(order: Order, body: dict[str, Any] | None, camera_name: str) -> Dock
         return Docket(order, JudgeState(), Notebook(), camera_name=camera_name, detector=order.detector)
     state, notebook = state_from_document(body["judge"]), Notebook(*body.get("ledger", (0, 0)))
     spoken_ns = body.get("spoken_ns", state.scored_ns)
-    return Docket(
-        order, state, notebook, body["fence"], body["worker"], body["detector"], camera_name, spoken_ns=spoken_ns
-    )
+    docket = Docket(order, state, notebook, body["fence"], body["worker"], body["detector"], camera_name)
+    docket.spoken_ns, docket.begins = spoken_ns, body.get("begins", False)
+    return docket

@@ -162,6 +162,17 @@ class LedgerClient:
             raise from_rpc_error(error) from None
         return [*answer.explanations]
 
+    async def checkpoint(
+        self, inspection: str, up_to: FrameId, *, timeout_s: float = DEADLINE_S
+    ) -> inspection_pb2.GetCheckpointResponse:
+        """The newest kept state of a detector that holds nothing behind a frame. Raises NotFound."""
+        request = inspection_pb2.GetCheckpointRequest(inspection=inspection, up_to=up_to.to_proto())
+        try:
+            answer: inspection_pb2.GetCheckpointResponse = await self._stub.GetCheckpoint(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return answer
+
     async def coverage(
         self, camera: str, *, from_ns: int = 0, to_ns: int = 0, bucket_s: int = 0, timeout_s: float = DEADLINE_S
     ) -> list[CoverageRow]:
@@ -210,6 +221,17 @@ class SyncLedgerClient:
             return [*self._stub.ExplainFrame(request, timeout=timeout_s).explanations]
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
+
+    def checkpoint(
+        self, inspection: str, up_to: FrameId, *, timeout_s: float = DEADLINE_S
+    ) -> inspection_pb2.GetCheckpointResponse:
+        """As LedgerClient.checkpoint."""
+        request = inspection_pb2.GetCheckpointRequest(inspection=inspection, up_to=up_to.to_proto())
+        try:
+            answer: inspection_pb2.GetCheckpointResponse = self._stub.GetCheckpoint(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return answer
 
     def coverage(
         self, camera: str, *, from_ns: int = 0, to_ns: int = 0, bucket_s: int = 0, timeout_s: float = DEADLINE_S

@@ -12,15 +12,24 @@ from dataclasses import dataclass
 
 from aggregate.archive import Archive
 from aggregate.bench import Bench, Docket
+from aggregate.checkpoints import Checkpoint
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
 from aggregate.history import Change, change_of
 from aggregate.orders import Catalogue, Order
+from aggregate.pages import page_from_document
 from aggregate.rules import RULES
 from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
 from aggregate.sessions import Session
-from aggregate.wire import checkpoint_from_proto, checkpoint_to_proto, order_to_proto, verdicts_from_proto
+from aggregate.wire import (
+    UNSEEN_REASONS,
+    checkpoint_from_proto,
+    checkpoint_to_proto,
+    order_to_proto,
+    verdicts_from_proto,
+)
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
+from mesh.ids import FrameId
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from trueframe.v1 import inspection_pb2
@@ -236,7 +245,14 @@ class Inspections:
         docket = self._bench.docket(order.id)
         if docket is None:
             raise AssertionError(f"inspection {order.id} was placed before its docket was opened")
+        last = docket.resume_after
+        # A worker that goes on with changed orders keeps what its detector has learnt.
+        is_kept = last is not None and docket.worker == instruction.worker
+        checkpoint = None
+        if last is not None and not is_kept:
+            checkpoint = await self._archive.checkpoints.newest(order.id, last)
         docket.fence, docket.worker = instruction.fence, instruction.worker
+        docket.begins = not is_kept and checkpoint is None
         try:
             await self._bench.settle(docket)
         except TrueframeError as error:
@@ -253,10 +269,20 @@ class Inspections:
         last = docket.resume_after
         if last is not None:
             assignment.after.CopyFrom(last.to_proto())
-            checkpoint = await self._archive.checkpoints.newest(order.id, last)
             if checkpoint is not None:
                 assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
+                assignment.unseen.extend(await self._unseen(order, checkpoint, last))
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
+
+    async def _unseen(self, order: Order, checkpoint: Checkpoint, last: FrameId) -> list[inspection_pb2.FrameRun]:
+        """Frames between the two that no detector was shown."""
+        runs = []
+        async for body in self._archive.ledger.between(order.id, checkpoint.received_ns):
+            for verdict in page_from_document(body).verdicts():
+                is_between = checkpoint.after < verdict.last_id and verdict.id <= last
+                if is_between and verdict.reason in UNSEEN_REASONS:
+                    runs.append(inspection_pb2.FrameRun(id=verdict.id.to_proto(), count=verdict.count))
+        return runs
 
     def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:
         session = self._sessions.get(worker)

@@ -34,10 +34,15 @@ class Notebook:
         """Pages before this number are in the ledger and judged."""
         self._next_number, self._step = number, 0
 
-    def write(self, verdict: Verdict, order: Order, fence: int, detector: str, threshold: float) -> None:
-        """Takes the next verdict."""
+    def write(
+        self, verdict: Verdict, order: Order, fence: int, detector: str, threshold: float, *, began: bool = False
+    ) -> None:
+        """Takes the next verdict; `began`: with it the detector began from nothing."""
         minute = verdict.received_ns // MINUTE_NS if verdict.received_ns else None
-        self._page(order, fence, detector, threshold, minute).add(verdict)
+        page = self._page(order, fence, detector, threshold, minute)
+        page.add(verdict)
+        if began:
+            page.began.append(verdict.id)
 
     def write_end(self, at_ns: int, order: Order, fence: int, detector: str, threshold: float) -> None:
         """The judge was told that nobody speaks any more."""

@@ -86,6 +86,8 @@ class Page:
     _labels: dict[str, int] = field(default_factory=dict)
     _ends: list[tuple[int, int]] = field(default_factory=list)
     """Number of verdicts before it, and its time."""
+    began: list[FrameId] = field(default_factory=list)
+    """Frames with which the detector began from nothing."""
 
     def __len__(self) -> int:
         return len(self._seqs)
@@ -189,6 +191,7 @@ class Page:
             "boxes": len(self._box_labels),
             "labels": list(self._labels),
             "ends": [list(end) for end in self._ends],
+            "began": [str(frame) for frame in self.began],
             "columns": base64.b64encode(zlib.compress(b"".join(columns), 1)).decode(),
         }
 
@@ -223,6 +226,7 @@ def page_from_document(body: Mapping[str, Any]) -> Page:
     page._boxes, page._box_labels = numbers, labels
     page._labels = {label: number for number, label in enumerate(body["labels"])}
     page._ends = [(place, at_ns) for place, at_ns in body["ends"]]
+    page.began = [FrameId.parse(frame) for frame in body["began"]]
     return page
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from aggregate.archive import Archive
 from aggregate.bench import Bench
+from aggregate.checkpoints import Checkpoint
 from aggregate.coverage import CoverageSum, Row
 from aggregate.errors import NeverInspected
 from aggregate.explain import Known, sentence_of, standing_of
@@ -18,7 +19,7 @@ from aggregate.history import Change
 from aggregate.inspections import Inspections
 from aggregate.judge import Verdict
 from aggregate.orders import Order
-from aggregate.pages import Page, PageKey, page_from_document
+from aggregate.pages import Page, page_from_document
 from aggregate.rules import RULES
 from aggregate.wire import verdict_to_proto
 from mesh.clocks import Clock
@@ -40,8 +41,8 @@ class LedgerReader:
 
     async def entries(
         self, camera: str, inspection: str = "", from_ns: int = 0, to_ns: int = 0
-    ) -> AsyncIterator[tuple[PageKey, list[Verdict]]]:
-        """Verdicts in the order of ids for each inspection, a page at a time.
+    ) -> AsyncIterator[tuple[Page, list[Verdict]]]:
+        """Pages, and their verdicts that lie in the range, in the order of ids for each inspection.
 
         Raises NeverInspected, InvalidArgument (an empty range).
         """
@@ -55,7 +56,7 @@ class LedgerReader:
                 page = page_from_document(body)
                 found = [verdict for verdict in page.verdicts() if _is_within(verdict, from_ns, to_ns)]
                 if found:
-                    yield page.key, found
+                    yield page, found
 
     async def coverage(self, camera: str, from_ns: int, to_ns: int, bucket_s: int) -> list[Row]:
         """Sums by inspection and time. Raises NeverInspected, InvalidArgument."""
@@ -78,6 +79,18 @@ class LedgerReader:
             await self._flush(order)
             explanations.append(await self._explain(order, frame, received_ns))
         return explanations
+
+    async def checkpoint(self, order: Order, up_to: FrameId) -> tuple[Checkpoint, Order]:
+        """The newest kept state that holds nothing behind a frame, and the order of that time.
+
+        Raises NeverInspected if none is kept.
+        """
+        await self._flush(order)
+        checkpoint = await self._archive.checkpoints.newest(order.id, up_to)
+        if checkpoint is None:
+            raise NeverInspected(f"inspection {order.id[:80]}", f"has no checkpoint up to frame {up_to}")
+        change = await self._archive.history.at(order.id, checkpoint.received_ns)
+        return checkpoint, change.order if change is not None else order
 
     async def _explain(self, order: Order, frame: FrameId, received_ns: int) -> inspection_pb2.FrameExplanation:
         page = await self._archive.ledger.behind(order.id, frame)

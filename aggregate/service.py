@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aggregate.coverage import Row
-from aggregate.errors import BadVerdicts
+from aggregate.errors import BadVerdicts, NeverInspected
 from aggregate.inspections import Inspections, Status
 from aggregate.reading import LedgerReader
 from aggregate.sessions import Session
-from aggregate.wire import order_from_proto, order_to_proto, verdict_to_proto
+from aggregate.wire import checkpoint_to_proto, order_from_proto, order_to_proto, verdict_to_proto
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger, rate_limited
@@ -54,7 +54,8 @@ class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
 class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
     """What was said of every inspected frame."""
 
-    def __init__(self, reader: LedgerReader) -> None:
+    def __init__(self, inspections: Inspections, reader: LedgerReader) -> None:
+        self._inspections = inspections
         self._reader = reader
 
     async def ReadLedger(  # noqa: N802 - the rpc's name
@@ -63,15 +64,16 @@ class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
         """Entries, a page at a time."""
         principal_of(context).require(validate_camera_id(request.camera))
         entries = self._reader.entries(request.camera, request.inspection, request.from_ns, request.to_ns)
-        async for key, verdicts in entries:
+        async for page, verdicts in entries:
             for at in range(0, len(verdicts), MAX_ENTRIES):
                 yield inspection_pb2.ReadLedgerResponse(
                     entries=[
                         inspection_pb2.LedgerEntry(
-                            inspection=key.inspection,
-                            fence=key.fence,
-                            detector=key.detector,
+                            inspection=page.key.inspection,
+                            fence=page.key.fence,
+                            detector=page.key.detector,
                             verdict=verdict_to_proto(verdict),
+                            began=verdict.id in page.began,
                         )
                         for verdict in verdicts[at : at + MAX_ENTRIES]
                     ]
@@ -95,6 +97,20 @@ class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
         principal_of(context).require(validate_camera_id(request.camera))
         rows = await self._reader.coverage(request.camera, request.from_ns, request.to_ns, request.bucket_s)
         return inspection_pb2.GetCoverageResponse(rows=[_coverage_row(row) for row in rows])
+
+    async def GetCheckpoint(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.GetCheckpointRequest, context: Any
+    ) -> inspection_pb2.GetCheckpointResponse:
+        """Where inspecting recorded frames again starts from."""
+        frame = FrameId.from_proto(request.up_to)
+        principal_of(context).require(validate_camera_id(frame.camera))
+        orders = [one for one in self._inspections.orders_of(frame.camera) if one.id == request.inspection]
+        if not orders:
+            raise NeverInspected(f"camera {frame.camera}", f"has no inspection {request.inspection[:80]!r}")
+        checkpoint, order = await self._reader.checkpoint(orders[0], frame)
+        return inspection_pb2.GetCheckpointResponse(
+            checkpoint=checkpoint_to_proto(checkpoint), inspection=order_to_proto(order)
+        )
 
 
 class PoolService(inspection_pb2_grpc.PoolServiceServicer):

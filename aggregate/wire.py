@@ -17,6 +17,17 @@ MAX_BOXES = 64
 MAX_RUN = 1 << 40
 MAX_CHECKPOINT_BYTES = 4 << 20
 
+# Such a frame had no picture: no detector was shown it.
+UNSEEN_REASONS = frozenset(
+    {
+        inspection_pb2.NO_VERDICT_REASON_NOT_DECODED,
+        inspection_pb2.NO_VERDICT_REASON_OVERRUN,
+        inspection_pb2.NO_VERDICT_REASON_NOT_SAMPLED,
+        inspection_pb2.NO_VERDICT_REASON_THINNED,
+        inspection_pb2.NO_VERDICT_REASON_NO_PIXELS,
+    }
+)
+
 _USES = {inspection_pb2.REGION_USE_INSPECT: "inspect", inspection_pb2.REGION_USE_IGNORE: "ignore"}
 
 
@@ -134,6 +145,7 @@ def checkpoint_to_proto(checkpoint: Checkpoint) -> inspection_pb2.Checkpoint:
         detector=checkpoint.detector,
         state=checkpoint.state,
         digest=checkpoint.digest,
+        received_ns=checkpoint.received_ns,
     )
 
 

@@ -7,8 +7,9 @@ import secrets
 import socket
 
 from aggregate.client import PoolClient
-from detector_pool.pixels import OpenRing
 from detector_pool.registry import DETECTORS
+from detector_pool.sources import OpenSource
+from detector_pool.trail import Places
 from detector_pool.worker import Worker
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
@@ -23,10 +24,12 @@ async def main(config: Config) -> None:
     """Works until it is cancelled."""
     name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
     token = Credentials.from_file(config.token_file)
-    open_source = OpenRing(config.rings_socket, token, name)
+    clock = SystemClock()
+    places = Places(config.broker.endpoint, config.media_center.endpoint, token, name)
+    open_source = OpenSource(config.rings_socket, places, clock)
     capacity = config.detector_pool.capacity * INSPECTIONS_PER_CAMERA
     async with PoolClient(config.aggregate.endpoint, token) as pool:
-        await Worker(name, capacity, pool, DETECTORS, open_source, SystemClock()).run()
+        await Worker(name, capacity, pool, DETECTORS, open_source, clock).run()
 
 
 if __name__ == "__main__":

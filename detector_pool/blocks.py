@@ -12,12 +12,24 @@ from dataclasses import dataclass, replace
 from detector_pool.detector import Observation
 from detector_pool.reasons import NoScore
 from detector_pool.sequence import FrameVerdict
+from mesh.ids import FrameId
 
 SECOND = 1_000_000_000
 FLUSH_EVERY_NS = SECOND
 URGENT_NS = SECOND
 MAX_VERDICTS = 256
 MAX_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A detector's state behind a frame: all frames up to it, and none behind it, were shown to the detector."""
+
+    after: FrameId
+    detector: str
+    """Name and version."""
+    state: bytes
+    received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,7 @@ class Block:
     verdicts: tuple[FrameVerdict, ...]
     number: int = 0
     fence: int = 0
+    checkpoint: Checkpoint | None = None
 
 
 class BlockBuilder:
@@ -61,12 +74,17 @@ class BlockBuilder:
         is_full = len(self._verdicts) >= MAX_VERDICTS
         return is_full or now_ns <= self._urgent_until_ns or now_ns - self._oldest_ns >= FLUSH_EVERY_NS
 
-    def take(self) -> Block | None:
-        """What was collected; None if nothing was."""
+    def take(self, checkpoint: Checkpoint | None = None) -> Block | None:
+        """What was collected, with the state behind the last of it if given; None if nothing was."""
         if not self._verdicts:
             return None
         verdicts, self._verdicts = tuple(self._verdicts), []
-        return Block(self.inspection, self.detector, verdicts)
+        return Block(self.inspection, self.detector, verdicts, checkpoint=checkpoint)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was collected."""
+        return not self._verdicts
 
 
 class KeptBlocks:
@@ -87,6 +105,8 @@ class KeptBlocks:
         """Numbers a block, gives it its fence and keeps it; returns what is to be sent."""
         if len(self._blocks) >= self._max_kept:
             block = self._thin(block)
+        if block.checkpoint is not None:
+            self._forget_checkpoint(block.inspection)
         self._last_number += 1
         block = replace(block, number=self._last_number, fence=fence)
         self._blocks[block.number] = block
@@ -120,6 +140,12 @@ class KeptBlocks:
         """The stream is gone: nothing counts as sent."""
         self._sent.clear()
 
+    def _forget_checkpoint(self, inspection: str) -> None:
+        """Only the newest one of an inspection is kept: they are large."""
+        for number, block in self._blocks.items():
+            if block.inspection == inspection and block.checkpoint is not None:
+                self._blocks[number] = replace(block, checkpoint=None)
+
     def _thin(self, block: Block) -> Block:
         verdicts: list[FrameVerdict] = []
         # The newest block of the inspection, if it was thinned too and waits here, is told together with this one.
@@ -135,7 +161,8 @@ class KeptBlocks:
                 self.thinned += verdict.count
                 verdict = replace(verdict, observation=Observation(reason=NoScore.OVERRUN))
             _append(verdicts, verdict)
-        return replace(block, verdicts=tuple(verdicts))
+        # A state that knows what its verdicts do not say would be the start of other scores.
+        return replace(block, verdicts=tuple(verdicts), checkpoint=None)
 
 
 def frames(verdicts: Iterable[FrameVerdict]) -> int:

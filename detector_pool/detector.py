@@ -59,3 +59,11 @@ class Detector(Protocol[State]):
         `picture.confirm()`, so that nothing is learnt from a picture that was overwritten meanwhile.
         """
         ...
+
+    def pack(self, state: State) -> bytes:
+        """The state as bytes that another process goes on from, to the bit as this one would."""
+        ...
+
+    def unpack(self, data: bytes) -> State:
+        """The inverse of `pack`. Raises ValueError: not a state of this detector in this version."""
+        ...

@@ -16,6 +16,7 @@ import numpy as np
 from detector_pool.blobs import Cells, dilated, groups
 from detector_pool.canvas import Grey, Mask, RegionGrid, RegionMask, cell_means, region_grid, to_canvas
 from detector_pool.detector import FoundBox, NoScore, Observation
+from detector_pool.packing import pack, unpack
 from detector_pool.picture import Picture
 
 CELL = 4
@@ -72,6 +73,10 @@ class MotionState:
     upset_since_ns: int = 0
 
 
+_NUMBERS = ("warm_up_from_ns", "last_ns", "upset_since_ns")
+_ARRAYS = ("background", "previous", "difference_noise", "mean_noise", "change_noise", "still_s", "was_active")
+
+
 class Motion:
     """The detector. Holds settings, no memory of any camera."""
 
@@ -102,6 +107,23 @@ class Motion:
             return Observation(reason=NoScore.WARMING_UP), state
         observation = self._compare(canvas, now_ns, elapsed_s, state, regions)
         return observation, state
+
+    def pack(self, state: MotionState) -> bytes:
+        """The state as bytes."""
+        numbers = {name: getattr(state, name) for name in _NUMBERS}
+        arrays = {name: getattr(state, name) for name in _ARRAYS}
+        return pack(self.name, numbers, {**arrays, "warm_up": np.stack(state.warm_up) if state.warm_up else None})
+
+    def unpack(self, data: bytes) -> MotionState:
+        """The inverse. Raises ValueError."""
+        numbers, arrays = unpack(self.name, data)
+        warm_up = list(arrays.pop("warm_up", ()))
+        if set(numbers) != set(_NUMBERS) or not set(arrays) <= set(_ARRAYS):
+            raise ValueError(f"is no state of {self.name}")
+        state = MotionState(warm_up=warm_up, **numbers)
+        for name, array in arrays.items():
+            setattr(state, name, array)
+        return state
 
     # Learning the scene
 

@@ -78,6 +78,11 @@ class Hole:
 class PictureSource(Protocol):
     """Pictures and holes of one camera. Of each epoch that it tells of, each frame comes exactly once."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what it gives now was recorded a while ago: it catches up."""
+        ...
+
     def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
         """The next one; None after `timeout_s` seconds without one, or once closed. Raises errors of `mesh.errors`."""
         ...

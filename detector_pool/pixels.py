@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from broker.pixel.client import Missing, MissingReason, RingReader
-from detector_pool.picture import Hole, PictureSource, Shot
+from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
 from mesh.channel import Credentials
 from mesh.ids import FrameId
@@ -22,10 +22,15 @@ REASONS: dict[MissingReason, NoScore] = {
 
 
 class RingSource:
-    """A PictureSource over a picture ring. Follows the pixel host when that restarts."""
+    """Pictures of a ring. Follows the pixel host when that restarts."""
 
     def __init__(self, rings_socket: Path, token: Credentials, camera: str, after: FrameId | None, name: str) -> None:
         self._reader = RingReader(rings_socket, token, camera, name=name, after=after)
+
+    @property
+    def session(self) -> int | None:
+        """The run of the pixel host that the newest item came from; None before the first."""
+        return self._reader.session
 
     def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
         """The next picture, held in the ring until the next call, or hole."""
@@ -39,16 +44,3 @@ class RingSource:
     def close(self) -> None:
         """Ends a `read` under way in another thread."""
         self._reader.close()
-
-
-class OpenRing:
-    """Opens sources of one pixel host."""
-
-    def __init__(self, rings_socket: Path, token: Credentials, worker: str) -> None:
-        self._rings_socket = rings_socket
-        self._token = token
-        self._worker = worker
-
-    def __call__(self, camera: str, after: FrameId | None) -> PictureSource:
-        """A source of the camera's pictures, from now on or behind a frame."""
-        return RingSource(self._rings_socket, self._token, camera, after, self._worker)

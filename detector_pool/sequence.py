@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from detector_pool.detector import NoScore, Observation
 from mesh.ids import FrameId
 
+# H.264 and H.265 hold back at most 16 pictures: what is further ahead was not reordered, something is missing.
+_REORDERED = 16
+
 
 @dataclass(frozen=True, slots=True)
 class FrameVerdict:
@@ -44,6 +47,11 @@ class Sequence:
         """Epoch and seq of the last frame spoken of; None before the first."""
         return None if self._epoch is None else (self._epoch, self._next - 1)
 
+    @property
+    def is_even(self) -> bool:
+        """Whether nothing is held back."""
+        return not self._held
+
     def put(self, verdict: FrameVerdict) -> list[FrameVerdict]:
         """Takes one verdict; returns those that are in order now."""
         ready: list[FrameVerdict] = []
@@ -60,7 +68,7 @@ class Sequence:
         if verdict.id.seq < self._next:
             verdict = _from(verdict, self._next)
         self._held[verdict.id.seq] = verdict
-        if epoch is not None and not self._has_begun:
+        if epoch is not None and not self._has_begun and verdict.id.seq - self._next > _REORDERED:
             # Taken over from another worker: what lies between its last frame and this one was seen by nobody.
             ready += self._fill(verdict.id.seq, NoScore.NO_PIXELS)
         self._has_begun = True

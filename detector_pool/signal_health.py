@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector_pool.canvas import RegionMask, cell_means, reduction
 from detector_pool.detector import FoundBox, NoScore, Observation
+from detector_pool.packing import pack, unpack
 from detector_pool.picture import Luma, Picture
 
 SECOND = 1_000_000_000
@@ -70,6 +71,11 @@ class SignalState:
     ordinary_still_s: float = 0.0
 
 
+_NUMBERS = (
+    "first_ns", "last_ns", "still_from_ns", "refreshes", "rested", "refreshed", "lively_s", "ordinary_still_s",
+)  # fmt: skip
+
+
 class SignalHealth:
     """The detector. Holds settings, no memory of any camera."""
 
@@ -97,6 +103,17 @@ class SignalHealth:
         self._compare(thin, previous, last_ns, now_ns, state)
         worst = max(self._level(thin), self._rest(now_ns, state), key=lambda found: found[0])
         return self._said(worst, now_ns, state), state
+
+    def pack(self, state: SignalState) -> bytes:
+        """The state as bytes."""
+        return pack(self.name, {name: getattr(state, name) for name in _NUMBERS}, {"previous": state.previous})
+
+    def unpack(self, data: bytes) -> SignalState:
+        """The inverse. Raises ValueError."""
+        numbers, arrays = unpack(self.name, data)
+        if set(numbers) != set(_NUMBERS) or not set(arrays) <= {"previous"}:
+            raise ValueError(f"is no state of {self.name}")
+        return SignalState(previous=arrays.get("previous"), **numbers)
 
     def _said(self, worst: tuple[float, str], now_ns: int, state: SignalState) -> Observation:
         if now_ns - state.first_ns < self._settings.warm_up_s * SECOND:

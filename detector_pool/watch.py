@@ -12,7 +12,7 @@ from typing import Any
 
 from detector_pool.blocks import Block
 from detector_pool.detector import Detector
-from detector_pool.picture import Hole, PictureSource, Shot
+from detector_pool.picture import PictureSource
 from detector_pool.runner import Runner, Task
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
@@ -24,6 +24,7 @@ log = get_logger("detector_pool.watch")
 OpenSource = Callable[[str, FrameId | None], PictureSource]
 Makers = Mapping[str, Callable[[], Detector[Any]]]
 _POLL_S = 0.25
+_GATHER_S = 0.1
 _RETRY_S = 1.0
 
 
@@ -70,6 +71,10 @@ class CameraWatch:
         try:
             while not self._closed.is_set():
                 self._take_orders()
+                if self._runners and self._source is None and self._afters():
+                    # Orders of a camera come one by one: those that go back begin together.
+                    self._closed.wait(_GATHER_S)
+                    self._take_orders()
                 if self._runners:
                     self._look()
                 else:
@@ -85,9 +90,7 @@ class CameraWatch:
     def _look(self) -> None:
         try:
             if self._source is None:
-                afters = [runner.after for runner in self._runners.values()]
-                known = [after for after in afters if after is not None]
-                self._source = self._open_source(self.camera, min(known) if len(known) == len(afters) else None)
+                self._source = self._open_source(self.camera, min(self._afters(), default=None))
             item = self._source.read(_POLL_S)
         except TrueframeError as error:
             if rate_limited(f"watch {self.camera}", 10.0):
@@ -96,11 +99,14 @@ class CameraWatch:
             self._closed.wait(_RETRY_S)
             item = None
         now_ns = self._clock.monotonic_ns()
+        is_behind = self._source is not None and self._source.is_behind
         for runner in self._runners.values():
-            self._tell(self._shown(runner, item, now_ns))
+            # An inspection that begins now begins with what is live, whatever others have to catch up with.
+            is_shown = item is not None and not (is_behind and runner.after is None)
+            self._tell(runner.look(item, now_ns) if item is not None and is_shown else runner.due(now_ns))
 
-    def _shown(self, runner: Runner, item: Shot | Hole | None, now_ns: int) -> list[Block]:
-        return runner.due(now_ns) if item is None else runner.look(item, now_ns)
+    def _afters(self) -> list[FrameId]:
+        return [runner.after for runner in self._runners.values() if runner.after is not None]
 
     def _take_orders(self) -> None:
         while True:
@@ -116,9 +122,14 @@ class CameraWatch:
             if runner is not None:
                 runner.change(order)
             else:
-                self._runners[order.inspection] = Runner(order, self._makers[order.detector])
+                runner = self._runners[order.inspection] = Runner(order, self._makers[order.detector])
+                if runner.after is not None:
+                    # The source may be beyond that already: the next one begins where the last of all stands.
+                    self._let_go()
         elif order is not None:
-            self._runners.pop(order, None)
+            ended = self._runners.pop(order, None)
+            if ended is not None:
+                self._tell(ended.finish())
 
     def _tell(self, blocks: list[Block]) -> None:
         for block in blocks:

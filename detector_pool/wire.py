@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from detector_pool.blocks import Block
+import hashlib
+
+from detector_pool.blocks import Block, Checkpoint
 from detector_pool.canvas import RegionMask
 from detector_pool.reasons import NoScore
 from detector_pool.runner import Task
@@ -36,7 +38,16 @@ def task_from_proto(assignment: inspection_pb2.Assignment) -> Task:
             if len(region.corners) >= 3
         ),
         after=FrameId.from_proto(assignment.after) if assignment.HasField("after") else None,
+        checkpoint=checkpoint_from_proto(assignment.checkpoint) if assignment.HasField("checkpoint") else None,
+        unseen=tuple((FrameId.from_proto(run.id), run.count) for run in assignment.unseen),
     )
+
+
+def checkpoint_from_proto(message: inspection_pb2.Checkpoint) -> Checkpoint | None:
+    """A stored state; None if it did not arrive as it was handed in."""
+    if hashlib.sha256(message.state).digest() != message.digest:
+        return None
+    return Checkpoint(FrameId.from_proto(message.after), message.detector, message.state, message.received_ns)
 
 
 def block_to_proto(block: Block) -> inspection_pb2.VerdictBlock:
@@ -44,6 +55,17 @@ def block_to_proto(block: Block) -> inspection_pb2.VerdictBlock:
     message = inspection_pb2.VerdictBlock(
         number=block.number, inspection=block.inspection, fence=block.fence, detector=block.detector
     )
+    checkpoint = block.checkpoint
+    if checkpoint is not None:
+        message.checkpoint.CopyFrom(
+            inspection_pb2.Checkpoint(
+                after=checkpoint.after.to_proto(),
+                detector=checkpoint.detector,
+                state=checkpoint.state,
+                digest=hashlib.sha256(checkpoint.state).digest(),
+                received_ns=checkpoint.received_ns,
+            )
+        )
     for verdict in block.verdicts:
         observation = verdict.observation
         added = message.verdicts.add(received_ns=verdict.received_ns)

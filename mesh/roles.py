@@ -65,6 +65,7 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.LedgerService/ReadLedger": _SEE,
     "/trueframe.v1.LedgerService/ExplainFrame": _SEE,
     "/trueframe.v1.LedgerService/GetCoverage": _SEE,
+    "/trueframe.v1.LedgerService/GetCheckpoint": _LOOK_INSIDE,
     "/trueframe.v1.PoolService/JoinPool": _SERVE,
     "/trueframe.v1.EventService/ListEvents": _SEE,
     "/trueframe.v1.EventService/GetEvent": _SEE,

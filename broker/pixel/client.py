@@ -25,7 +25,9 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder
 from broker.pixel.picture import Missing, MissingReason, Picture
+from broker.pixel.planes import planes_of
 from broker.pixel.reader import RingReader
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import from_rpc_error
@@ -33,16 +35,20 @@ from mesh.ids import FrameId
 from trueframe.v1 import pixels_pb2, pixels_pb2_grpc
 
 __all__ = [
+    "Decoded",
     "DecoderStatus",
     "LivePicture",
     "Missing",
     "MissingReason",
+    "NotDecoded",
     "Picture",
     "PixelClient",
     "RingReader",
+    "StreamDecoder",
     "SyncPixelClient",
     "Thumbnail",
     "ThumbnailWatch",
+    "planes_of",
 ]
 
 

@@ -110,6 +110,11 @@ class RingReader:
         """The camera read."""
         return self._camera
 
+    @property
+    def session(self) -> int | None:
+        """The run of the pixel host that the newest item came from; None before the first."""
+        return self._session
+
     def close(self) -> None:
         """Ends the reading; a `read` under way in another thread returns None. Pictures handed out stay mapped."""
         if self._closing < 0:

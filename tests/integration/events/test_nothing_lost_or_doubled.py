@@ -59,9 +59,17 @@ class Reads:
         boxes = (FoundBox(0.25, 0.25, 0.5, 0.5, "motion", score),) if score > 0.5 else ()
         return Observation(score, boxes), None
 
+    def pack(self, state: None) -> bytes:
+        return b"nothing"
+
+    def unpack(self, data: bytes) -> None:
+        assert data == b"nothing"
+
 
 class Plays:
     """A source that plays scores, one picture after the other, in real time and never twice."""
+
+    is_behind = False
 
     def __init__(self, camera: str, scores: list[float]) -> None:
         self._camera = camera

@@ -37,6 +37,12 @@ class Counts:
             raise ValueError("seven")
         return Observation(min(state / 100, 1.0)), state + 1
 
+    def pack(self, state: int) -> bytes:
+        return str(state).encode()
+
+    def unpack(self, data: bytes) -> int:
+        return int(data)
+
 
 def shot(seq: int, epoch: int = 1) -> Shot:
     return Shot(FrameId("yard", epoch, seq), seq, LUMA)
@@ -62,6 +68,8 @@ def test_a_runner_knows_behind_which_frame_it_goes_on() -> None:
 
 class Shelf:
     """A source of what is put on it."""
+
+    is_behind = False
 
     def __init__(self, items: list[Shot | Hole | Exception]) -> None:
         self.items = items

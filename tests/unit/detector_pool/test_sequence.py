@@ -44,8 +44,8 @@ def test_a_new_epoch_ends_the_old_one_and_begins_at_zero() -> None:
 
 def test_who_takes_over_tells_first_what_nobody_saw() -> None:
     sequence = Sequence(FrameId("yard", 1, 10))
-    out = sequence.put(verdict(15))
-    assert spans(out) == [(1, 11, 4), (1, 15, 1)]
+    out = sequence.put(verdict(35))
+    assert spans(out) == [(1, 11, 24), (1, 35, 1)]
     assert out[0].observation.reason is NoScore.NO_PIXELS
 
 
