@@ -48,7 +48,9 @@ def command(
     from trueframe.sources import parse_sources
     from trueframe.supervisor import UpOptions, run_up
 
-    in_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    # All three: the wall draws on standard error.
+    in_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    in_terminal = in_terminal and os.environ.get("TERM", "dumb") != "dumb"
     options = UpOptions(
         data=Path(data),
         sources=tuple(parse_sources(sources)),
