@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector_pool.picture import Shot
 from mesh.ids import FrameId
 
 SECOND = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Shot:
-    id: FrameId
-    received_ns: int
-    y: NDArray[np.uint8]
 
 
 def textured(rng: np.random.Generator, width: int = 640, height: int = 360) -> NDArray[np.float32]:
