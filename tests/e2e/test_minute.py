@@ -2,55 +2,99 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from broker.client import FrameId, WireFrame
-from simulator import sei
-from tests.embedded import embedded
+from simulator import sei, testing
+from simulator.log import SentUnit
+from simulator.truth import SEEN_BY, Box, Found, occurrences
+from tests.embedded import Embedded, embedded
 from tests.support import until
-from trueframe.v1.events_pb2 import EVENT_KIND_ANOMALY, Box, Event
+from trueframe.client import Client
+from trueframe.v1.events_pb2 import EVENT_KIND_ANOMALY, Event
+
+MINUTE_UNITS = 600
+PATIENCE_UNITS = 20
+"""Before the minute ends, an incident has been over for this long, or nobody can be blamed for not having told it."""
 
 
 @pytest.mark.timeout(240)
-def test_the_scripted_incident_becomes_an_event_that_overlaps_its_truth_in_time_and_place(tmp_path: Path) -> None:
-    with embedded(tmp_path / "data", "--simulate", "4") as instance, instance.client() as client:
-        truth = instance.truth()
-        scripted = {camera: told["incidents"] for camera, told in truth.items()}
-        intruded = next(camera for camera, all_of in scripted.items() if any(i["kind"] == "intrusion" for i in all_of))
-
-        def found() -> Event | None:
-            events = client.events.list(cameras=[intruded])
-            return next((e for e in events if e.kind == EVENT_KIND_ANOMALY and e.ended_ns), None)
-
-        event = until(found, 75, "the intrusion is an event that has ended")
-        incident = next(i for i in scripted[intruded] if i["kind"] == "intrusion")
-        loop = truth[intruded]["loop_frames"]
-        in_loop = {unit.number: unit.frame_in_loop for unit in instance.sent(intruded)}
-        # Identity leads from the event's frame to its recorded bytes, their stamp, and the camera's own log.
-        frames = {}
-        for name in ("first", "peak", "last"):
-            frame = FrameId.from_proto(getattr(event, name))
-            items = client.footage.replay(intruded, start=frame, end=frame)
-            unit = next(item for item in items if isinstance(item, WireFrame))
-            assert unit.id == frame
-            frames[name] = in_loop[sei.read(unit.payload)[0]] % loop
-        assert frames["first"] <= incident["end"], "it began after the incident"
-        assert frames["last"] >= incident["start"], "it ended before the incident"
-        assert incident["start"] <= frames["peak"] <= incident["end"]
-        where = incident["boxes"][frames["peak"] - incident["start"]]
-        assert any(overlap(box, where) > 0 for box in event.boxes), f"{event.boxes} lie elsewhere than {where}"
+def test_the_scripted_incidents_of_the_first_minute_are_told_and_hardly_anything_else(tmp_path: Path) -> None:
+    with embedded(tmp_path / "data", "--simulate", "4") as instance:
+        assert_minute(instance, instance.truth(), instance.sent)
 
 
-def overlap(box: Box, truth: list[float]) -> float:
-    """Common area; truth as left, top, right, bottom in fractions."""
-    width = min(box.x + box.width, truth[2]) - max(box.x, truth[0])
-    height = min(box.y + box.height, truth[3]) - max(box.y, truth[1])
-    return max(0.0, width) * max(0.0, height)
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_other_minutes_are_told_as_well(tmp_path: Path, seed: int) -> None:
+    arguments = ("--seed", str(seed))
+    with testing.running(4, size="640x360", loop_s=60.0, gop_s=2.0, log=tmp_path / "sent", arguments=arguments) as sim:
+        truth = {camera: sim.truth(camera) for camera in sim.urls}
+        config = tmp_path / "inspections.toml"
+        config.write_text("".join(inspection_of(camera, told["regions"]) for camera, told in truth.items()))
+        sources = [f"{camera}={url}" for camera, url in sim.urls.items()]
+        with embedded(tmp_path / "data", "--config", str(config), *sources) as instance:
+            assert_minute(instance, truth, sim.log)
+
+
+def assert_minute(instance: Embedded, truth: dict[str, Any], sent: Callable[[str], list[SentUnit]]) -> None:
+    """A minute after all parts run: incidents are anomalies that overlap them in time and place; at most two more."""
+    until(lambda: all(sent(camera) for camera in truth), 30, "every camera sends")
+    begun = {camera: sent(camera)[-1].number for camera in truth}
+    until(lambda: all(sent(c)[-1].number >= begun[c] + MINUTE_UNITS for c in truth), 90, "a minute is over")
+    with instance.client() as client:
+        events = [event for event in client.events.list(limit=1000) if event.kind == EVENT_KIND_ANOMALY]
+        claims = {event.id: as_found(client, event) for event in events}
+    explained: set[str] = set()
+    kinds: set[str] = set()
+    for camera, told in truth.items():
+        units = sent(camera)
+        for incident in occurrences(camera, told, units):
+            if incident.kind not in SEEN_BY:
+                continue
+            told_of = [e.id for e in events if e.camera == camera and incident.overlap(claims[e.id]) > 0]
+            explained.update(told_of)
+            if incident.first >= begun[camera] + PATIENCE_UNITS and incident.last <= units[-1].number - PATIENCE_UNITS:
+                assert told_of, f"nobody told of {incident.kind} on {camera}: {incident.first} to {incident.last}"
+                kinds.add(incident.kind)
+    # A minute is a loop: what its beginning and end do not cut in two has happened once.
+    assert len(kinds) >= 2
+    others = [f"{e.camera} {e.detector} {claims[e.id]}" for e in events if e.id not in explained]
+    assert len(others) <= 2, others
+
+
+def as_found(client: Client, event: Event) -> Found:
+    """An event in the camera's running numbers."""
+    first, peak, last = (number_of(client, FrameId.from_proto(f)) for f in (event.first, event.peak, event.last))
+    boxes: tuple[Box, ...] = tuple((b.x, b.y, b.x + b.width, b.y + b.height) for b in event.boxes)
+    return Found(event.detector, first, peak, last, boxes)
+
+
+def number_of(client: Client, frame: FrameId) -> int:
+    """Identity leads from a frame to its recorded bytes, and these carry the simulator's stamp."""
+
+    def recorded() -> list[bytes]:
+        items = client.footage.replay(frame.camera, start=frame, end=frame)
+        return [bytes(item.payload) for item in items if isinstance(item, WireFrame) and item.id == frame]
+
+    return sei.read(until(recorded, 10, f"{frame} is recorded")[0])[0]
+
+
+def inspection_of(camera: str, regions: list[dict[str, Any]]) -> str:
+    """The motion inspection of a scene, as configuration."""
+    listed = ", ".join(
+        f"{{name = {json.dumps(r['name'])}, use = {json.dumps(r['use'])}, corners = {r['corners']}}}" for r in regions
+    )
+    return f'[[inspections]]\nid = "{camera}.motion"\ncamera = "{camera}"\nthreshold = 0.0\nregions = [{listed}]\n'
 
 
 @pytest.mark.timeout(120)
