@@ -13,8 +13,10 @@
 
 `connect` is for plain programs, `connect_async` the same for asyncio (`async with connect_async() as tf:`, then
 `async for item in tf.broker.stream(["gate"]):`). Each service's client is made when it is first used; what they can do
-stands in `broker.client`, `media_center.client`, `event_center.client` and `broker.pixel.client`. Programs in other
-languages use the stubs of `proto/` with the endpoints and the token file that `run/run.json` in the data folder names.
+stands in `broker.client`, `media_center.client`, `event_center.client`, `aggregate.client` and `broker.pixel.client`.
+What a client may do is up to its token: the one of whoever owns the data folder, unless `token_file` or
+$TRUEFRAME_TOKEN_FILE names another. Programs in other languages use the stubs of `proto/` with the endpoints and the
+token file that `run/run.json` in the data folder names.
 
 Errors are those of `mesh.errors`: NotRunning (nothing runs on that folder), Unavailable, NotFound, PermissionDenied, …
 
@@ -33,6 +35,7 @@ from trueframe.layout import DEFAULT_DATA
 from trueframe.running import NotRunning, Running, find_running
 
 if TYPE_CHECKING:
+    from aggregate.client import InspectionClient, LedgerClient, SyncInspectionClient, SyncLedgerClient
     from broker.client import BrokerClient, SyncBrokerClient
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
     from event_center.client import EventClient, SyncEventClient
@@ -40,13 +43,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
+_CLIENTS = ("broker", "footage", "events", "inspections", "ledger", "pixels")
+
 
 class _Instance:
     """What both kinds of client know."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, token_file: Path | None = None) -> None:
         self.running = running
-        self.token_file = Path(running.token_file)
+        self.token_file = token_file or Path(running.token_file)
 
     def open_ring(self, camera: str) -> RingReader:
         """Whole pictures of a camera through shared memory, for programs on this machine; blocking.
@@ -55,11 +60,11 @@ class _Instance:
         """
         from broker.pixel.client import RingReader
 
-        token_file = self.token_file.with_name("service.token")
+        token_file = Path(self.running.token_file).with_name("service.token")
         return RingReader(Path(self.running.endpoints["rings"]), token_file, camera)
 
     def _made(self) -> list[object]:
-        return [self.__dict__[name] for name in ("broker", "footage", "events", "pixels") if name in self.__dict__]
+        return [self.__dict__[name] for name in _CLIENTS if name in self.__dict__]
 
 
 class Client(_Instance):
@@ -85,6 +90,20 @@ class Client(_Instance):
         from event_center.client import SyncEventClient
 
         return SyncEventClient(self.running.endpoints["event_center"], self.token_file)
+
+    @cached_property
+    def inspections(self) -> SyncInspectionClient:
+        """What is watched for on which camera."""
+        from aggregate.client import SyncInspectionClient
+
+        return SyncInspectionClient(self.running.endpoints["aggregate"], self.token_file)
+
+    @cached_property
+    def ledger(self) -> SyncLedgerClient:
+        """What was said of every inspected frame: read, explained, counted."""
+        from aggregate.client import SyncLedgerClient
+
+        return SyncLedgerClient(self.running.endpoints["aggregate"], self.token_file)
 
     @cached_property
     def pixels(self) -> SyncPixelClient:
@@ -130,6 +149,20 @@ class AsyncClient(_Instance):
         return EventClient(self.running.endpoints["event_center"], self.token_file)
 
     @cached_property
+    def inspections(self) -> InspectionClient:
+        """What is watched for on which camera."""
+        from aggregate.client import InspectionClient
+
+        return InspectionClient(self.running.endpoints["aggregate"], self.token_file)
+
+    @cached_property
+    def ledger(self) -> LedgerClient:
+        """What was said of every inspected frame: read, explained, counted."""
+        from aggregate.client import LedgerClient
+
+        return LedgerClient(self.running.endpoints["aggregate"], self.token_file)
+
+    @cached_property
     def pixels(self) -> PixelClient:
         """Decoded pictures of live cameras."""
         from broker.pixel.client import PixelClient
@@ -152,11 +185,16 @@ def _data(data: str | Path | None) -> str | Path:
     return data if data is not None else os.environ.get("TRUEFRAME_DATA", DEFAULT_DATA)
 
 
-def connect(data: str | Path | None = None) -> Client:
+def _token_file(token_file: str | Path | None) -> Path | None:
+    named = token_file or os.environ.get("TRUEFRAME_TOKEN_FILE")
+    return Path(named).expanduser() if named else None
+
+
+def connect(data: str | Path | None = None, token_file: str | Path | None = None) -> Client:
     """The instance that runs on this data folder ($TRUEFRAME_DATA, or ./trueframe-data). Raises NotRunning."""
-    return Client(find_running(_data(data)))
+    return Client(find_running(_data(data)), _token_file(token_file))
 
 
-def connect_async(data: str | Path | None = None) -> AsyncClient:
+def connect_async(data: str | Path | None = None, token_file: str | Path | None = None) -> AsyncClient:
     """The same for asyncio. Raises NotRunning."""
-    return AsyncClient(find_running(_data(data)))
+    return AsyncClient(find_running(_data(data)), _token_file(token_file))

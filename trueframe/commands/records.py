@@ -9,7 +9,7 @@ from broker.client import WireFrame
 from mesh.ids import FrameId
 from trueframe.sights import camera_state, event_kind
 from trueframe.times import show_time
-from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2
+from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
 
 def when(utc_ns: int) -> str | None:
@@ -75,17 +75,7 @@ def event_record(event: events_pb2.Event) -> dict[str, object]:
         "ended_ns": event.ended_ns,
         "ended": when(event.ended_ns),
         "peak_ns": event.peak_ns,
-        "boxes": [
-            {
-                "x": round(box.x, 4),
-                "y": round(box.y, 4),
-                "width": round(box.width, 4),
-                "height": round(box.height, 4),
-                "label": box.label,
-                "score": round(box.score, 4),
-            }
-            for box in event.boxes
-        ],
+        "boxes": [box_record(box) for box in event.boxes],
         "inspection": event.inspection,
         "alarm_state": alarm_state(event.alarm_state),
         "acknowledged_by": event.acknowledged_by,
@@ -103,6 +93,18 @@ def event_record(event: events_pb2.Event) -> dict[str, object]:
         "clip": clip_record(event.clip) if event.HasField("clip") else None,
         "footage_confirmed": event.footage_confirmed,
         "version": event.version,
+    }
+
+
+def box_record(box: events_pb2.Box) -> dict[str, object]:
+    """A rectangle, in fractions of the picture."""
+    return {
+        "x": round(box.x, 4),
+        "y": round(box.y, 4),
+        "width": round(box.width, 4),
+        "height": round(box.height, 4),
+        "label": box.label,
+        "score": round(box.score, 4),
     }
 
 
@@ -196,4 +198,80 @@ def recording_record(recording: footage_pb2.Recording) -> dict[str, object]:
         "size_bytes": recording.size_bytes,
         "width": recording.width,
         "height": recording.height,
+    }
+
+
+def inspection_record(status: inspection_pb2.InspectionStatus) -> dict[str, object]:
+    """An inspection and who carries it out. `state`: "running", "waiting" (for a worker) or "stopped"."""
+    order = status.inspection
+    return {
+        "id": order.id,
+        "camera": order.camera,
+        "detector": order.detector,
+        "state": "stopped" if order.disabled else "running" if status.worker else "waiting",
+        "worker": status.worker,
+        "fence": status.fence,
+        "threshold": round(order.threshold, 4),
+        "regions": [
+            {
+                "name": region.name,
+                "use": inspection_pb2.RegionUse.Name(region.use).removeprefix("REGION_USE_").lower(),
+                "corners": [[round(corner.x, 4), round(corner.y, 4)] for corner in region.corners],
+            }
+            for region in order.regions
+        ],
+        "frames_scored": status.frames_scored,
+        "frames_skipped": status.frames_skipped,
+        "last": frame_id(status.last) if status.HasField("last") else None,
+    }
+
+
+def no_verdict_reason(number: inspection_pb2.NoVerdictReason.ValueType) -> str:
+    """The lower-case name of a reason why a frame has no score."""
+    names = inspection_pb2.NoVerdictReason
+    known = number in names.values()
+    return names.Name(number).removeprefix("NO_VERDICT_REASON_").lower() if known else f"reason_{number}"
+
+
+def explanation_record(explanation: inspection_pb2.FrameExplanation) -> dict[str, object]:
+    """What one inspection has to say of a frame. `score` is None where there is none."""
+    verdict = explanation.verdict if explanation.HasField("verdict") else None
+    has_score = verdict is not None and not verdict.reason
+    return {
+        "inspection": explanation.inspection,
+        "standing": inspection_pb2.FrameStanding.Name(explanation.standing).removeprefix("FRAME_STANDING_").lower(),
+        "detector": explanation.detector,
+        "fence": explanation.fence,
+        "score": round(verdict.score, 4) if verdict is not None and has_score else None,
+        "reason": no_verdict_reason(verdict.reason) if verdict is not None and not has_score else None,
+        "threshold": round(explanation.threshold, 4),
+        "boxes": [box_record(box) for box in verdict.boxes] if verdict is not None else [],
+        "anomaly": explanation.anomaly or None,
+        "sentence": explanation.sentence,
+        "changed_by": explanation.changed_by or None,
+        "changed_ns": explanation.changed_ns,
+        "changed": when(explanation.changed_ns),
+    }
+
+
+def coverage_record(
+    row: inspection_pb2.CoverageRow, captured: int, recorded: int, captured_is_known: bool
+) -> dict[str, object]:
+    """One inspection over one stretch of time, beside what the footage holds of it."""
+    not_scored = {no_verdict_reason(one.reason): one.frames for one in row.not_scored}
+    spoken_of = row.scored + sum(not_scored.values())
+    return {
+        "inspection": row.inspection,
+        "from_ns": row.from_ns,
+        "from": when(row.from_ns),
+        "to_ns": row.to_ns,
+        "to": when(row.to_ns),
+        # Inspection runs ahead of the disk by a second or two: what was inspected was captured.
+        "captured": max(captured, spoken_of),
+        "captured_is_known": captured_is_known,
+        "recorded": recorded,
+        "scored": row.scored,
+        "not_scored": not_scored,
+        "spoken_of": spoken_of,
+        "unspoken": max(0, recorded - spoken_of),
     }
