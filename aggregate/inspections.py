@@ -37,10 +37,21 @@ from trueframe.v1 import inspection_pb2
 log = get_logger("aggregate")
 
 TICK_S = 0.5
+# A worker that is told to put an inspection down looks at the frame at hand and says what it has.
+LAST_WORDS_NS = 2_000_000_000
 BY_CONFIGURATION = "configuration"
 BY_ITSELF = "trueframe"
 
 _refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A worker was told to put an inspection down: its last words are waited for."""
+
+    worker: str
+    fence: int
+    until_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,7 @@ class Inspections:
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
+        self._endings: dict[str, Ending] = {}
         self._changing = asyncio.Lock()
 
     # Orders
@@ -150,11 +162,13 @@ class Inspections:
 
     async def _apply(self, order: Order) -> None:
         if not self._catalogue.applies(order):
-            docket = self._bench.docket(order.id)
-            if docket is not None:
-                self._bench.end(docket)
+            seat = self._scheduler.seat(order.id)
+            if seat is not None:
+                until_ns = self._clock.monotonic_ns() + LAST_WORDS_NS
+                self._endings[order.id] = Ending(seat.worker, seat.fence, until_ns)
             await self._carry_out(self._scheduler.order_withdrawn(order.id))
             return
+        self._end(order.id)
         docket, was_read = await self._bench.open_docket(order, self._camera_names.get(order.camera, ""))
         change = await self._archive.history.newest(order.id)
         docket.since_ns = change.since_ns if change is not None else 0
@@ -164,6 +178,16 @@ class Inspections:
         else:
             said = self._scheduler.order_put(order, now_ns)
         await self._carry_out(said)
+
+    def _end(self, inspection: str) -> None:
+        """The last word was said, or is not waited for any longer."""
+        docket = self._bench.docket(inspection)
+        if self._endings.pop(inspection, None) is not None and docket is not None:
+            self._bench.end(docket)
+
+    def _is_last_word(self, worker: str, inspection: str, fence: int) -> bool:
+        ending = self._endings.get(inspection)
+        return ending is not None and (ending.worker, ending.fence) == (worker, fence)
 
     # Workers
 
@@ -202,7 +226,8 @@ class Inspections:
             session.say(inspection_pb2.JoinPoolResponse(acknowledgement=acknowledgement))
 
         docket = self._bench.docket(block.inspection)
-        if docket is None or not self._scheduler.accepts(session.worker, block.inspection, block.fence):
+        speaker = (session.worker, block.inspection, block.fence)
+        if docket is None or not (self._scheduler.accepts(*speaker) or self._is_last_word(*speaker)):
             _refused.labels("stale").inc()
             acknowledge()
             return
@@ -221,7 +246,10 @@ class Inspections:
         while True:
             await asyncio.sleep(TICK_S)
             async with self._changing:
-                await self._carry_out(self._scheduler.tick(self._clock.monotonic_ns()))
+                now_ns = self._clock.monotonic_ns()
+                for inspection in [name for name, ending in self._endings.items() if ending.until_ns <= now_ns]:
+                    self._end(inspection)
+                await self._carry_out(self._scheduler.tick(now_ns))
             self._bench.end_silent()
 
     # Carrying out

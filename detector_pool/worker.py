@@ -27,6 +27,9 @@ log = get_logger("detector_pool.worker")
 HEARTBEAT_S = 1.0
 # An aggregate that restarts gives a worker its inspections back as soon as it knows the cameras.
 UNCONFIRMED_S = 30.0
+# The aggregate writes every two seconds.
+DRAIN_S = 2.5
+ENDING_S = 5.0
 _LONGEST_WAIT_S = 2.0
 
 _kept = gauge("detector_pool_kept_blocks", "Verdict blocks that are not acknowledged.")
@@ -51,10 +54,13 @@ class Worker:
         self._kept = KeptBlocks()
         self._to_send: deque[int] = deque()
         self._news = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._watches: dict[str, CameraWatch] = {}
         self._tasks: dict[str, Task] = {}
         self._fences: dict[str, int] = {}
         self._confirmed: set[str] = set()
+        self._ending: dict[str, int] = {}
+        """Put down a moment ago: last blocks still go out under this fence."""
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -87,14 +93,30 @@ class Worker:
             asyncio.create_task(self._beat(stream), name="heartbeat"),
             asyncio.create_task(self._give_up_unconfirmed(), name="unconfirmed"),
         ]
+        reading = asyncio.create_task(self._read(stream), name="pool")
         try:
-            async for response in stream:
-                self._take(response)
+            await asyncio.wait({reading})
+            await reading
+        except asyncio.CancelledError:
+            await self._drain()
+            raise
         finally:
             stream.close()
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            for task in (reading, *helpers):
+                task.cancel()
+            await asyncio.gather(reading, *helpers, return_exceptions=True)
+
+    async def _read(self, stream: PoolStream) -> None:
+        async for response in stream:
+            self._take(response)
+
+    async def _drain(self) -> None:
+        """Says the last of all inspections, with their checkpoints, and waits a little until that is stored."""
+        await self._put_all_down()
+        # What the watches handed over runs first: it was put into the loop before this.
+        await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._emptied.wait(), DRAIN_S)
 
     def _take(self, response: inspection_pb2.JoinPoolResponse) -> None:
         match response.WhichOneof("kind"):
@@ -107,6 +129,8 @@ class Worker:
             case "acknowledgement":
                 self._kept.acknowledged(response.acknowledgement.number)
                 _kept.set(len(self._kept))
+                if not len(self._kept):
+                    self._emptied.set()
 
     def _take_assignment(self, assignment: inspection_pb2.Assignment) -> None:
         task = task_from_proto(assignment)
@@ -114,6 +138,7 @@ class Worker:
             log.error("detector is not known here", detector=task.detector[:80], inspection=task.inspection)
             return
         self._fences[task.inspection] = assignment.fence
+        self._ending.pop(task.inspection, None)
         self._confirmed.add(task.inspection)
         self._tasks[task.inspection] = task
         watch = self._watches.get(task.camera)
@@ -130,17 +155,25 @@ class Worker:
 
     def _put_down(self, inspection: str) -> None:
         task = self._tasks.pop(inspection, None)
-        self._fences.pop(inspection, None)
+        fence = self._fences.pop(inspection, None)
         self._confirmed.discard(inspection)
-        self._kept.drop(inspection)
-        if task is None:
+        if task is None or fence is None:
+            self._kept.drop(inspection)
             return
         log.info("inspection put down", inspection=inspection)
+        self._ending[inspection] = fence
+        self._loop.call_later(ENDING_S, self._forget, inspection, fence)
         watch = self._watches[task.camera]
         watch.put_down(inspection)
         if not any(other.camera == task.camera for other in self._tasks.values()):
             watch.close()
             del self._watches[task.camera]
+
+    def _forget(self, inspection: str, fence: int) -> None:
+        """The last words of an inspection were heard by now, or nobody wants them."""
+        if self._ending.get(inspection) == fence:
+            del self._ending[inspection]
+            self._kept.drop(inspection)
 
     async def _give_up_unconfirmed(self) -> None:
         await asyncio.sleep(UNCONFIRMED_S)
@@ -155,14 +188,15 @@ class Worker:
             self._loop.call_soon_threadsafe(self._keep, block)
 
     def _keep(self, block: Block) -> None:
-        fence = self._fences.get(block.inspection)
+        fence = self._fences.get(block.inspection, self._ending.get(block.inspection))
         if fence is None:
             return
         thinned = self._kept.thinned
         kept = self._kept.keep(block, fence)
+        self._emptied.clear()
         _thinned.inc(self._kept.thinned - thinned)
         _kept.set(len(self._kept))
-        if block.inspection in self._confirmed:
+        if block.inspection in self._confirmed or block.inspection in self._ending:
             self._to_send.append(kept.number)
             self._news.set()
 

@@ -1,0 +1,235 @@
+"""Recorded frames inspected again: what a detector says of them now, beside what the ledger says it said then.
+
+Starts from the stored state before the range, is fed the frames that the detector was shown then, in the same order,
+decoded as then: the same detector on the same execution provider gives the same scores to the bit. Frames that had no
+picture then are left out. A damaged frame, and what follows it up to the next join point, may decode otherwise; such
+frames are told as inexact.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from aggregate.client import LedgerEntry, SyncLedgerClient
+from broker.client import WireFrame
+from detector_pool.decoder import Decoder
+from detector_pool.detector import Detector, NoScore, Observation
+from detector_pool.picture import Shot
+from detector_pool.registry import DETECTORS
+from detector_pool.runner import Task
+from detector_pool.trail import recorded_units
+from detector_pool.wire import REASONS, checkpoint_from_proto, task_from_proto
+from media_center.client import FootageItem, SyncFootageClient
+from mesh.errors import NotFound, Unsupported
+from mesh.ids import FrameId
+from mesh.logs import get_logger
+from trueframe.v1 import inspection_pb2
+
+log = get_logger("detector_pool.reinspect")
+
+SHOWN = frozenset(
+    {
+        inspection_pb2.NO_VERDICT_REASON_UNSPECIFIED,
+        inspection_pb2.NO_VERDICT_REASON_WARMING_UP,
+        inspection_pb2.NO_VERDICT_REASON_DETECTOR_FAILED,
+    }
+)
+_WAIT_S = 60.0
+
+Progress = Callable[[int, int], None]
+"""Called with the frames looked at so far and those of the whole range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """One frame, then and now."""
+
+    id: FrameId
+    received_ns: int
+    detector: str
+    """Name and version that spoke then."""
+    then: Observation
+    now: Observation | None
+    """None: there is no recorded picture of it."""
+    is_inexact: bool = False
+    """Damaged, or resting on something damaged: it may decode otherwise."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether score, or reason, are the same to the bit."""
+        return self.now is not None and (self.then.score, self.then.reason) == (self.now.score, self.now.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where inspecting again begins."""
+
+    after: FrameId | None
+    """The last frame that the state holds; None: a detector that begins from nothing."""
+    received_ns: int
+
+
+def reinspect(
+    ledger: SyncLedgerClient,
+    footage: SyncFootageClient,
+    camera: str,
+    inspection: str,
+    from_ns: int,
+    to_ns: int,
+    *,
+    detector: Detector[Any] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Again]:
+    """Inspects frames received in the range again, in the order they were shown in.
+
+    `detector`: another one than that of the inspection; it starts from nothing at the same place. Raises NotFound
+    (never inspected, nothing of it in the ledger, not recorded), Unsupported (the detector is not known here).
+    """
+    entries = [*ledger.read(camera, inspection=inspection, from_ns=from_ns, to_ns=to_ns)]
+    if not entries:
+        raise NotFound(f"inspection {inspection}", "spoke of no frame in this range")
+    first, last = FrameId.from_proto(entries[0].verdict.id), _last_id(entries[-1])
+    name = entries[0].detector.partition("@")[0]
+    maker = DETECTORS.get(name)
+    if detector is None and maker is None:
+        raise Unsupported(f"detector {name}", "is not known here")
+    looker: Detector[Any] = detector if detector is not None else maker()  # type: ignore[misc]
+    task, state, start = _start(ledger, camera, inspection, first, looker, from_ns)
+    lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns)
+    said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
+    total = sum(max(entry.verdict.count, 1) for entry in entries)
+    done = 0
+    for shot, is_inexact in _recorded(footage, camera, start.after or said.first_shown(), last, start.after):
+        entry = said.of(shot.id)
+        if entry is None or entry.verdict.reason not in SHOWN:
+            continue
+        if entry.began and FrameId.from_proto(entry.verdict.id) == shot.id:
+            state = looker.start()
+        try:
+            observation, state = looker.inspect(shot, state, task.regions)
+        except Exception as error:
+            log.info("detector fails on it", frame=str(shot.id), error=str(error))
+            observation, state = Observation(reason=NoScore.DETECTOR_FAILED), looker.start()
+        said.looked_at(shot.id)
+        if first <= shot.id <= last:
+            done += 1
+            if progress is not None:
+                progress(done, total)
+            then = _observation(entry)
+            now = replace(observation, score=float(np.float32(observation.score)))
+            yield Again(shot.id, shot.received_ns, entry.detector, then, now, is_inexact)
+    for frame, entry in said.left_out(first, last):
+        yield Again(frame, entry.verdict.received_ns, entry.detector, _observation(entry), None)
+
+
+def _start(
+    ledger: SyncLedgerClient, camera: str, inspection: str, first: FrameId, looker: Detector[Any], from_ns: int
+) -> tuple[Task, Any, Start]:
+    """Orders, state and place to begin with."""
+    before = replace(first, seq=first.seq - 1)
+    try:
+        found = ledger.checkpoint(inspection, before)
+    except NotFound:
+        order = inspection_pb2.Inspection(id=inspection, camera=camera)
+        return task_from_proto(inspection_pb2.Assignment(inspection=order)), looker.start(), Start(None, 0)
+    checkpoint = checkpoint_from_proto(found.checkpoint)
+    task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
+    if checkpoint is None or checkpoint.detector != looker.name:
+        return task, looker.start(), Start(before, from_ns)
+    return task, looker.unpack(checkpoint.state), Start(checkpoint.after, checkpoint.received_ns)
+
+
+class _Said:
+    """What the ledger says of frames, looked up by frame. Entries come in the order of ids."""
+
+    def __init__(self, entries: list[LedgerEntry]) -> None:
+        self._entries: dict[FrameId, LedgerEntry] = {}
+        for entry in entries:
+            if entry.verdict.reason in SHOWN:
+                id_ = FrameId.from_proto(entry.verdict.id)
+                for offset in range(max(entry.verdict.count, 1)):
+                    self._entries[replace(id_, seq=id_.seq + offset)] = entry
+
+    def first_shown(self) -> FrameId:
+        """The first frame that a detector was shown. Raises NotFound."""
+        for frame in self._entries:
+            return replace(frame, seq=frame.seq - 1)
+        raise NotFound("frames of this range", "were shown to no detector")
+
+    def of(self, frame: FrameId) -> LedgerEntry | None:
+        """What was said of a frame that the detector was shown."""
+        return self._entries.get(frame)
+
+    def looked_at(self, frame: FrameId) -> None:
+        """It was looked at again."""
+        self._entries.pop(frame, None)
+
+    def left_out(self, first: FrameId, last: FrameId) -> list[tuple[FrameId, LedgerEntry]]:
+        """Frames of a range that were not looked at again."""
+        return [(frame, entry) for frame, entry in self._entries.items() if first <= frame <= last]
+
+
+def _recorded(
+    footage: SyncFootageClient, camera: str, behind: FrameId, last: FrameId, after: FrameId | None
+) -> Iterator[tuple[Shot, bool]]:
+    """Recorded pictures behind a frame, and whether each may decode otherwise than it did live."""
+    inexact: set[FrameId] = set()
+    start = replace(behind, seq=behind.seq + 1)
+    decoder = Decoder(camera, behind)
+
+    def noted() -> Iterator[FootageItem]:
+        # A little beyond the last: with B-frames it comes out of the decoder only then.
+        left = 32
+        for item in footage.replay(camera, start=start, with_lead_in=True):
+            if isinstance(item, WireFrame):
+                frame = FrameId(item.camera, item.epoch, item.seq)
+                if item.damaged or item.follows_damage:
+                    inexact.add(frame)
+                left -= frame > last
+            yield item
+            if left <= 0:
+                return
+
+    def send() -> None:
+        try:
+            for unit in recorded_units(noted()):
+                if not decoder.feed(unit):
+                    return
+        except Exception as error:
+            log.warning("footage ends early", camera=camera, reason=str(error))
+        finally:
+            decoder.end()
+
+    sender = threading.Thread(target=send, name=f"reinspect {camera}", daemon=True)
+    sender.start()
+    try:
+        while True:
+            try:
+                item = decoder.get(_WAIT_S)
+            except queue.Empty:
+                return
+            if item is None:
+                return
+            if isinstance(item, Shot) and item.id <= last and (after is None or item.id > after):
+                yield item, item.id in inexact
+    finally:
+        decoder.close()
+        sender.join(10.0)
+
+
+def _observation(entry: LedgerEntry) -> Observation:
+    if entry.verdict.reason:
+        reason = next(reason for reason, number in REASONS.items() if number == entry.verdict.reason)
+        return Observation(reason=reason)
+    return Observation(score=entry.verdict.score)
+
+
+def _last_id(entry: LedgerEntry) -> FrameId:
+    id_ = FrameId.from_proto(entry.verdict.id)
+    return replace(id_, seq=id_.seq + max(entry.verdict.count, 1) - 1)
