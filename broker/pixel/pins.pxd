@@ -4,17 +4,19 @@ cdef extern from *:
     """
     #include <stdint.h>
 
-    /* A reader's pin must be seen before its look at the slot, or the slot's opening before the writer's look at the
-       pins: one full fence on each side, between the store and the load. The writer's is tf_open of ring.pyx. */
+    /* Either the writer's look at the pins sees this pin, or the reader's look at the writer's claim sees that: one full
+       fence on each side, between the own store and the look. The writer's is in tf_open of ring.pyx. */
     static inline void tf_set_pin(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
                                                              __atomic_thread_fence(__ATOMIC_SEQ_CST); }
     /* All reads of the picture come before it. */
     static inline void tf_clear_pin(uint64_t *p) { __atomic_store_n(p, (uint64_t)0, __ATOMIC_RELEASE); }
     static inline uint64_t tf_load_pin(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+    static inline uint64_t tf_pin_word(uint32_t slot, uint64_t sequence) { return sequence * 64 + slot; }
     """
     void tf_set_pin(uint64_t *p, uint64_t v) nogil
     void tf_clear_pin(uint64_t *p) nogil
     uint64_t tf_load_pin(const uint64_t *p) nogil
+    uint64_t pin_word "tf_pin_word"(uint32_t slot, uint64_t sequence) nogil
 
 
 cdef class PinRow:

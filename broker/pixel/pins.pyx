@@ -23,7 +23,6 @@ cdef extern from "<sys/mman.h>":
 
 cdef enum:
     PAGE = 4096
-    MAX_SLOTS = 64
     MAX_PINS = 31  # of one reader in a ring of 64 slots
 
 _SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
@@ -119,7 +118,7 @@ cdef class PinBoard:
         return self.count
 
     cdef bint holds(self, uint32_t slot, uint64_t sequence) noexcept nogil:
-        cdef uint64_t word = sequence * MAX_SLOTS + slot
+        cdef uint64_t word = pin_word(slot, sequence)
         cdef uint32_t row, entry
         for row in range(self.count):
             for entry in range(self.honoured):
@@ -164,7 +163,7 @@ cdef class PinHand:
         self.drop(slot, sequence)
 
     cdef bint take(self, uint32_t slot, uint64_t sequence) noexcept:
-        cdef uint64_t word = sequence * MAX_SLOTS + slot
+        cdef uint64_t word = pin_word(slot, sequence)
         cdef uint32_t entry, vacant = MAX_PINS
         for entry in range(self.usable):
             if self.counts[entry] == 0:
@@ -179,7 +178,7 @@ cdef class PinHand:
         return True
 
     cdef void drop(self, uint32_t slot, uint64_t sequence) noexcept:
-        cdef uint64_t word = sequence * MAX_SLOTS + slot
+        cdef uint64_t word = pin_word(slot, sequence)
         cdef uint32_t entry
         for entry in range(self.usable):
             if self.counts[entry] and tf_load_pin(self.entries + entry) == word:

@@ -15,7 +15,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libc.time cimport time_t
 
-from broker.pixel.pins cimport PinBoard, PinHand, PinRow
+from broker.pixel.pins cimport PinBoard, PinHand, PinRow, pin_word
 
 import fcntl
 import os
@@ -37,7 +37,8 @@ cdef extern from *:
         char camera[64];
         char padding[256 - 8 - 8 * 4 - 7 * 8 - 64];
         uint64_t head;   /* records that are complete; a cache line of its own */
-        uint32_t state;
+        uint32_t state, reserved;
+        uint64_t claim;  /* the pin word of the picture that the writer means to overwrite, or overwrites, or 0 */
     } tf_header;
 
     typedef struct {
@@ -82,6 +83,7 @@ cdef extern from *:
         char camera[64]
         uint64_t head
         uint32_t state
+        uint64_t claim
 
     ctypedef struct tf_record:
         uint64_t stamp
@@ -312,16 +314,19 @@ cdef class RingWriter:
         return &(<tf_slot *>(self._base + self._header.slots_offset + slot * self._header.slot_stride)).sequence
 
     cdef bint _open_unless_pinned(self, uint32_t slot) noexcept nogil:
-        """Marks a slot as being written, or leaves it as it is because a reader holds it."""
-        cdef uint64_t *sequence = self._sequence_of(slot)
+        """Marks a slot as being written, or leaves it as it is because a reader holds it.
+
+        The claim is made before the look at the pins, and a reader pins before it looks at the claim: of the two at
+        least one sees the other. The slot itself is not marked before that is settled, so that a picture in somebody's
+        hands never looks overwritten for a moment.
+        """
         cdef uint64_t held = 2 * self._number[slot]
-        if held == 0 or not self._pins.holds(slot, held):
-            tf_open(sequence, 2 * self._pictures + 1)
-            if held == 0 or not self._pins.holds(slot, held):
-                return True
-            # Pinned between the two looks. Not a byte has been touched yet.
-            tf_store(sequence, held)
-        return False
+        if held:
+            tf_open(&self._header.claim, pin_word(slot, held))
+            if self._pins.holds(slot, held):
+                return False
+        tf_open(self._sequence_of(slot), 2 * self._pictures + 1)
+        return True
 
     cdef uint32_t _open_slot(self, int64_t now_ns) noexcept nogil:
         """Picks the slot of the next picture and marks it as being written. Never waits.
@@ -358,6 +363,7 @@ cdef class RingWriter:
                 oldest = slot
                 break
         self.broken_pins += 1
+        tf_open(&self._header.claim, pin_word(oldest, 2 * self._number[oldest]))
         tf_open(self._sequence_of(oldest), 2 * self._pictures + 1)
         return oldest
 
@@ -416,6 +422,8 @@ cdef class RingWriter:
             self._pictures += 1
             self._number[slot], self._spared_ns[slot] = self._pictures, 0
             tf_store(&head.sequence, 2 * self._pictures)
+            # Not earlier: who finds no claim finds the new number.
+            tf_store(&self._header.claim, 0)
             record.kind, record.reason, record.flags, record.slot = PICTURE_, 0, flags, slot
             record.epoch, record.first_seq, record.last_seq = epoch, seq, seq
             record.received_ns, record.slot_sequence, record.floor = received_ns, 2 * self._pictures, floor
@@ -658,7 +666,7 @@ cdef class RingMapping:
         cdef tf_slot *shared = self._slot(slot)
         if self._hand is None or not self._hand.take(slot, sequence):
             return False
-        if tf_reload(&shared.sequence) == sequence:
+        if tf_load(&self._shared.claim) != pin_word(slot, sequence) and tf_load(&shared.sequence) == sequence:
             return True
         self._hand.drop(slot, sequence)
         return False

@@ -7,6 +7,8 @@ import gc
 import mmap
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -361,3 +363,49 @@ def test_beside_a_busy_writer_what_is_pinned_is_never_touched() -> None:
     assert writer.broken_pins == 0
     assert writer.head == 30_000
     writer.close()
+
+
+RACER = """
+import sys
+from broker.pixel.ring import RingMapping
+mapping = RingMapping(int(sys.argv[1]), int(sys.argv[2]))
+held = lost = 0
+print("looks", flush=True)
+while mapping.state == 0:
+    head = mapping.head
+    for back in (4, 5):  # what the writer is just about to overwrite
+        record = mapping.record(head - back) if head >= back else None
+        if record is not None and mapping.pin(record[3], record[8]):
+            held += 1
+            for _ in range(20):
+                if not mapping.is_whole(record[3], record[8]):
+                    lost += 1
+                    break
+            mapping.unpin(record[3], record[8])
+print(held, lost)
+"""
+
+
+def test_a_pin_set_while_the_slot_is_being_taken_either_holds_or_is_refused() -> None:
+    writer = RingWriter("gate", WIDTH, HEIGHT, slots=4, records=64, hold_ns=60_000_000_000)
+    row = PinRow()
+    writer.attach(row)
+    racer = subprocess.Popen(
+        [sys.executable, "-c", RACER, str(writer.fd), str(row.fd)],
+        pass_fds=(writer.fd, row.fd),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert racer.stdout is not None
+    with racer, racer.stdout:
+        assert racer.stdout.readline() == "looks\n"
+        until_s = time.monotonic() + 1.5
+        while time.monotonic() < until_s:
+            for seq in range(100):
+                writer.write_picture(LUMA, WIDTH, CHROMA, 8, CHROMA, 8, epoch=1, seq=seq, received_ns=0)
+        writer.set_state(ring.CLOSED)
+        held, lost = map(int, racer.stdout.readline().split())
+    assert writer.broken_pins == 0
+    writer.close()
+    assert held > 100
+    assert lost == 0
