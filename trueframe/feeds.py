@@ -13,6 +13,7 @@ from typing import Protocol
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from aggregate.client import LedgerClient
 from broker.client import BrokerClient, Camera
 from broker.pixel.client import PixelClient, ThumbnailWatch
 from event_center.client import EventClient
@@ -20,8 +21,15 @@ from media_center.client import FootageClient
 from mesh.channel import Credentials, connect
 from mesh.errors import TrueframeError, from_rpc_error
 from mesh.logs import get_logger, rate_limited
+from trueframe.alarms import EventSight
 from trueframe.sights import camera_sight, event_sight
-from trueframe.situation import SERVICES, CameraSight, EventSight, Picture, Situation
+from trueframe.situation import MOST_EVENTS, SERVICES, CameraSight, Picture, Situation
+from trueframe.v1.events_pb2 import (
+    ALARM_STATE_ACKNOWLEDGED,
+    ALARM_STATE_RETURNED_UNACKNOWLEDGED,
+    ALARM_STATE_UNACKNOWLEDGED,
+    Event,
+)
 
 log = get_logger("trueframe.feeds")
 
@@ -30,6 +38,10 @@ HEALTH_EVERY_S = 1.0
 HEALTH_TIMEOUT_S = 3.0
 LIST_EVERY_S = 1.0
 THUMBNAIL_RATE = 8.0
+OVERLAP_NS = 5_000_000_000
+# What a view that opens is told of the past: the newest events, and every alarm that waits.
+LISTED_EVENTS = 300
+WAITING = (ALARM_STATE_UNACKNOWLEDGED, ALARM_STATE_RETURNED_UNACKNOWLEDGED, ALARM_STATE_ACKNOWLEDGED)
 
 
 class _Closes(Protocol):
@@ -45,8 +57,9 @@ class Feeds:
         self.on_event: Callable[[EventSight, EventSight | None], None] = lambda now, before: None
         self.on_link: Callable[[str, bool], None] = lambda service, is_up: None
         self.footage = FootageClient(endpoints["media_center"], token)
+        self.events = EventClient(endpoints["event_center"], token)
+        self.ledger = LedgerClient(endpoints["aggregate"], token)
         self._broker = BrokerClient(endpoints["broker"], token)
-        self._events = EventClient(endpoints["event_center"], token)
         self._pixels = PixelClient(endpoints["pixels"], token)
         self._health = {service: connect(endpoints[service], None) for service in SERVICES}
         self._wanted: tuple[int, int, tuple[str, ...]] | None = None
@@ -62,16 +75,19 @@ class Feeds:
             if self._thumbnails is not None:
                 self._thumbnails.choose(cameras, max_width=wanted[0], max_height=wanted[1])
 
-    async def run(self, since_ns: int = 0) -> None:
-        """Runs until cancelled. Events that changed at or after `since_ns` come first."""
-        clients: tuple[_Closes, ...] = (self.footage, self._broker, self._events, self._pixels)
+    async def run(self, since_ns: int = 0, lists_past: bool = False) -> None:
+        """Runs until cancelled. Events that changed at or after `since_ns` come first.
+
+        `lists_past`: the newest events and all alarms that wait are told as well, without `on_event`.
+        """
+        clients: tuple[_Closes, ...] = (self.footage, self.events, self.ledger, self._broker, self._pixels)
         try:
             async with asyncio.TaskGroup() as group:
                 for service in SERVICES:
                     group.create_task(self._watch_health(service))
                 group.create_task(self._again("cameras", self._watch_cameras))
                 group.create_task(self._again("camera figures", self._list_cameras))
-                group.create_task(self._again("events", lambda: self._watch_events(since_ns)))
+                group.create_task(self._again("events", lambda: self._watch_events(since_ns, lists_past)))
                 group.create_task(self._again("footage", self._watch_persisted))
                 group.create_task(self._again("pictures", self._watch_pictures))
         finally:
@@ -125,12 +141,23 @@ class Feeds:
             self.situation.cameras_listed()
             await asyncio.sleep(LIST_EVERY_S)
 
-    async def _watch_events(self, since_ns: int) -> None:
-        async for event in self._events.watch(since_ns=since_ns):
-            now = event_sight(event)
-            before = self.situation.event_told(now)
-            if before is None or before.version < now.version:
-                self.on_event(now, before)
+    async def _watch_events(self, since_ns: int, lists_past: bool) -> None:
+        if lists_past:
+            # From before the lists were asked for, so that nothing falls between list and watch.
+            since_ns = time.time_ns() - OVERLAP_NS
+            for event in await self.events.list(limit=LISTED_EVENTS):
+                self.situation.event_told(event_sight(event))
+            for event in await self.events.list(alarm_states=WAITING, limit=MOST_EVENTS):
+                self.situation.event_told(event_sight(event))
+        async for event in self.events.watch(since_ns=since_ns):
+            self.event_told(event)
+
+    def event_told(self, event: Event) -> None:
+        """An event is so: from the watch, or as the answer to something that was done to it."""
+        now = event_sight(event)
+        before = self.situation.event_told(now)
+        if before is None or before.version < now.version:
+            self.on_event(now, before)
 
     async def _watch_persisted(self) -> None:
         async for watermarks in self.footage.watch_persisted():

@@ -15,9 +15,10 @@ import time
 from mesh.channel import Credentials
 from mesh.errors import TrueframeError
 from mesh.process import die_with_parent
+from trueframe.alarms import EventSight
 from trueframe.feeds import Feeds
 from trueframe.running import find_running
-from trueframe.situation import SERVICE_NAMES, CameraSight, EventSight, Situation
+from trueframe.situation import SERVICE_NAMES, CameraSight, Situation
 from trueframe.times import show_duration, show_time
 
 SECOND_NS = 1_000_000_000

@@ -6,7 +6,8 @@ What should not be in this module: anything that decides.
 from __future__ import annotations
 
 from mesh.ids import FrameId
-from trueframe.situation import BoxSight, CameraSight, EventSight
+from trueframe.alarms import BoxSight, CommentSight, EventSight
+from trueframe.situation import CameraSight
 from trueframe.v1 import cameras_pb2, events_pb2
 
 _STATES: dict[int, str] = {
@@ -14,6 +15,9 @@ _STATES: dict[int, str] = {
 }
 _KINDS: dict[int, str] = {
     int(number): name.removeprefix("EVENT_KIND_").lower() for name, number in events_pb2.EventKind.items()
+}
+_ALARM_STATES: dict[int, str] = {
+    int(number): name.removeprefix("ALARM_STATE_").lower() for name, number in events_pb2.AlarmState.items()
 }
 
 
@@ -25,6 +29,11 @@ def camera_state(number: int) -> str:
 def event_kind(number: int) -> str:
     """The lower-case name of a kind of event."""
     return _KINDS.get(number, f"kind {number}")
+
+
+def alarm_state(number: int) -> str:
+    """The lower-case name of an alarm's state; "none" for an event that is no alarm."""
+    return _ALARM_STATES.get(number, f"state {number}") if number else "none"
 
 
 def camera_sight(camera: cameras_pb2.Camera, told_ns: int) -> CameraSight:
@@ -65,4 +74,10 @@ def event_sight(event: events_pb2.Event) -> EventSight:
         boxes=tuple(BoxSight(b.x, b.y, b.width, b.height, b.label, b.score) for b in event.boxes),
         version=event.version,
         footage_confirmed=event.footage_confirmed,
+        alarm=alarm_state(event.alarm_state),
+        acknowledged_by=event.acknowledged_by,
+        acknowledged_ns=event.acknowledged_ns,
+        comments=tuple(CommentSight(one.author, one.written_ns, one.text) for one in event.comments),
+        clip_from_ns=event.clip.from_ns,
+        clip_to_ns=event.clip.to_ns,
     )

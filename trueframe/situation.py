@@ -5,11 +5,12 @@ Shared by the terminal wall and the headless printer. What should not be in this
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
 from mesh.ids import FrameId
+from trueframe.alarms import EventSight, most_urgent, urgency
 
 MOST_EVENTS = 1000
 SERVICES = ("broker", "pixels", "media_center", "event_center", "aggregate")
@@ -65,40 +66,6 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxSight:
-    """A rectangle in fractions of width and height."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    label: str = ""
-    score: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class EventSight:
-    """An event as last told. Times in UTC nanoseconds; `ended_ns` 0 while it goes on."""
-
-    id: str
-    kind: str
-    camera: str
-    detector: str
-    summary: str
-    priority: int = 4
-    score: float = 0.0
-    first: FrameId | None = None
-    peak: FrameId | None = None
-    last: FrameId | None = None
-    started_ns: int = 0
-    ended_ns: int = 0
-    peak_ns: int = 0
-    boxes: tuple[BoxSight, ...] = ()
-    version: int = 0
-    footage_confirmed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """Whether a service answers. `is_up` is None until it was asked for the first time."""
 
@@ -123,7 +90,8 @@ class Situation:
         self.pictures_replaced = 0
         self._drawn: set[str] = set()
         self._events: dict[str, EventSight] = {}
-        self._newest_first: list[EventSight] | None = None
+        self._by_urgency: list[EventSight] | None = None
+        self._urgent: Mapping[str, EventSight] = {}
         self._watermarks: dict[str, FrameId] = {}
         self._was_live: set[str] = set()
 
@@ -165,12 +133,13 @@ class Situation:
         if before is not None and before.version >= event.version:
             return before
         self._events[event.id] = event
-        self._newest_first = None
+        self._by_urgency = None
         if len(self._events) > MOST_EVENTS:
+            # What waits for somebody stands first and is let go last.
             for old in self.events[MOST_EVENTS:]:
                 del self._events[old.id]
                 self.events_let_go += 1
-            self._newest_first = None
+            self._by_urgency = None
         return before
 
     def link_told(self, service: str, is_up: bool, now_ns: int, detail: str = "") -> bool:
@@ -197,10 +166,20 @@ class Situation:
 
     @property
     def events(self) -> list[EventSight]:
-        """Newest first."""
-        if self._newest_first is None:
-            self._newest_first = sorted(self._events.values(), key=lambda e: (e.started_ns, e.id), reverse=True)
-        return self._newest_first
+        """Those that wait for a human first, by priority; then those that go on; newest first among equals."""
+        if self._by_urgency is None:
+            self._by_urgency = sorted(self._events.values(), key=urgency)
+            self._urgent = most_urgent(self._by_urgency)
+        return self._by_urgency
+
+    def alarm_of(self, camera: str) -> EventSight | None:
+        """The most urgent alarm of a camera that waits or goes on."""
+        return self._urgent.get(camera) if self.events else None
+
+    @property
+    def waiting_count(self) -> int:
+        """How many alarms nobody has acknowledged."""
+        return sum(event.waits for event in self.events)
 
     def event(self, event_id: str) -> EventSight | None:
         """One event."""

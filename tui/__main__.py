@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mesh.config import load
 from mesh.errors import TrueframeError, Unavailable
-from mesh.ids import FrameId
 from mesh.process import die_with_parent
 
 
@@ -33,19 +32,23 @@ def endpoints_of(arguments: argparse.Namespace) -> tuple[dict[str, str], Path]:
 def run(arguments: argparse.Namespace) -> int:
     """Shows the wall until the user leaves it; returns the exit code."""
     endpoints, token_file = endpoints_of(arguments)
+    if named := arguments.token or os.environ.get("TRUEFRAME_TOKEN_FILE"):
+        token_file = Path(named).expanduser()
     # textual-serve shows the wall in a browser: it gives pipes, and names its driver.
     if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Unavailable("terminal wall", "this is no terminal", "`trueframe up --headless` prints lines instead")
     # After the checks, so that a mistake is told at once.
     from mesh.channel import Credentials
+    from mesh.files import read_secret
+    from trueframe.bearer import bearer_of
     from trueframe.feeds import Feeds
-    from trueframe.keys import user_name
     from trueframe.situation import Situation
     from tui.app import WallApp
-    from tui.frame_screen import RecordedFrame
+    from tui.desk import ServiceDesk
 
     situation = Situation()
     feeds: Feeds | None = None
+    wanted: list[tuple[int, int, tuple[str, ...]]] = []
 
     async def feed() -> None:
         nonlocal feeds
@@ -53,22 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
         feeds.on_camera, feeds.on_event = app.camera_told, app.event_told
         if wanted:
             feeds.want_pictures(*wanted[-1])
-        await feeds.run()
-
-    wanted: list[tuple[int, int, tuple[str, ...]]] = []
+        await feeds.run(lists_past=True)
 
     def want_pictures(width: int, height: int, cameras: tuple[str, ...]) -> None:
         wanted[:] = [(width, height, cameras)]
         if feeds is not None:
             feeds.want_pictures(width, height, cameras)
 
-    async def fetch(frame: FrameId) -> RecordedFrame:
-        if feeds is None:
-            raise Unavailable("media center", "is not connected yet", "Try again in a moment")
-        answer = await feeds.footage.snapshot(frame, max_width=1280)
-        return RecordedFrame(FrameId.from_proto(answer.frame.id), answer.frame.received_ns, answer.png, answer.inexact)
-
-    app = WallApp(situation, fetch, feed, want_pictures, user_name(), arguments.duration_s)
+    bearer = bearer_of(read_secret(token_file))
+    app = WallApp(situation, ServiceDesk(lambda: feeds), feed, want_pictures, bearer, arguments.duration_s)
     code = app.run()
     return app.return_code or (code if code is not None else 0)
 
@@ -80,6 +76,7 @@ def main() -> None:
     parser.add_argument("--data", default="trueframe-data", help="data folder of the running instance")
     parser.add_argument("--config", type=Path, help="configuration with the endpoints, instead of --data")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--token", metavar="FILE", help="token to show ($TRUEFRAME_TOKEN_FILE)")
     parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="leave after this time")
     arguments = parser.parse_args()
     try:

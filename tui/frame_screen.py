@@ -1,193 +1,349 @@
-"""The recorded frame of an event, with its box; steps from frame to frame.
+"""Recorded frames of a camera, one at a time: that of an alarm with its box, and from there on by frames and seconds.
 
-What should not be in this module: decoding and drawing (`snapshot`), what events are.
+What should not be in this module: fetching (`pictures`, `desk`), drawing (`frame_picture`), acknowledging (`app`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 
-from rich.segment import Segment
 from textual import work
 from textual.app import ComposeResult
-from textual.geometry import Region
+from textual.message import Message
 from textual.screen import Screen
-from textual.strip import Strip
-from textual.widget import Widget
 
-from mesh.errors import NotFound, TrueframeError
+from mesh.errors import NotFound, TrueframeError, Unavailable
 from mesh.ids import FrameId
-from trueframe.situation import EventSight, Situation
-from trueframe.times import show_duration, show_time
-from tui.cells import PictureCells
+from trueframe.alarms import BoxSight, EventSight
+from trueframe.bearer import Bearer
+from trueframe.situation import Situation
+from trueframe.times import show_time
+from tui.desk import Desk, Explained
+from tui.frame_picture import FramePicture, Line, age_text, describe, explanation_lines
 from tui.keys import FRAME_KEYS, bindings
-from tui.palette import ALARM_TEXT, BRIGHT, FAINT, GROUND, PLAIN
-from tui.snapshot import Pixels, decode_png, draw_boxes, fit_picture
-from tui.status import AlarmLine
-from tui.strips import ReadyStrip, picture_segments
-from tui.tile import Text, fit
+from tui.notice import Notice
+from tui.palette import ALARM_TEXT, BRIGHT, PLAIN, is_lit
+from tui.pictures import Pictures, Shot
+from tui.reel import Reel, Row
+from tui.status import AlarmLine, StatusLine
+from tui.tile import fit
 
 SECOND_NS = 1_000_000_000
 # A frame of this very moment is on disk two seconds later at the latest.
 TRIES, TRY_AGAIN_S = 12, 0.4
+# So many rows are known on both sides before somebody steps there, and so many pictures are fetched ahead.
+MARGIN, ROWS_AHEAD, PICTURES_AHEAD = 10, 100, 3
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedFrame:
-    """A frame as the archive gives it."""
+class Place:
+    """Where to begin: a frame if it is known, else a moment."""
 
-    id: FrameId
-    received_ns: int
-    png: bytes
-    inexact: bool = False
-
-
-Fetch = Callable[[FrameId], Awaitable[RecordedFrame]]
-
-
-def describe(event: EventSight, width: int) -> list[list[Text]]:
-    """The lines above the picture."""
-    lasted = (event.ended_ns - event.started_ns) / SECOND_NS if event.ended_ns else None
-    when = f"{show_time(event.started_ns)}, " + (
-        f"lasted {show_duration(lasted)}" if lasted is not None else "going on"
-    )
-    footage = "footage confirmed on disk" if event.footage_confirmed else "footage not confirmed yet"
-    score = f"  score {event.score:.2f}" if event.score else ""
-    return [
-        [(fit(f" ▲{event.priority} {event.camera or 'system'}  {event.summary}{score}", width), ALARM_TEXT)],
-        [(fit(f" {when}  {event.detector}  {footage}", width), PLAIN)],
-    ]
+    camera: str
+    frame: FrameId | None = None
+    at_ns: int = 0
 
 
 class FrameScreen(Screen[None]):
-    """One event's frame. What is slow happens in the background; keys work meanwhile."""
+    """All that is slow happens in tasks; keys say where to go and are answered at once."""
 
-    DEFAULT_CSS = "FrameScreen { background: #101010; } FramePicture { width: 1fr; height: 1fr; }"
+    DEFAULT_CSS = "FrameScreen { background: #101010; }"
     BINDINGS = bindings(FRAME_KEYS)
 
-    def __init__(self, event: EventSight, situation: Situation, fetch: Fetch, true_colour: bool = True) -> None:
+    class LiveWanted(Message):
+        """The user wants to see this camera live."""
+
+        def __init__(self, camera: str) -> None:
+            super().__init__()
+            self.camera = camera
+
+    class AcknowledgeWanted(Message):
+        """The user has seen this alarm."""
+
+        def __init__(self, event: EventSight | None) -> None:
+            super().__init__()
+            self.event = event
+
+    class CommentWanted(Message):
+        """The user wants to write to this event."""
+
+        def __init__(self, event: EventSight | None) -> None:
+            super().__init__()
+            self.event = event
+
+    def __init__(
+        self,
+        place: Place,
+        event: EventSight | None,
+        situation: Situation,
+        desk: Desk,
+        pictures: Pictures,
+        bearer: Bearer,
+        notice: Notice,
+        true_colour: bool = True,
+    ) -> None:
         super().__init__()
         self.event = event
+        self.wanted: FrameId | None = place.frame
+        self.is_explaining = False
+        self.reel = Reel()
+        self._place = place
         self._situation = situation
-        self.wanted = event.peak or event.first
-        self._fetch = fetch
-        self._picture = FramePicture(true_colour)
+        self._desk = desk
+        self._pictures = pictures
+        self._picture = FramePicture(true_colour, bearer)
+        self._status = StatusLine(situation, bearer, notice)
+        self._shot: Shot | None = None
+        self._said = ""
+        self._tries = 0
+        self._direction = 1
+        # What keys asked for that cannot be said to be a frame yet.
+        self._owed = 0
+        self._jump_ns = place.at_ns if place.frame is None else 0
+        self._has_work = asyncio.Event()
+        self._explained: tuple[FrameId, list[Explained]] | None = None
 
     def compose(self) -> ComposeResult:
-        """The frame; and alarms, which stay in sight."""
+        """The frame; alarms and the status line stay in sight."""
         yield AlarmLine(self._situation)
         yield self._picture
+        yield self._status
 
     def on_mount(self) -> None:
-        """Fetches the frame."""
-        self._picture.event = self.event
-        if self.wanted is None:
-            self._picture.say("this event is about no frame")
-        else:
-            self.load(self.wanted)
+        """Asks for the first frame."""
+        self._pictures.told = self._picture_told
+        if self.wanted is not None:
+            self._aim(self.wanted)
+        elif not self._jump_ns:
+            self._said = "this alarm is about no frame"
+        self._look_around()
+        self._has_work.set()
+        self.draw_newest()
 
-    @work(exclusive=True)
-    async def load(self, frame: FrameId) -> None:
-        """Fetches, decodes and shows a frame; a newer wish takes the place of an older one."""
-        self.wanted = frame
-        self._picture.say(f"fetching {frame} …")
-        for attempt in range(TRIES):
+    # Where to go.
+
+    def _aim(self, frame: FrameId) -> None:
+        """This frame is wanted, then those that the next steps lead to."""
+        self.wanted, self._tries = frame, 0
+        ahead = (n * self._direction for n in (*range(1, PICTURES_AHEAD + 1), -1))
+        rows = (self.reel.neighbour(frame, step) for step in ahead)
+        self._pictures.want([frame, *(row.id for row in rows if row is not None)], self._fetch_width)
+        self._said = ""
+        shot = self._pictures.get(frame)
+        if shot is not None:
+            self._show(shot)
+        else:
+            self._said = f"fetching {frame} …"
+        self._has_work.set()
+        self.draw_newest()
+
+    @property
+    def _fetch_width(self) -> int:
+        # In steps, so that a terminal that is a little wider can use what is there.
+        return max(160, min(1280, -(-(self._picture.size.width or self.app.size.width) // 64) * 64))
+
+    def _picture_told(self, frame: FrameId, answer: Shot | Exception) -> None:
+        if frame != self.wanted:
+            return
+        if isinstance(answer, Shot):
+            self._show(answer)
+        elif isinstance(answer, NotFound | Unavailable) and self._tries < TRIES:
+            self._tries += 1
+            what = "is not on disk yet" if isinstance(answer, NotFound) else "cannot be had at the moment"
+            self._said = f"{frame} {what} …"
+            self.set_timer(TRY_AGAIN_S, lambda: self._try_again(frame))
+        else:
+            self._said = str(answer)
+        self.draw_newest()
+
+    def _try_again(self, frame: FrameId) -> None:
+        if frame == self.wanted:
+            self._pictures.want([frame], self._fetch_width)
+
+    def _show(self, shot: Shot) -> None:
+        self._shot, self._said = shot, ""
+        row = self.reel.row(shot.id)
+        if row is None:
+            self.reel.start_at(Row(shot.id, shot.received_ns))
+            self._has_work.set()
+        if self.is_explaining:
+            self._explain(Row(shot.id, shot.received_ns))
+
+    @work(group="reel", exclusive=True)
+    async def _look_around(self) -> None:
+        """Finds out which frames stand around the wanted one, and what steps into the unknown lead to."""
+        while True:
+            await self._has_work.wait()
+            self._has_work.clear()
             try:
-                found = await self._fetch(frame)
-                pixels = await asyncio.to_thread(decode_png, found.png)
-                boxes = self.event.boxes if frame == self.event.peak else ()
-                self._picture.show(replace(found, png=b""), pixels, self.event, bool(boxes))
-                return
-            except NotFound as error:
-                self._picture.say(f"{error}" if attempt == TRIES - 1 else f"{frame} is not on disk yet …")
-                await asyncio.sleep(TRY_AGAIN_S)
-            except (TrueframeError, ValueError) as error:
-                self._picture.say(str(error))
-                return
+                if self._jump_ns:
+                    await self._jump()
+                if self.wanted is not None and (row := self.reel.row(self.wanted)) is not None:
+                    await self._know_margins(row)
+            except TrueframeError as error:
+                self._owed, self._jump_ns = 0, 0
+                self._said = str(error)
+                self.draw_newest()
+
+    async def _jump(self) -> None:
+        wanted_ns, camera = self._jump_ns, self._place.camera
+        row = await self._desk.locate(camera, wanted_ns)
+        if wanted_ns != self._jump_ns:
+            # Pressed again meanwhile.
+            self._has_work.set()
+            return
+        self._jump_ns = 0
+        self.reel.start_at(row)
+        self._aim(row.id)
+
+    async def _know_margins(self, row: Row) -> None:
+        known = len(self.reel)
+        before, behind = self.reel.margins(row.id)
+        first, last = self.reel.first, self.reel.last
+        if first is not None and before < MARGIN and not self.reel.begins:
+            rows = await self._desk.rows_until(first)
+            self.reel.begins = len(rows) <= 1
+            self.reel.extend(rows)
+        if last is not None and behind < MARGIN:
+            # More is recorded all the time: the end is never the end for long.
+            self.reel.extend(await self._desk.rows_from(last, ROWS_AHEAD))
+        self.reel.trim(row.id)
+        owed, self._owed = self._owed, 0
+        if owed:
+            self._step(owed, may_wait=False)
+        elif known == 1 < len(self.reel) and self.wanted == row.id:
+            # Now that neighbours are known their pictures can be fetched ahead.
+            self._aim(row.id)
+
+    def _step(self, step: int, may_wait: bool = True) -> None:
+        if self.wanted is None:
+            return
+        row = self.reel.neighbour(self.wanted, step)
+        if row is not None:
+            self._aim(row.id)
+            return
+        if may_wait:
+            self._owed += step
+            self._has_work.set()
+            return
+        edge = self.reel.last if step > 0 else self.reel.first
+        if edge is not None and edge.id != self.wanted:
+            self._aim(edge.id)
+        self._said = "this is the newest recorded frame; r shows the camera live" if step > 0 else "the oldest frame"
+        self.draw_newest()
+
+    # Keys.
 
     def action_step(self, step: int) -> None:
         """To the frame before or after."""
-        if self.wanted is not None and self.wanted.seq + step >= 0:
-            self.load(replace(self.wanted, seq=self.wanted.seq + step))
+        self._direction = 1 if step > 0 else -1
+        self._step(step)
+
+    def action_jump(self, seconds: int) -> None:
+        """Seconds back or on."""
+        shown_ns = self._shot.received_ns if self._shot is not None else self._place.at_ns
+        row = self.reel.row(self.wanted) if self.wanted is not None else None
+        base_ns = self._jump_ns or (row.received_ns if row is not None else shown_ns)
+        if base_ns:
+            self._direction = 1 if seconds > 0 else -1
+            self._jump_ns, self._owed = base_ns + seconds * SECOND_NS, 0
+            self._said = f"looking for {show_time(self._jump_ns)} …"
+            self._has_work.set()
+            self.draw_newest()
 
     def action_go(self, which: str) -> None:
-        """To the first, peak or last frame of the event."""
-        frame = {"first": self.event.first, "peak": self.event.peak, "last": self.event.last}[which]
+        """To the first, peak or last frame of the alarm."""
+        event = self._event_now
+        if event is None:
+            return
+        frame = {"first": event.first, "peak": event.peak, "last": event.last}[which]
         if frame is not None:
-            self.load(frame)
+            # Another place: what stands around it is found when it is shown.
+            self._jump_ns, self._owed = 0, 0
+            self._aim(frame)
+
+    def action_explain(self) -> None:
+        """Shows or hides what inspections say of the frame in sight."""
+        self.is_explaining = not self.is_explaining
+        self._explained = None
+        if self.is_explaining and self._shot is not None:
+            self._explain(Row(self._shot.id, self._shot.received_ns))
+        self.draw_newest()
+
+    @work(group="explain", exclusive=True)
+    async def _explain(self, row: Row) -> None:
+        try:
+            self._explained = row.id, await self._desk.explain(row)
+        except TrueframeError as error:
+            self._explained = row.id, [Explained("ledger", "no answer", str(error))]
+        self.draw_newest()
+
+    def action_acknowledge(self) -> None:
+        """Acknowledges the alarm."""
+        self.post_message(self.AcknowledgeWanted(self._event_now))
+
+    def action_comment(self) -> None:
+        """Writes to the alarm."""
+        self.post_message(self.CommentWanted(self._event_now))
+
+    def action_live(self) -> None:
+        """The camera, live."""
+        self.post_message(self.LiveWanted(self._place.camera))
 
     def action_close(self) -> None:
-        """Back to the wall."""
+        """Back to where one came from."""
         self.dismiss(None)
-
-
-class FramePicture(Widget):
-    """Lines about the event, the picture, lines about the frame."""
-
-    HEAD_ROWS, FOOT_ROWS = 2, 2
-
-    def __init__(self, true_colour: bool) -> None:
-        super().__init__(id="frame")
-        self.event: EventSight | None = None
-        self.frame: RecordedFrame | None = None
-        self.said = ""
-        self._true_colour = true_colour
-        self._pixels: Pixels | None = None
-        self._has_boxes = False
-        self._cells: PictureCells | None = None
-
-    def say(self, text: str) -> None:
-        """Tells what is going on, below the picture."""
-        self.said = text
-        self.refresh()
-
-    def show(self, frame: RecordedFrame, pixels: Pixels, event: EventSight, has_boxes: bool) -> None:
-        """Shows a frame."""
-        self.frame, self._pixels, self.event, self._has_boxes = frame, pixels, event, has_boxes
-        self.said = ""
-        self._draw()
-        self.refresh()
 
     def on_resize(self) -> None:
         """Fits the picture again."""
-        self._draw()
+        self.draw_newest()
 
-    def _draw(self) -> None:
-        rows = self.size.height - self.HEAD_ROWS - self.FOOT_ROWS
-        if self._pixels is None or rows < 1 or self.size.width < 1:
-            self._cells = None
+    # Drawing.
+
+    @property
+    def _event_now(self) -> EventSight | None:
+        """The alarm as it stands now."""
+        return self.event and (self._situation.event(self.event.id) or self.event)
+
+    def _boxes(self) -> tuple[BoxSight, ...]:
+        """Those of the alarm on its highest frame; what inspections saw on others, when they are asked."""
+        event, shot = self._event_now, self._shot
+        if shot is None:
+            return ()
+        if self._explained is not None and self._explained[0] == shot.id and self.is_explaining:
+            return tuple(box for one in self._explained[1] for box in one.boxes)
+        return event.boxes if event is not None and event.peak == shot.id else ()
+
+    def draw_newest(self) -> None:
+        """Draws what changed."""
+        if not self.is_mounted or not self._picture.size.width:
             return
-        picture = fit_picture(self._pixels, self.size.width, rows * 2)
-        if self._has_boxes and self.event is not None:
-            picture = draw_boxes(picture, self.event.boxes)
-        cells = PictureCells(self.size.width, rows, self._true_colour, GROUND)
-        cells.update(picture.tobytes(), picture.shape[1], picture.shape[0])
-        self._cells = cells
+        width, now_ns = self._picture.size.width, time.time_ns()
+        event = self._event_now
+        head: list[Line] = (
+            describe(event, width, is_lit(now_ns))
+            if event is not None
+            else [[(fit(f" ■ RECORDED  {self._place.camera}", width), BRIGHT)]]
+        )
+        self._picture.show(self._shot, self._boxes(), head, self._foot(width, now_ns), keep_picture=True)
 
-    def _foot(self, width: int) -> list[list[Text]]:
-        first: list[Text] = [(fit(f" {self.said}", width), BRIGHT)]
-        if not self.said and self.frame is not None:
-            exact = "  not exact: damaged, or follows damage" if self.frame.inexact else ""
-            first = [(fit(f" {self.frame.id}  {show_time(self.frame.received_ns)}{exact}", width), BRIGHT)]
-        keys = "  ".join(f"{key.shown} {key.words}" for key in FRAME_KEYS)
-        return [first, [(fit(f" {keys}", width), FAINT)]]
-
-    def render_line(self, y: int) -> Strip:
-        """One line."""
-        width, height = self.size
-        if y < self.HEAD_ROWS and self.event is not None:
-            return Strip([Segment(text, style) for text, style in describe(self.event, width)[y]], width)
-        if y >= height - self.FOOT_ROWS:
-            line = self._foot(width)[y - (height - self.FOOT_ROWS)]
-            return Strip([Segment(text, style) for text, style in line], width)
-        row = y - self.HEAD_ROWS
-        if self._cells is None or not 0 <= row < self._cells.rows:
-            return Strip([Segment(" " * width, PLAIN)], width)
-        cells = self._cells
-        return ReadyStrip(cells.ansi(row), width, lambda: picture_segments(cells.colours(row)))
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The lines as they are: no style is laid over a picture."""
-        return [self.render_line(y).crop(crop.x, crop.right) for y in crop.line_range]
+    def _foot(self, width: int, now_ns: int) -> list[Line]:
+        lines: list[Line] = []
+        shot = self._shot
+        if self._said or shot is None:
+            lines.append([(fit(f" {self._said}", width), BRIGHT)])
+        else:
+            exact = "  not exact: damaged, or follows damage" if shot.inexact else ""
+            row = self.reel.row(shot.id)
+            gap = f"  before it {row.gap}" if row is not None and row.gap else ""
+            text = f" {shot.id}  {show_time(shot.received_ns)}  {age_text(shot.received_ns, now_ns)}{exact}"
+            lines.append([(text, BRIGHT), (fit(gap, max(0, width - len(text))), ALARM_TEXT)])
+        if self.is_explaining:
+            found = self._explained
+            if found is not None and shot is not None and found[0] == shot.id:
+                lines += explanation_lines(found[1], width)
+            else:
+                lines.append([(fit(" asking the ledger …", width), PLAIN)])
+        return lines

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from trueframe.situation import BoxSight
+from trueframe.alarms import BoxSight
 from tui.palette import ALARM_RGB
 
 SMALLEST_BOX = 6

@@ -8,12 +8,16 @@ from __future__ import annotations
 import time
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from trueframe.alarms import EventSight
+from trueframe.bearer import Bearer
 from trueframe.situation import SERVICE_NAMES, Situation
 from trueframe.times import show_duration, show_time
-from tui.palette import ALARM, ALARM_TEXT, BRIGHT, FAINT, PLAIN
+from tui.notice import Notice
+from tui.palette import ALARM, ALARM_TEXT, BRIGHT, FAINT, PLAIN, alarm_style, is_lit
 from tui.tile import Text, fit
 
 SECOND_NS = 1_000_000_000
@@ -31,11 +35,14 @@ def alarm_text(situation: Situation, now_ns: int) -> str:
     return f" ▲ ALARM  {'; '.join(parts)}. What it would show here may be old."
 
 
-def status_line(situation: Situation, user: str, now_ns: int, page: tuple[int, int] = (1, 1)) -> list[Text]:
-    """Cameras, page if there are several, events, lag, link, time with zone, user."""
+def status_line(
+    situation: Situation, bearer: Bearer, now_ns: int, page: tuple[int, int] = (1, 1), notice: str = ""
+) -> list[Text]:
+    """Cameras, page if there are several, alarms, lag, link, time with zone, user; or what a key led to."""
     wanted = situation.wanted_cameras
     alarms = sum(camera.is_alarm for camera in wanted)
-    ongoing = sum(1 for event in situation.events if not event.ended_ns)
+    waiting = situation.waiting_count
+    urgent = next((event for event in situation.events if event.waits), None)
     lag = situation.picture_lag_ns()
     asked = [link for link in situation.links.values() if link.is_up is not None]
     if situation.down:
@@ -48,16 +55,23 @@ def status_line(situation: Situation, user: str, now_ns: int, page: tuple[int, i
         (f" {situation.live_count}/{len(wanted)} live", BRIGHT),
         (f"  ▲ {alarms} without picture" if alarms else "", ALARM_TEXT),
         (f"  page {page[0]}/{page[1]}" if page[1] > 1 else "", BRIGHT),
-        (f"  events {len(situation.events)}", PLAIN),
-        (f" ({ongoing} going on)" if ongoing else "", BRIGHT),
+        ("  ", PLAIN),
+        (f"▲ {waiting} unacknowledged" if urgent else "no alarm waits", _urgent_style(urgent, now_ns)),
         (f"  lag {lag / SECOND_NS:.2f} s" if lag is not None else "  lag -", PLAIN),
         ("  ", PLAIN),
         link,
         (f"  {show_time(now_ns, date=False)[:8]} {show_time(now_ns)[-6:]}", BRIGHT),
-        (f"  {user}", FAINT),
-        ("  ? help  q quit", FAINT),
     ]
+    if notice:
+        line.append((f"  {notice}", BRIGHT))
+    else:
+        role = f" ({bearer.role})" if bearer.role == "viewer" else ""
+        line += [(f"  {bearer.name}{role}", FAINT), ("  ? help  q quit", FAINT)]
     return [part for part in line if part[0]]
+
+
+def _urgent_style(urgent: EventSight | None, now_ns: int) -> Style:
+    return alarm_style(urgent, is_lit(now_ns)) if urgent is not None else PLAIN
 
 
 class AlarmLine(Widget):
@@ -89,16 +103,17 @@ class StatusLine(Widget):
 
     DEFAULT_CSS = "StatusLine { height: 1; dock: bottom; background: #101010; }"
 
-    def __init__(self, situation: Situation, user: str) -> None:
+    def __init__(self, situation: Situation, bearer: Bearer, notice: Notice) -> None:
         super().__init__(id="status")
         self.situation = situation
-        self.user = user
+        self.bearer = bearer
+        self.notice = notice
         self.page = (1, 1)
         self._line: list[Text] = []
 
     def draw_newest(self) -> None:
         """Draws it if it changed."""
-        line = status_line(self.situation, self.user, time.time_ns(), self.page)
+        line = status_line(self.situation, self.bearer, time.time_ns(), self.page, self.notice.text)
         if line != self._line:
             self._line = line
             self.refresh()

@@ -11,10 +11,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from trueframe.alarms import EventSight
 from trueframe.situation import CameraSight, Picture
 from trueframe.times import show_duration
 from tui.cells import PictureCells
-from tui.palette import ALARM, BRIGHT, FAINT, GROUND, PLAIN, SELECTED, badge_of
+from tui.palette import ALARM, BRIGHT, FAINT, GROUND, PLAIN, SELECTED, alarm_style, badge_of, is_lit, mark_of
 from tui.strips import picture_segments
 
 # A change of at most so much in every channel is sensor noise and not drawn.
@@ -32,8 +33,10 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, max(width - 1, 0)) + "…" if width > 0 else ""
 
 
-def header(camera: CameraSight, age_ns: int | None, width: int, selected: bool) -> list[Text]:
-    """State, name and age of the picture in exactly `width` cells."""
+def header(
+    camera: CameraSight, age_ns: int | None, width: int, selected: bool, alarm: Text | None = None
+) -> list[Text]:
+    """State, its most urgent alarm, name and age of the picture in exactly `width` cells."""
     badge = badge_of(camera.state)
     state = f" {badge.mark} " if camera.is_live and width < 40 else f" {badge.mark} {badge.word} "
     if cell_len(state) > width // 2 and camera.is_live:
@@ -46,10 +49,14 @@ def header(camera: CameraSight, age_ns: int | None, width: int, selected: bool) 
         age_style = FAINT if age_ns < STALE_AFTER_NS else ALARM if camera.is_live else FAINT
     if cell_len(state) + cell_len(age) + 4 > width:
         age = ""
-    name_width = max(0, width - cell_len(state) - cell_len(age))
+    mark: Text = alarm if alarm is not None and cell_len(state) + cell_len(alarm[0]) <= width else ("", PLAIN)
+    if cell_len(state) + cell_len(mark[0]) + cell_len(age) > width:
+        age = ""
+    name_width = max(0, width - cell_len(state) - cell_len(mark[0]) - cell_len(age))
     name_style = SELECTED if selected else BRIGHT if camera.is_live else PLAIN
     state = set_cell_size(state, min(cell_len(state), width))
-    return [(state, badge.style), (fit(f" {camera.name}", name_width), name_style), (age, age_style)]
+    line = [(state, badge.style), mark, (fit(f" {camera.name}", name_width), name_style), (age, age_style)]
+    return line if mark[0] else [line[0], *line[2:]]
 
 
 class Tile:
@@ -66,10 +73,11 @@ class Tile:
         self._header: list[Text] = []
         self._notes: dict[int, str] = {}
 
-    def show_header(self, camera: CameraSight, now_ns: int, selected: bool) -> bool:
-        """Draws the header; returns whether it changed."""
+    def show_header(self, camera: CameraSight, now_ns: int, selected: bool, alarm: EventSight | None) -> bool:
+        """Draws the header with the camera's most urgent alarm; returns whether it changed."""
         age = now_ns - self._shown.received_ns if self._shown else None
-        wanted = header(camera, age, self.width, selected)
+        mark = (f" {mark_of(alarm)} ", alarm_style(alarm, is_lit(now_ns))) if alarm is not None else None
+        wanted = header(camera, age, self.width, selected, mark)
         changed = wanted != self._header
         self._header = wanted
         return changed

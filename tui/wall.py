@@ -41,6 +41,21 @@ class Wall(Widget, can_focus=True):
             self.height = height
             self.cameras = cameras
 
+    class Focused(Message):
+        """One camera is shown alone, or all again (None)."""
+
+        def __init__(self, camera: str | None) -> None:
+            super().__init__()
+            self.camera = camera
+
+    class RecordedWanted(Message):
+        """The user wants to see a camera's recorded frames, from so many seconds ago on."""
+
+        def __init__(self, camera: str, seconds_ago: int) -> None:
+            super().__init__()
+            self.camera = camera
+            self.seconds_ago = seconds_ago
+
     def __init__(self, situation: Situation, true_colour: bool = True) -> None:
         super().__init__(id="wall")
         self.situation = situation
@@ -97,17 +112,29 @@ class Wall(Widget, can_focus=True):
 
     def action_zoom(self) -> None:
         """Shows one camera large, or all again."""
-        if self.zoomed is None:
-            self.zoomed = self.selected_camera
-        else:
+        if self.zoomed is not None:
             self.leave_zoom()
-        self.draw_newest()
+        elif self.selected_camera is not None:
+            self.focus_camera(self.selected_camera)
+
+    def focus_camera(self, camera: str) -> None:
+        """Shows one camera large."""
+        if camera in self.situation.cameras and self.zoomed != camera:
+            self.zoomed = camera
+            self.post_message(self.Focused(camera))
+            self.draw_newest()
+
+    def action_recorded(self, seconds: int) -> None:
+        """Shows recorded frames of the camera that the cursor is on."""
+        if self.selected_camera is not None:
+            self.post_message(self.RecordedWanted(self.selected_camera, -seconds))
 
     def leave_zoom(self) -> bool:
         """Shows all cameras again; returns whether one was large."""
         if self.zoomed is None:
             return False
         camera, self.zoomed = self.zoomed, None
+        self.post_message(self.Focused(None))
         ids = [one.id for one in self._shown()]
         self.selected = ids.index(camera) if camera in ids else 0
         self.draw_newest()
@@ -218,7 +245,7 @@ class Wall(Widget, can_focus=True):
             self.situation.picture_drawn(camera.id)
         noted = tile.show_notes(self._notes(camera, now_ns))
         selected = self.has_focus and self._page_number * self._grid.per_page + place == self.selected
-        return pictured, noted, tile.show_header(camera, now_ns, selected)
+        return pictured, noted, tile.show_header(camera, now_ns, selected, self.situation.alarm_of(camera.id))
 
     def _notes(self, camera: CameraSight, now_ns: int) -> list[str]:
         if not camera.is_alarm:

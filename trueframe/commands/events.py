@@ -51,8 +51,8 @@ def list_events(
 ) -> None:
     """List events, newest first."""
     from trueframe.client import connect
-    from trueframe.commands.records import alarm_state, event_record
-    from trueframe.sights import event_sight
+    from trueframe.commands.records import event_record
+    from trueframe.sights import alarm_state, event_sight
     from trueframe.v1.events_pb2 import AlarmState, EventKind
 
     with connect(data) as tf:
@@ -135,7 +135,8 @@ def acknowledge_events(
 ) -> None:
     """Acknowledge alarms: a human has seen them."""
     from trueframe.client import connect
-    from trueframe.commands.records import alarm_state, event_record
+    from trueframe.commands.records import event_record
+    from trueframe.sights import alarm_state
     from trueframe.v1.events_pb2 import ALARM_STATE_RETURNED_UNACKNOWLEDGED, ALARM_STATE_UNACKNOWLEDGED
 
     if not events and not cameras:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from broker.client import WireFrame
 from mesh.ids import FrameId
-from trueframe.sights import camera_state, event_kind
+from trueframe.sights import alarm_state, camera_state, event_kind
 from trueframe.times import show_time
 from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
@@ -20,16 +20,6 @@ def when(utc_ns: int) -> str | None:
 def frame_id(message: frames_pb2.FrameId) -> str:
     """camera/epoch/seq."""
     return str(FrameId.from_proto(message))
-
-
-_ALARM_STATES: dict[int, str] = {
-    int(number): name.removeprefix("ALARM_STATE_").lower() for name, number in events_pb2.AlarmState.items()
-}
-
-
-def alarm_state(number: int) -> str:
-    """The lower-case name of an alarm's state; "none" for an event that is no alarm."""
-    return _ALARM_STATES.get(number, f"state {number}") if number else "none"
 
 
 def camera_record(camera: cameras_pb2.Camera) -> dict[str, object]:
