@@ -15,7 +15,7 @@ from broker.pixel.pins import PinRow
 from broker.pixel.planes import Planes
 from broker.pixel.settled import Settled
 from mesh.errors import ResourceExhausted, TrueframeError
-from mesh.logs import get_logger
+from mesh.logs import get_logger, rate_limited
 
 log = get_logger("broker.pixel.outlet")
 
@@ -231,7 +231,8 @@ class Outlet:
                 writer.attach(row)
             except OSError as error:
                 # Out of descriptors, most likely. The reader works without pins, as far as it is quick.
-                log.warning("no pins", camera=self.camera, reason=str(error))
+                if rate_limited(f"no pins {self.camera}", 5.0):
+                    log.warning("no pins", camera=self.camera, reason=str(error))
         seat.offer(writer, row)
         if row is not None:
             row.handed_over()
