@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
 from detector_pool.told import Told
-from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger
 
 log = get_logger("detector_pool.live")
 
 SECOND = 1_000_000_000
-# As close to live as this, the ring may still hold the next picture.
-NEAR_NS = SECOND
-JOIN_EVERY_NS = 200_000_000
 SILENT_NS = 3 * SECOND
-_JOIN_WAIT_S = 0.3
+# Pictures of the ring that the trail has not come to yet; as many as that is behind at most when the two meet.
+MAX_AHEAD = 8
+_LOST = (NoScore.NO_PIXELS, NoScore.OVERRUN)
 
 
 class Ring(Protocol):
@@ -72,22 +72,20 @@ class LiveSource:
         open_ring: Callable[[FrameId | None], Ring],
         open_trail: Callable[[FrameId], Follows],
         turns: threading.Semaphore,
-        clock: Clock,
     ) -> None:
         self._open_ring = open_ring
         self._open_trail = open_trail
         self._turns = turns
-        self._clock = clock
         self._told = Told(after)
         self._trail: Follows | None = None
         self._has_turn = False
         self._wants_trail = after is not None
         self._accepts_holes = False
-        self._ready: list[Shot | Hole] = []
-        self._next_join_ns = 0
+        self._ready: deque[Shot | Hole] = deque()
         self._is_closed = threading.Event()
-        # Read while on the trail too, without looking: so long as there is a reader the pixel host decodes the camera.
+        # Read while on the trail too: so long as there is a reader the pixel host decodes the camera.
         self._ring = open_ring(None)
+        self._ahead: deque[Shot | Hole] = deque(maxlen=MAX_AHEAD)
         self._session: int | None = None
 
     @property
@@ -110,8 +108,8 @@ class LiveSource:
     # Live
 
     def _from_ring(self, timeout_s: float | None) -> Shot | Hole | None:
-        item = self._ready.pop(0) if self._ready else self._ring.read(timeout_s)
-        if item is None:
+        item = self._ready.popleft() if self._ready else self._ring.read(timeout_s)
+        if item is None or self._was_told(item):
             return None
         position = self._told.position
         has_missed = isinstance(item, Hole) and item.reason is NoScore.NO_PIXELS
@@ -131,13 +129,15 @@ class LiveSource:
     def _go_back_to(self, position: FrameId) -> None:
         self._wants_trail = True
         self._told = Told(position)
+        self._ready.clear()
+        self._ahead.clear()
         self._ring.close()
         self._ring = self._open_ring(None)
 
     # On the trail
 
     def _from_trail(self, timeout_s: float | None) -> Shot | Hole | None:
-        self._ring.read(0)
+        self._look_ahead()
         if not self._has_turn:
             wait_s = 0.25 if timeout_s is None else timeout_s
             if not self._turns.acquire(timeout=wait_s):
@@ -161,28 +161,37 @@ class LiveSource:
             self._give_up()
             return None
         self._note(item)
-        self._join_if_near(item)
+        self._join_if_met()
         return item
 
-    def _join_if_near(self, item: Shot | Hole) -> None:
-        """Goes over to the ring if that has the next frame."""
-        now_ns = self._clock.utc_ns()
-        is_near = isinstance(item, Shot) and now_ns - item.received_ns < NEAR_NS
-        if not is_near or now_ns < self._next_join_ns:
+    def _look_ahead(self) -> None:
+        for _ in range(MAX_AHEAD):
+            item = self._ring.read(0)
+            if item is None:
+                return
+            self._ahead.append(item)
+
+    def _join_if_met(self) -> None:
+        """Goes over to the ring once the trail has told a picture that the ring gave too.
+
+        Both give pictures in the same order: what the ring gave behind that one is all that follows.
+        """
+        self._look_ahead()
+        ahead = list(self._ahead)
+        met = [at for at, item in enumerate(ahead) if isinstance(item, Shot) and self._told.has(item.id)]
+        if not met:
             return
-        self._next_join_ns = now_ns + JOIN_EVERY_NS
-        position = self._told.position
-        ring = self._open_ring(position)
-        first = ring.read(_JOIN_WAIT_S)
-        if position is None or not isinstance(first, Shot) or first.id.epoch != position.epoch:
-            # Overwritten already, or not decoded there: the trail has it.
-            ring.close()
+        following = [item for item in ahead[met[-1] + 1 :] if not self._was_told(item)]
+        if any(isinstance(item, Hole) and item.reason in _LOST for item in following):
             return
-        self._ring.close()
-        self._ring, self._session = ring, ring.session
-        self._ready.append(first)
-        log.info("caught up", frame=str(first.id))
+        self._ready, self._session = deque(following), self._ring.session
+        self._ahead.clear()
+        log.info("caught up", frame=str(ahead[met[-1]].id))
         self._leave_trail()
+
+    def _was_told(self, item: Shot | Hole) -> bool:
+        count = item.count if isinstance(item, Hole) else 1
+        return self._told.has(item.id) and self._told.has(replace(item.id, seq=item.id.seq + count - 1))
 
     def _give_up(self) -> None:
         """The trail ended early: goes on live, and what lies between is told as it is."""

@@ -34,4 +34,4 @@ class OpenSource:
         def open_trail(behind: FrameId) -> Trail:
             return Trail(camera, behind, self._places, self._clock)
 
-        return LiveSource(after, open_ring, open_trail, self._turns, self._clock)
+        return LiveSource(after, open_ring, open_trail, self._turns)
