@@ -62,8 +62,9 @@ class HoldBook:
         self._rolls = rolls
         self._clock = clock
         self._writing = asyncio.Lock()
-        self._unconfirmed: dict[str, FrameId | None] = {}
-        """Ids, with the last frame whose time has been looked up."""
+        self._unconfirmed: dict[str, Hold] = {}
+        # By hold: the last frame whose time has been looked up.
+        self._looked_up: dict[str, FrameId] = {}
         self.held = HeldFootage()
         """What retention asks."""
         self.on_stored: Callable[[], None] = lambda: None
@@ -119,21 +120,23 @@ class HoldBook:
     async def _look(self, settled_ns: int) -> None:
         for name in list_(self._unconfirmed):
             async with self._writing:
-                document = await self._holds.get(name)
-                before = _hold(document)
+                # As it is on disk: nobody else writes holds.
+                before = self._unconfirmed[name]
                 after = await self._with_last_frame(before)
                 if is_on_disk(after, self._newest_ns(after.camera), settled_ns):
                     after = confirmed(after)
                 if after != before:
-                    await self._store(document, before, after)
+                    await self._store(await self._holds.get(name), before, after)
 
     async def _with_last_frame(self, hold: Hold) -> Hold:
         """The hold with the time of the event's last frame, which an event that goes on does not tell."""
         last, watermark = hold.last, self._archive.watermarks.get(hold.camera)
-        if hold.is_over or last is None or watermark is None or watermark < last or self._unconfirmed[hold.id] == last:
+        if hold.is_over or last is None or watermark is None or watermark < last:
+            return hold
+        if self._looked_up.get(hold.id) == last:
             return hold
         received_ns = await asyncio.to_thread(self._received_ns, last)
-        self._unconfirmed[hold.id] = last
+        self._looked_up[hold.id] = last
         return fold_last_frame(hold, received_ns, self._rolls) or hold
 
     def _received_ns(self, frame: FrameId) -> int:
@@ -172,8 +175,9 @@ class HoldBook:
         self.held.put(hold)
         if hold.is_confirmed:
             self._unconfirmed.pop(hold.id, None)
+            self._looked_up.pop(hold.id, None)
         else:
-            self._unconfirmed.setdefault(hold.id, None)
+            self._unconfirmed[hold.id] = hold
         _open.set(len(self._unconfirmed))
 
 
