@@ -1,7 +1,7 @@
 """Roles, and the one table that says which of them may call which rpc. A test compares it with the generated stubs.
 
     viewer          sees: lists, watches, streams, snapshots, replays
-    operator        and acts on what is seen: exports, inspections
+    operator        and acts on what is seen: exports, inspections, alarms
     maintainer      and looks inside: subscriptions, decoders
     administrator   and changes cameras
     service         one part of trueframe to another: everything

@@ -134,6 +134,37 @@ def test_events_are_listed_newest_first_and_shown(instance: Embedded) -> None:
     assert starts == sorted(starts, reverse=True)
 
 
+def test_alarms_are_acknowledged_and_commented_and_tell_who_did_what(instance: Embedded) -> None:
+    data = instance.data
+    waiting = until(
+        lambda: lines(command(data, "events", "list", "--state", "unack", "--kind", "anomaly", "--json")), 40
+    )
+    event = str(waiting[-1]["id"])
+    command(data, "events", "comment", event, "ein Fuchs 🦊")
+    (seen,) = lines(command(data, "events", "ack", event, "--comment", "on my way", "--json"))
+    assert seen["alarm_state"] in ("acknowledged", "normal")
+    assert seen["acknowledged_by"]
+    again = command(data, "events", "ack", event).stdout.decode()
+    assert event in again
+    (shown,) = lines(command(data, "events", "show", event, "--json"))
+    assert [said["text"] for said in shown["comments"]] == ["ein Fuchs 🦊", "on my way"]  # type: ignore[attr-defined]
+    deeds = [done["deed"] for done in shown["records"] if done["deed"] != "returned"]  # type: ignore[attr-defined]
+    assert deeds == ["raised", "commented", "acknowledged"]
+    until(lambda: lines(command(data, "events", "show", event, "--json"))[0]["clip"], 20, "its clip is held")
+    page = command(data, "events", "show", event).stdout.decode()
+    assert "comment: " in page
+    assert "clip: " in page
+    camera = str(waiting[-1]["camera"])
+    command(data, "events", "ack", "--all-of", camera)
+    left = {
+        one["id"] for one in lines(command(data, "events", "list", "--camera", camera, "--state", "unack", "--json"))
+    }
+    assert not left & {one["id"] for one in waiting}
+    command(data, "events", "comment", event, "red \x1b[31m", expect=2)
+    command(data, "events", "ack", "nope", expect=4)
+    command(data, "events", "ack", expect=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
