@@ -185,19 +185,15 @@ def watch_events(data: str, cameras: tuple[str, ...], since_ns: int, as_json: bo
     """Print events as they begin and change, until interrupted."""
     from trueframe.client import connect
     from trueframe.commands.records import event_record
+    from trueframe.event_news import EventNews
     from trueframe.headless import event_line
     from trueframe.sights import event_sight
 
-    open_events: set[str] = set()
+    news = EventNews()
     with connect(data) as tf:
         for message in tf.events.watch(cameras=cameras, since_ns=since_ns):
             if as_json:
                 show_json(event_record(message))
                 continue
-            event = event_sight(message)
-            if event.ended_ns:
-                open_events.discard(event.id)
-                click.echo(event_line("ended", event, event.ended_ns))
-            elif event.id not in open_events:
-                open_events.add(event.id)
-                click.echo(event_line("EVENT", event, event.started_ns))
+            for word, moment_ns in news.of(message):
+                click.echo(event_line(word, event_sight(message), moment_ns))
