@@ -210,8 +210,15 @@ class LiveSource:
     def _leave_trail(self) -> None:
         self._wants_trail = False
         trail, self._trail = self._trail, None
-        if trail is not None:
-            trail.close()
-        if self._has_turn:
-            self._has_turn = False
-            self._turns.release()
+        had_turn, self._has_turn = self._has_turn, False
+        if trail is not None or had_turn:
+            # A decoder and two connections end: not while pictures wait to be looked at.
+            threading.Thread(target=self._end, args=(trail, had_turn), name="trail's end", daemon=True).start()
+
+    def _end(self, trail: Follows | None, had_turn: bool) -> None:
+        try:
+            if trail is not None:
+                trail.close()
+        finally:
+            if had_turn:
+                self._turns.release()
