@@ -238,7 +238,7 @@ class EventList(Widget, can_focus=True):
         waiting = sum(event.waits for event in shown)
         seen = sum(event.rank == 1 for event in shown)
         parts = [f"{waiting} unacknowledged"] if waiting else []
-        parts += [f"{seen} acknowledged"] if seen else []
+        parts += [f"{seen} seen"] if seen else []
         rest = len(shown) - waiting - seen
         parts += [f"{rest} over"] if rest else []
         name = " ALARMS" if self.camera is None else f" ALARMS OF {self.camera}"

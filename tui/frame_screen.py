@@ -200,33 +200,51 @@ class FrameScreen(Screen[None]):
 
     async def _know_margins(self, row: Row) -> None:
         known = len(self.reel)
-        before, behind = self.reel.margins(row.id)
-        first, last = self.reel.first, self.reel.last
-        if first is not None and before < MARGIN and not self.reel.begins:
-            rows = await self._desk.rows_until(first)
-            self.reel.begins = len(rows) <= 1
-            self.reel.extend(rows)
-        if last is not None and behind < MARGIN:
-            # More is recorded all the time: the end is never the end for long.
-            self.reel.extend(await self._desk.rows_from(last, ROWS_AHEAD))
+        await self._know_before(row)
+        await self._know_behind(row)
         self.reel.trim(row.id)
         owed, self._owed = self._owed, 0
-        if owed:
-            self._step(owed, may_wait=False)
+        if owed and self.wanted == row.id:
+            self._take(owed)
         elif known == 1 < len(self.reel) and self.wanted == row.id:
             # Now that neighbours are known their pictures can be fetched ahead.
             self._aim(row.id)
 
-    def _step(self, step: int, may_wait: bool = True) -> None:
+    async def _know_before(self, row: Row) -> None:
+        while self.reel.margins(row.id)[0] < max(MARGIN, -self._owed) and not self.reel.begins:
+            first = self.reel.first
+            assert first is not None
+            rows = await self._desk.rows_until(first)
+            self.reel.begins = len(rows) <= 1
+            self.reel.extend(rows)
+
+    async def _know_behind(self, row: Row) -> None:
+        while self.reel.margins(row.id)[1] < max(MARGIN, self._owed):
+            last = self.reel.last
+            assert last is not None
+            rows = await self._desk.rows_from(last, ROWS_AHEAD)
+            self.reel.extend(rows)
+            if len(rows) <= 1:
+                # More is recorded all the time: this is the end for now, and asked again with the next step.
+                return
+
+    def _step(self, step: int) -> None:
+        """So many frames on; what is not known yet is owed until it is."""
         if self.wanted is None:
             return
+        row = self.reel.neighbour(self.wanted, step) if not self._owed else None
+        if row is not None:
+            self._aim(row.id)
+        else:
+            self._owed += step
+            self._has_work.set()
+
+    def _take(self, step: int) -> None:
+        """The same once all is known that there is: to the end, where there are not so many."""
+        assert self.wanted is not None
         row = self.reel.neighbour(self.wanted, step)
         if row is not None:
             self._aim(row.id)
-            return
-        if may_wait:
-            self._owed += step
-            self._has_work.set()
             return
         edge = self.reel.last if step > 0 else self.reel.first
         if edge is not None and edge.id != self.wanted:

@@ -52,7 +52,7 @@ class HelpScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: #101010; }
-    HelpScreen > VerticalScroll { width: 76; max-width: 95%; height: auto; max-height: 95%; background: #181818;
+    HelpScreen > VerticalScroll { width: 100; max-width: 95%; height: auto; max-height: 95%; background: #181818;
         border: solid #505050; padding: 0 1; }
     HelpScreen Static { height: auto; }
     """

@@ -8,6 +8,7 @@ PROGRAM = """
 import asyncio, time
 from mesh.ids import FrameId
 from trueframe.situation import CameraSight, Picture, Situation
+from tests.desk_by_hand import DeskByHand
 from tui.app import WallApp
 
 situation = Situation()
@@ -29,10 +30,7 @@ async def feed():
                 situation.picture_arrived(picture)
         seq += 1
 
-async def fetch(frame):
-    raise AssertionError
-
-WallApp(situation, fetch, feed, lambda w, h, cameras: size.append((w, h)), "op", true_colour=True).run()
+WallApp(situation, DeskByHand(), feed, lambda w, h, cameras: size.append((w, h)), true_colour=True).run()
 """
 
 

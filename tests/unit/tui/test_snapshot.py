@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 
-from trueframe.situation import BoxSight
+from trueframe.alarms import BoxSight
 from tui.palette import ALARM_RGB
 from tui.snapshot import decode_png, draw_boxes, fit_picture
 

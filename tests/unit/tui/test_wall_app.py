@@ -1,17 +1,13 @@
 """The app as a user drives it, without services: a situation by hand, keys, what is on the screen."""
 
-import asyncio
 import time
 from dataclasses import replace
 
-import numpy as np
-
-from mesh.errors import NotFound
 from mesh.ids import FrameId
+from tests.desk_by_hand import DeskByHand
 from tests.support import auntil
-from trueframe.situation import BoxSight, CameraSight, EventSight, Picture, Situation
+from trueframe.situation import CameraSight, Picture, Situation
 from tui.app import WallApp
-from tui.frame_screen import FrameScreen, RecordedFrame
 from tui.help_screen import HelpScreen
 from tui.strips import ReadyStrip
 
@@ -31,34 +27,6 @@ def picture(camera: str, colour: tuple[int, int, int], seq: int = 0, size: tuple
     return Picture(FrameId(camera, 1, seq), time.time_ns(), *size, rgb, False, time.time_ns())
 
 
-def event(number: int, **fields: object) -> EventSight:
-    sight = EventSight(
-        f"e{number}", "anomaly", "cam-1", "motion@1", f"somebody {number}", 2, 0.9,
-        FrameId("cam-1", 1, 5), FrameId("cam-1", 1, 7), FrameId("cam-1", 1, 9),
-        number * 1_000_000_000, 0, 0, (BoxSight(0.25, 0.25, 0.5, 0.5),), 1,
-    )  # fmt: skip
-    return replace(sight, **fields)  # type: ignore[arg-type]
-
-
-def png(colour: int) -> bytes:
-    import io
-
-    import av
-
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="image2pipe") as container:
-        stream = container.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 64, 36, "rgb24"
-        frame = av.VideoFrame.from_ndarray(np.full((36, 64, 3), colour, np.uint8), format="rgb24")
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
-
-
-async def nothing_recorded(frame: FrameId) -> RecordedFrame:
-    raise NotFound(f"frame {frame}", "is not recorded")
-
-
 def text_of(app: WallApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
@@ -66,7 +34,7 @@ def text_of(app: WallApp) -> str:
 async def test_every_camera_has_a_tile_with_its_state_and_the_age_of_its_picture() -> None:
     situation = situation_of(3)
     situation.camera_told(CameraSight("cam-2", "Südtor", "lost", time.time_ns(), "no route to host"))
-    app = WallApp(situation, nothing_recorded, true_colour=True)
+    app = WallApp(situation, DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE) as pilot:
         situation.picture_arrived(picture("cam-1", (1, 2, 3)))
         await auntil(lambda: "<1 s" in text_of(app).splitlines()[0])
@@ -81,7 +49,7 @@ async def test_every_camera_has_a_tile_with_its_state_and_the_age_of_its_picture
 
 async def test_the_picture_on_the_wall_is_the_newest_one() -> None:
     situation = situation_of(1)
-    app = WallApp(situation, nothing_recorded, true_colour=True)
+    app = WallApp(situation, DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE):
         for seq, colour in enumerate([(200, 0, 0), (0, 200, 0), (0, 0, 200)]):
             situation.picture_arrived(picture("cam-1", colour, seq))
@@ -94,7 +62,7 @@ async def test_the_picture_on_the_wall_is_the_newest_one() -> None:
 
 async def test_a_tick_without_news_writes_nothing() -> None:
     situation = situation_of(4)
-    app = WallApp(situation, nothing_recorded, true_colour=True)
+    app = WallApp(situation, DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE) as pilot:
         for number in range(4):
             still = picture(f"cam-{number + 1}", (9, 9, 9))
@@ -109,7 +77,7 @@ async def test_a_tick_without_news_writes_nothing() -> None:
 
 
 async def test_arrow_keys_move_and_enter_shows_one_camera_large() -> None:
-    app = WallApp(situation_of(4), nothing_recorded, true_colour=True)
+    app = WallApp(situation_of(4), DeskByHand(), true_colour=True)
     wanted: list[tuple[int, int, tuple[str, ...]]] = []
     app._want_pictures = lambda width, height, cameras: wanted.append((width, height, cameras))
     async with app.run_test(size=SIZE) as pilot:
@@ -128,7 +96,7 @@ async def test_arrow_keys_move_and_enter_shows_one_camera_large() -> None:
 
 async def test_only_the_cameras_of_the_page_in_sight_are_asked_for() -> None:
     wanted: list[tuple[str, ...]] = []
-    app = WallApp(situation_of(60), nothing_recorded, true_colour=True)
+    app = WallApp(situation_of(60), DeskByHand(), true_colour=True)
     app._want_pictures = lambda width, height, cameras: wanted.append(cameras)
     async with app.run_test(size=(80, 24)) as pilot:
         await auntil(lambda: wanted)
@@ -141,101 +109,20 @@ async def test_only_the_cameras_of_the_page_in_sight_are_asked_for() -> None:
         await auntil(lambda: f"page 2/{pages}" in text_of(app))
 
 
-async def test_the_cursor_stays_with_its_event_when_newer_ones_come() -> None:
-    situation = situation_of(1)
-    app = WallApp(situation, nothing_recorded, true_colour=True)
-    async with app.run_test(size=SIZE) as pilot:
-        for number in (1, 2, 3):
-            situation.event_told(event(number))
-        await pilot.press("tab", "down")
-        chosen = app.event_list.selected_event
-        assert chosen is not None
-        situation.event_told(event(4))
-        await auntil(lambda: "somebody 4" in text_of(app))
-        assert app.event_list.selected_event == chosen
-        await pilot.press("home")
-        situation.event_told(event(5))
-        assert app.event_list.selected_event == event(5)
-
-
-async def test_enter_on_an_event_shows_its_peak_frame_with_its_box_and_escape_leads_back() -> None:
-    situation = situation_of(1)
-    situation.event_told(event(1))
-    asked: list[FrameId] = []
-
-    async def fetch(frame: FrameId) -> RecordedFrame:
-        asked.append(frame)
-        return RecordedFrame(frame, 1_000_000_000, png(80))
-
-    app = WallApp(situation, fetch, true_colour=True)
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("tab", "enter")
-        await auntil(lambda: "cam-1/1/7" in text_of(app))
-        assert asked == [FrameId("cam-1", 1, 7)]
-        screen = app.screen
-        assert isinstance(screen, FrameScreen)
-        cells = screen._picture._cells
-        assert cells is not None
-        red = bytes([255, 48, 48])
-        assert any(red in cells.colours(row) for row in range(cells.rows))
-        await pilot.press("left")
-        await auntil(lambda: "cam-1/1/6" in text_of(app))
-        cells = screen._picture._cells
-        assert cells is not None
-        assert not any(red in cells.colours(row) for row in range(cells.rows))
-        await pilot.press("escape")
-        assert not isinstance(app.screen, FrameScreen)
-
-
-async def test_a_frame_that_is_not_on_disk_yet_is_asked_for_again() -> None:
-    situation = situation_of(1)
-    situation.event_told(event(1))
-    asked = 0
-
-    async def fetch(frame: FrameId) -> RecordedFrame:
-        nonlocal asked
-        asked += 1
-        if asked < 3:
-            raise NotFound(f"frame {frame}", "is not recorded")
-        return RecordedFrame(frame, 1_000_000_000, png(80))
-
-    app = WallApp(situation, fetch, true_colour=True)
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("tab", "enter")
-        await auntil(lambda: "not on disk yet" in text_of(app))
-        await auntil(lambda: "1970-01-01" in text_of(app))
-
-
-async def test_keys_work_while_a_frame_is_being_fetched() -> None:
-    situation = situation_of(2)
-    situation.event_told(event(1))
-
-    async def never(frame: FrameId) -> RecordedFrame:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    app = WallApp(situation, never, true_colour=True)
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("tab", "enter")
-        await auntil(lambda: "fetching" in text_of(app))
-        await pilot.press("escape", "tab", "right")
-        assert app.wall.selected_camera == "cam-2"
-
-
 async def test_a_silent_service_is_an_alarm_above_everything_until_it_answers() -> None:
     situation = situation_of(1)
-    app = WallApp(situation, nothing_recorded, true_colour=True)
+    app = WallApp(situation, DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE):
         situation.link_told("media_center", False, time.time_ns())
         await auntil(lambda: "▲ ALARM  media center does not answer" in text_of(app).splitlines()[0])
         situation.link_told("media_center", True, time.time_ns())
-        await auntil(lambda: "ALARM" not in text_of(app))
+        await auntil(lambda: "▲ ALARM" not in text_of(app))
 
 
 async def test_help_shows_every_key_and_alarms_stay_in_sight() -> None:
     situation = situation_of(1)
-    app = WallApp(situation, nothing_recorded, true_colour=True)
-    async with app.run_test(size=(130, 60)) as pilot:
+    app = WallApp(situation, DeskByHand(), true_colour=True)
+    async with app.run_test(size=(130, 70)) as pilot:
         situation.picture_arrived(picture("cam-1", (10, 200, 30)))
         await pilot.press("question_mark")
         await auntil(lambda: isinstance(app.screen, HelpScreen))
@@ -247,7 +134,7 @@ async def test_help_shows_every_key_and_alarms_stay_in_sight() -> None:
 
 
 async def test_a_narrow_terminal_has_the_events_below_the_wall() -> None:
-    app = WallApp(situation_of(1), nothing_recorded, true_colour=True)
+    app = WallApp(situation_of(1), DeskByHand(), true_colour=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert app.event_list.region.y >= app.wall.region.bottom
@@ -256,11 +143,11 @@ async def test_a_narrow_terminal_has_the_events_below_the_wall() -> None:
 
 
 async def test_q_leaves_with_a_code_that_says_whether_anything_was_live() -> None:
-    app = WallApp(situation_of(1), nothing_recorded, true_colour=True)
+    app = WallApp(situation_of(1), DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("q")
     assert app.return_value == 0
-    app = WallApp(Situation(), nothing_recorded, true_colour=True)
+    app = WallApp(Situation(), DeskByHand(), true_colour=True)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("q")
     assert app.return_value == 1
