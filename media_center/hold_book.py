@@ -43,6 +43,8 @@ log = get_logger("media_center.holds")
 EVENT_TYPE = "trueframe.footage.held"
 # Without a commit to wake it: for holds of cameras that send nothing any more.
 _LOOK_EVERY_S = 1.0
+# A camera whose footage has not grown for so long sends nothing any more.
+_QUIET_NS = 5_000_000_000
 
 _folded = counter("media_center_hold_events", "Events told, by whether they changed a hold.", ("changed",))
 _open = gauge("media_center_open_holds", "Holds whose footage is not confirmed yet.")
@@ -65,6 +67,8 @@ class HoldBook:
         self._unconfirmed: dict[str, Hold] = {}
         # By hold: the last frame whose time has been looked up.
         self._looked_up: dict[str, FrameId] = {}
+        # By camera: its newest frame on disk, and since when (monotonic) that has been the newest.
+        self._growth: dict[str, tuple[int, int]] = {}
         self.held = HeldFootage()
         """What retention asks."""
         self.on_stored: Callable[[], None] = lambda: None
@@ -123,10 +127,18 @@ class HoldBook:
                 # As it is on disk: nobody else writes holds.
                 before = self._unconfirmed[name]
                 after = await self._with_last_frame(before)
-                if is_on_disk(after, self._newest_ns(after.camera), settled_ns):
+                newest_ns = self._newest_ns(after.camera)
+                if is_on_disk(after, newest_ns, self._settled_ns(after.camera, newest_ns, settled_ns)):
                     after = confirmed(after)
                 if after != before:
                     await self._store(await self._holds.get(name), before, after)
+
+    def _settled_ns(self, camera: str, newest_ns: int, settled_ns: int) -> int:
+        """As `settled_ns`, for one camera: 0 while its footage grows, for more may then be on its way."""
+        now_ns = self._clock.monotonic_ns()
+        if self._growth.get(camera, (-1, 0))[0] != newest_ns:
+            self._growth[camera] = newest_ns, now_ns
+        return settled_ns if now_ns - self._growth[camera][1] >= _QUIET_NS else 0
 
     async def _with_last_frame(self, hold: Hold) -> Hold:
         """The hold with the time of the event's last frame, which an event that goes on does not tell."""

@@ -50,8 +50,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-async def book(store: SqliteStore, archive: Archive) -> HoldBook:
-    return await HoldBook.open(store, archive, ROLLS, ManualClock())
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def book(store: SqliteStore, archive: Archive, clock: ManualClock) -> HoldBook:
+    return await HoldBook.open(store, archive, ROLLS, clock)
 
 
 def report(version: int = 1, *, ended_s: float = 0, last: int = 20, camera: str = "gate") -> EventReport:
@@ -92,18 +97,31 @@ async def test_a_clip_that_is_recorded_whole_is_confirmed(book: HoldBook) -> Non
     assert {told["subject"] for told in bus.told} == {"trueframe.footage.held.gate"}
 
 
-async def test_a_clip_whose_end_is_not_recorded_yet_waits_for_it(book: HoldBook) -> None:
+async def test_a_clip_whose_end_is_not_recorded_yet_waits_for_it(book: HoldBook, clock: ManualClock) -> None:
     await book.tell_event(report(ended_s=7))
     async with watching(book):
+        await asyncio.sleep(0.1)
+        clock.advance(60)
+        await asyncio.sleep(1.2)
+        assert not (await only(book)).is_confirmed
+
+
+async def test_a_camera_whose_footage_still_grows_is_waited_for(book: HoldBook, clock: ManualClock) -> None:
+    await book.tell_event(report(ended_s=7))
+    async with watching(book, settled_ns=EPOCH + 9 * SECOND):
         await asyncio.sleep(0.2)
         assert not (await only(book)).is_confirmed
-    async with watching(book, settled_ns=EPOCH + 9 * SECOND):
-        await auntil(lambda: confirmed(book), 5, "confirmed: the camera sends nothing any more")
+        clock.advance(6)
+        await auntil(lambda: confirmed(book), 5, "confirmed once it is quiet")
 
 
-async def test_a_clip_of_a_camera_that_was_never_recorded_is_held_all_the_same(book: HoldBook) -> None:
+async def test_a_clip_of_a_camera_that_was_never_recorded_is_held_all_the_same(
+    book: HoldBook, clock: ManualClock
+) -> None:
     await book.tell_event(report(ended_s=3, camera="hall"))
     async with watching(book, settled_ns=EPOCH + 9 * SECOND):
+        await asyncio.sleep(0.1)
+        clock.advance(6)
         await auntil(lambda: confirmed(book), 5, "confirmed")
     assert book.held.is_held("hall", EPOCH + 2 * SECOND, EPOCH + 2 * SECOND)
 
