@@ -4,13 +4,23 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mesh.bus import EVENT_STREAM, FOOTAGE_PERSISTED, Bus, Message, camera_subject
+from mesh.bus import (
+    EVENT_STREAM,
+    FOOTAGE_PERSISTED,
+    Bus,
+    Message,
+    anomaly_subject,
+    camera_subject,
+    event_subject,
+    held_subject,
+)
 from mesh.errors import InvalidArgument, Unavailable
 from tests.support import auntil
+from trueframe.v1.frames_pb2 import FrameId
 
 if TYPE_CHECKING:
     from .conftest import NatsServer
@@ -47,6 +57,26 @@ async def test_an_event_published_reaches_a_durable_reader_with_cloudevents_head
     message = inbox.messages[0]
     assert (message.subject, message.data, message.event_id) == (GATE, b"lost", "e1")
     assert (message.type, message.source, message.attempt) == ("trueframe.camera.state", "trueframe/test", 1)
+
+
+async def test_json_and_protobuf_say_what_they_are_and_every_subject_is_in_the_stream(nats_server: NatsServer) -> None:
+    seen: dict[str, str] = {}
+    subjects = (GATE, anomaly_subject("gate"), event_subject("gate"), event_subject(""), held_subject("gate"))
+    async with a_bus(nats_server) as bus:
+
+        async def note(raw: Any) -> None:
+            seen[raw.subject] = raw.headers["content-type"]
+
+        await bus.client.subscribe("trueframe.>", cb=note)
+        for number, subject in enumerate(subjects):
+            payload = b'{"a": 1}' if number % 2 else FrameId(camera="gate", epoch=1).SerializeToString()
+            assert await bus.publish(subject, payload, event_id=f"e{number}", type="trueframe.test") == number + 1
+        await auntil(lambda: len(seen) == len(subjects))
+    assert list(seen) == [
+        "trueframe.camera.gate", "trueframe.anomaly.gate", "trueframe.event.gate", "trueframe.event._system",
+        "trueframe.footage.held.gate",
+    ]  # fmt: skip
+    assert list(seen.values()) == [f"application/{'json' if n % 2 else 'protobuf'}" for n in range(len(subjects))]
 
 
 async def test_an_event_is_handed_over_within_a_tenth_of_a_second(nats_server: NatsServer) -> None:
