@@ -46,6 +46,8 @@ class MotionSettings:
     half_mass: float = 4.0
     """Mass of a group that scores 0.5: about four weak cells, or one and a half strong ones."""
     strongest: float = 3.0
+    sliver_share: float = 0.04
+    """A smaller share of a thing inside a region is the edge of its shadow or light: a car that passes close by."""
     upset_share: float = 0.55
     """Share of active cells above which the whole picture changed: light, exposure, a move of the camera."""
     upset_s: float = 0.7
@@ -233,8 +235,9 @@ class Motion:
         """Mass of a group: all of it, if it stands in an inspected region or lies there for a good part.
 
         What only brushes a region with its shadow, light or upper edge does not count; a large thing that reaches in
-        counts with what is inside.
+        counts with what is inside, unless that is a sliver of it.
         """
+        settings = self._settings
         mass = float(flat_excess[group].sum())
         if grid.is_whole:
             return mass
@@ -245,7 +248,7 @@ class Motion:
         stands_inside = bool(grid.inspected.ravel()[foot[len(foot) // 2]])
         if inside >= 0.4 * mass or (stands_inside and inside >= 0.15 * mass):
             return mass
-        return inside if inside >= 3 * self._settings.half_mass else 0.0
+        return inside if inside >= max(3 * settings.half_mass, settings.sliver_share * mass) else 0.0
 
     def _follow(
         self,

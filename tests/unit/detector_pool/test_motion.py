@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from detector_pool.blobs import groups
 from detector_pool.canvas import RegionMask, region_grid, to_canvas
 from detector_pool.detector import NoScore, Observation
 from detector_pool.motion import Motion, light_change
-from tests.films import Shot, film, walker
+from detector_pool.picture import Shot
+from tests.films import film, walker
 
 
 def watched(shots: Iterable[Shot], regions: Sequence[RegionMask] = ()) -> list[Observation]:
@@ -74,7 +76,7 @@ def test_when_the_person_has_gone_the_score_falls_at_once() -> None:
 
 
 def test_what_stops_moving_is_no_motion_any_more() -> None:
-    def parked(index: int, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+    def parked(index: int, picture: np.ndarray) -> None:
         if index >= 30:
             x = min(40 + (index - 30) * 8, 300)
             picture[200:240, x : x + 60] += 50
@@ -93,7 +95,7 @@ def test_what_moves_in_an_ignored_region_or_outside_the_inspected_one_does_not_c
 
 
 def test_a_picture_that_goes_black_and_comes_back_is_no_motion() -> None:
-    def dark(index: int, picture: np.ndarray) -> None:  # type: ignore[type-arg]
+    def dark(index: int, picture: np.ndarray) -> None:
         if 40 <= index < 70:
             picture[:] = 16
 
@@ -154,3 +156,17 @@ def test_somebody_who_only_brushes_an_inspected_region_with_the_head_does_not_co
     below = RegionMask(False, ((0.0, 222 / 360), (1.0, 222 / 360), (1.0, 1.0), (0.0, 1.0)))
     assert highest(watched(film(60, draw=walker(30, 60)), [above])) < 0.3
     assert highest(watched(film(60, draw=walker(30, 60)), [below])) > 0.7
+
+
+def test_a_large_thing_whose_edge_brushes_an_inspected_region_does_not_count() -> None:
+    def car(index: int, picture: NDArray[np.float32]) -> None:
+        if index >= 30:
+            x = 120 + (index - 30) * 4
+            picture[180:330, x : x + 260] += 60
+
+    def inspected(right: int, bottom: int) -> RegionMask:
+        return RegionMask(False, ((0.0, 0.0), (right / 640, 0.0), (right / 640, bottom / 360), (0.0, bottom / 360)))
+
+    # 80 x 8 of its 260 x 150 pixels, and 160 x 40 of them.
+    assert highest(watched(film(40, draw=car), [inspected(200, 188)])) < 0.3
+    assert highest(watched(film(40, draw=car), [inspected(280, 220)])) > 0.7
