@@ -35,6 +35,8 @@ lint: $(VENV)/.dev ## Format check, lint, types, import contracts, protos
 bench: $(VENV)/.dev ## Run the benchmarks and print one JSON object each
 	@$(BIN)/python -m benchmarks.relay --json
 	@$(BIN)/python -m benchmarks.fanout --json
+	@$(BIN)/python -m benchmarks.alarm_latency --json
+	@$(BIN)/python -m benchmarks.detection --json
 
 asan: $(VENV)/.dev ## Run the compiled core's tests under AddressSanitizer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/asan.sh
