@@ -4,6 +4,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES ?=
 ARGS    ?=
+# Most tests wait for real processes: more of them than cores run well beside each other.
+WORKERS ?= 3
 
 COMPILED := $(shell find broker media_center simulator tui -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 BUILT    := setup.py pyproject.toml requirements.lock $(COMPILED) $(wildcard proto/trueframe/v1/*.proto)
@@ -19,7 +21,7 @@ run: $(VENV)/.run ## Watch SOURCES="rtsp://… clip.mp4", or four simulated came
 	@$(BIN)/trueframe up $(if $(SOURCES),$(SOURCES),--simulate 4) $(ARGS)
 
 test: $(VENV)/.dev ## Run every test but the long ones
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 soak: $(VENV)/.dev ## Run the long tests
 	@$(BIN)/python -m pytest -m slow --timeout 3600
