@@ -16,6 +16,7 @@ MAX_VERDICTS = 4096
 MAX_BOXES = 64
 MAX_RUN = 1 << 40
 MAX_CHECKPOINT_BYTES = 4 << 20
+MAX_TIME_NS = 1 << 62
 
 # Such a frame had no picture: no detector was shown it.
 UNSEEN_REASONS = frozenset(
@@ -127,11 +128,14 @@ def checkpoint_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> Ch
         return None
     message, thing = block.checkpoint, f"checkpoint of block {block.number} of {block.inspection[:80]}"
     after = FrameId.from_proto(message.after)
-    received_ns = max((verdict.received_ns for verdict in block.verdicts), default=0)
-    if after.camera != camera or message.detector != block.detector or not received_ns:
-        raise BadVerdicts(thing, "is not of this camera, this detector or this block")
+    if after.camera != camera or message.detector != block.detector:
+        raise BadVerdicts(thing, "is not of this camera, or not of this detector")
     if not block.verdicts or FrameId.from_proto(block.verdicts[-1].id) > after:
         raise BadVerdicts(thing, "holds less than its block speaks of")
+    # Of a block of holes only the worker may know when their frames came.
+    received_ns = max(message.received_ns, *(verdict.received_ns for verdict in block.verdicts))
+    if not 0 < received_ns < MAX_TIME_NS:
+        return None
     checkpoint = Checkpoint(after, received_ns, message.detector[:100], message.state, message.digest)
     if len(message.state) > MAX_CHECKPOINT_BYTES or not checkpoint.is_whole:
         raise BadVerdicts(thing, "is too large, or its digest is not that of its state")

@@ -55,6 +55,7 @@ class Runner:
         self._builder = BlockBuilder(task.inspection, self._detector.name, task.threshold)
         self._task = task
         self._packed_ns: int | None = None
+        self._received_ns = task.checkpoint.received_ns if task.checkpoint else 0
 
     @property
     def task(self) -> Task:
@@ -75,6 +76,7 @@ class Runner:
         """Takes a picture or a hole; returns blocks that are due. `now_ns` is monotonic."""
         if self._is_silent(item):
             return self.due(now_ns)
+        self._received_ns = max(self._received_ns, item.received_ns)
         if isinstance(item, Hole):
             self._told.add(item.id, item.count)
             verdict = FrameVerdict(item.id, item.received_ns, Observation(reason=item.reason), item.count)
@@ -86,7 +88,7 @@ class Runner:
         if self._packed_ns is None:
             self._packed_ns = now_ns
         if now_ns - self._packed_ns >= CHECKPOINT_EVERY_NS:
-            block = self._with_checkpoint(item.received_ns)
+            block = self._with_checkpoint()
             if block is not None:
                 self._packed_ns = now_ns
                 return [block]
@@ -101,7 +103,7 @@ class Runner:
 
     def finish(self) -> list[Block]:
         """All that is left to tell."""
-        block = self._with_checkpoint(0)
+        block = self._with_checkpoint()
         if block is None:
             for ready in self._sequence.flush():
                 self._builder.add(ready, 0)
@@ -143,7 +145,7 @@ class Runner:
             first.epoch == frame.epoch and 0 <= frame.seq - first.seq < count for first, count in self._task.unseen
         )
 
-    def _with_checkpoint(self, received_ns: int) -> Block | None:
+    def _with_checkpoint(self) -> Block | None:
         """What was collected with the state behind it; None while the state knows more, or less, than was said."""
         position = self._told.position
         is_same = position is not None and self._sequence.position == (position.epoch, position.seq)
@@ -157,7 +159,7 @@ class Runner:
             if rate_limited(f"checkpoint {self._task.detector}", 60.0):
                 log.exception("state cannot be packed", detector=self._detector.name, error=str(error))
             return None
-        return self._builder.take(Checkpoint(position, self._detector.name, state, received_ns))
+        return self._builder.take(Checkpoint(position, self._detector.name, state, self._received_ns))
 
     def _inspect(self, shot: Shot) -> Observation:
         confirmations = shot.confirmations
