@@ -13,7 +13,7 @@ import json
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mesh.channel import connect_sync
 from mesh.grpc_bytes import bytes_stream_stream
 from simulator.log import read as read_log
 from trueframe.v1.broker_pb2 import StreamFramesRequest
+from trueframe.v1.frames_pb2 import Gap, GapReason
 
 
 def main() -> None:
@@ -42,7 +43,8 @@ def main() -> None:
     open_stream = bytes_stream_stream(channel, "trueframe.v1.BrokerService", "StreamFrames")
     stream = open_stream(iter([StreamFramesRequest(all_cameras=True, subscriber="benchmark")]))
     arrivals: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
-    mismatched = holes = gaps = messages = 0
+    mismatched = holes = messages = 0
+    gaps: Counter[str] = Counter()
     last: dict[tuple[str, int], int] = {}
     begin_ns = time.monotonic_ns() + int(options.warm_up * 1e9)
     end_ns = begin_ns + int(options.seconds * 1e9)
@@ -59,7 +61,8 @@ def main() -> None:
         messages += now_ns >= begin_ns
         for item in BatchReader(batch):
             if not isinstance(item, WireFrame):
-                gaps += type(item).__name__ == "Gap"
+                if isinstance(item, Gap):
+                    gaps[GapReason.Name(item.reason).removeprefix("GAP_REASON_").lower()] += 1
                 continue
             key = (item.camera, item.epoch)
             holes += last.get(key, item.seq - 1) + 1 != item.seq
