@@ -21,6 +21,10 @@ COMMANDS = {
     "inspections": ("trueframe.commands.inspections", "List, start and stop inspections."),
     "explain": ("trueframe.commands.explain", "Say why a frame raised an alarm, or why not."),
     "coverage": ("trueframe.commands.coverage", "Say how completely a camera was recorded and inspected."),
+    "reinspect": (
+        "trueframe.commands.reinspect",
+        "Show recorded frames to the detectors again and compare the scores.",
+    ),
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
