@@ -165,7 +165,7 @@ class LedgerClient:
     async def checkpoint(
         self, inspection: str, up_to: FrameId, *, timeout_s: float = DEADLINE_S
     ) -> inspection_pb2.GetCheckpointResponse:
-        """The newest kept state of a detector that holds nothing behind a frame. Raises NotFound."""
+        """The newest kept state of a detector that holds nothing behind a frame, if there is one, and its orders."""
         request = inspection_pb2.GetCheckpointRequest(inspection=inspection, up_to=up_to.to_proto())
         try:
             answer: inspection_pb2.GetCheckpointResponse = await self._stub.GetCheckpoint(request, timeout=timeout_s)

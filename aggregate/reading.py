@@ -6,6 +6,7 @@ knows, and never ahead of what a crash would leave.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -53,6 +54,7 @@ class LedgerReader:
         for order in orders:
             await self._flush(order)
             async for body in self._archive.ledger.between(order.id, from_ns, to_ns):
+                await asyncio.sleep(0)
                 page = page_from_document(body)
                 found = [verdict for verdict in page.verdicts() if _is_within(verdict, from_ns, to_ns)]
                 if found:
@@ -68,6 +70,8 @@ class LedgerReader:
             await self._flush(order)
             async for body in self._archive.ledger.between(order.id, from_ns, to_ns):
                 sums.add(body)
+                # Alarms are judged in the same loop: they go first.
+                await asyncio.sleep(0)
                 if len(sums) > MAX_ROWS:
                     raise InvalidArgument(f"rows of {bucket_s} s", f"are more than {MAX_ROWS}", "Ask for longer rows.")
         return sums.rows()
@@ -80,16 +84,13 @@ class LedgerReader:
             explanations.append(await self._explain(order, frame, received_ns))
         return explanations
 
-    async def checkpoint(self, order: Order, up_to: FrameId) -> tuple[Checkpoint, Order]:
-        """The newest kept state that holds nothing behind a frame, and the order of that time.
-
-        Raises NeverInspected if none is kept.
-        """
+    async def checkpoint(self, order: Order, up_to: FrameId) -> tuple[Checkpoint | None, Order]:
+        """The newest kept state that holds nothing behind a frame, and the order as it was behind that frame."""
         await self._flush(order)
         checkpoint = await self._archive.checkpoints.newest(order.id, up_to)
-        if checkpoint is None:
-            raise NeverInspected(f"inspection {order.id[:80]}", f"has no checkpoint up to frame {up_to}")
-        change = await self._archive.history.at(order.id, checkpoint.received_ns)
+        following = await self._archive.ledger.behind(order.id, replace(up_to, seq=up_to.seq + 1))
+        at_ns = following.to_ns if following is not None else self._clock.utc_ns()
+        change = await self._archive.history.at(order.id, at_ns)
         return checkpoint, change.order if change is not None else order
 
     async def _explain(self, order: Order, frame: FrameId, received_ns: int) -> inspection_pb2.FrameExplanation:

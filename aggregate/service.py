@@ -108,9 +108,10 @@ class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
         if not orders:
             raise NeverInspected(f"camera {frame.camera}", f"has no inspection {request.inspection[:80]!r}")
         checkpoint, order = await self._reader.checkpoint(orders[0], frame)
-        return inspection_pb2.GetCheckpointResponse(
-            checkpoint=checkpoint_to_proto(checkpoint), inspection=order_to_proto(order)
-        )
+        answer = inspection_pb2.GetCheckpointResponse(inspection=order_to_proto(order))
+        if checkpoint is not None:
+            answer.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
+        return answer
 
 
 class PoolService(inspection_pb2_grpc.PoolServiceServicer):

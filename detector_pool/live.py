@@ -169,7 +169,7 @@ class LiveSource:
             item = self._ring.read(0)
             if item is None:
                 return
-            self._ahead.append(item)
+            self._ahead.append(_kept(item))
 
     def _join_if_met(self) -> None:
         """Goes over to the ring once the trail has told a picture that the ring gave too.
@@ -222,3 +222,13 @@ class LiveSource:
         finally:
             if had_turn:
                 self._turns.release()
+
+
+def _kept(item: Shot | Hole) -> Shot | Hole:
+    """The item with a picture of its own: in the ring it is held only until the next one is read."""
+    if isinstance(item, Hole):
+        return item
+    luma = item.y.copy()
+    if not item.still_valid():
+        return Hole(item.id, 1, NoScore.OVERRUN, item.received_ns)
+    return Shot(item.id, item.received_ns, luma)

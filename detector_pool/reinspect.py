@@ -100,7 +100,7 @@ def reinspect(
     if detector is None and maker is None:
         raise Unsupported(f"detector {name}", "is not known here")
     looker: Detector[Any] = detector if detector is not None else maker()  # type: ignore[misc]
-    task, state, start = _start(ledger, camera, inspection, first, looker, from_ns)
+    task, state, start = _start(ledger, inspection, first, looker, from_ns)
     lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns)
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
     total = sum(max(entry.verdict.count, 1) for entry in entries)
@@ -129,17 +129,15 @@ def reinspect(
 
 
 def _start(
-    ledger: SyncLedgerClient, camera: str, inspection: str, first: FrameId, looker: Detector[Any], from_ns: int
+    ledger: SyncLedgerClient, inspection: str, first: FrameId, looker: Detector[Any], from_ns: int
 ) -> tuple[Task, Any, Start]:
     """Orders, state and place to begin with."""
     before = replace(first, seq=first.seq - 1)
-    try:
-        found = ledger.checkpoint(inspection, before)
-    except NotFound:
-        order = inspection_pb2.Inspection(id=inspection, camera=camera)
-        return task_from_proto(inspection_pb2.Assignment(inspection=order)), looker.start(), Start(None, 0)
-    checkpoint = checkpoint_from_proto(found.checkpoint)
+    found = ledger.checkpoint(inspection, before)
     task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
+    if not found.HasField("checkpoint"):
+        return task, looker.start(), Start(None, 0)
+    checkpoint = checkpoint_from_proto(found.checkpoint)
     if checkpoint is None or checkpoint.detector != looker.name:
         return task, looker.start(), Start(before, from_ns)
     return task, looker.unpack(checkpoint.state), Start(checkpoint.after, checkpoint.received_ns)
