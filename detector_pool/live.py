@@ -17,8 +17,9 @@ from typing import Protocol
 from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
 from detector_pool.told import Told
+from mesh.errors import TrueframeError
 from mesh.ids import FrameId
-from mesh.logs import get_logger
+from mesh.logs import get_logger, rate_limited
 
 log = get_logger("detector_pool.live")
 
@@ -166,7 +167,13 @@ class LiveSource:
 
     def _look_ahead(self) -> None:
         for _ in range(MAX_AHEAD):
-            item = self._ring.read(0)
+            try:
+                item = self._ring.read(0)
+            except TrueframeError as error:
+                # The trail does without a ring: one that has no memory for this camera, say, may have some later.
+                if rate_limited(f"ring {self._told.position}", 30.0):
+                    log.warning("no ring to go over to", reason=str(error))
+                return
             if item is None:
                 return
             self._ahead.append(_kept(item))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from detector_pool.trail import Places, Trail
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 
-# Each costs a decoding process, as fast as that goes, beside what is live.
-MAX_CATCHING_UP = 2
+# Each is a decoding process that goes as fast as it can, beside what is live.
+MAX_CATCHING_UP = max(2, os.cpu_count() or 2)
 
 
 class OpenSource:

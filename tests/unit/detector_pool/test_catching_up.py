@@ -20,6 +20,7 @@ from detector_pool.reasons import NoScore
 from detector_pool.runner import CHECKPOINT_EVERY_NS, Runner, Task
 from detector_pool.told import Told
 from mesh.clocks import ManualClock
+from mesh.errors import ResourceExhausted
 from mesh.ids import FrameId
 from tests.support import until
 
@@ -175,6 +176,7 @@ class World:
         self.clock = ManualClock(0)
         self.newest = 100
         self.is_ring_up = True
+        self.has_no_memory = False
         self.session = 1
         self.lost_up_to = -1
         self.archive_from = archive_from
@@ -205,6 +207,8 @@ class FakeRing:
 
     def read(self, timeout_s: float | None = None) -> Shot | Hole | None:
         world = self._world
+        if world.has_no_memory:
+            raise ResourceExhausted("picture memory", "is spent")
         if not world.is_ring_up or self._next > world.newest:
             return None
         self.session = world.session
@@ -297,6 +301,18 @@ def test_while_no_pixel_host_answers_it_stays_on_the_trail() -> None:
     items = run(world, source, 300)
     assert source.is_behind
     every_frame_once(items, 91, world.newest)
+
+
+def test_a_ring_that_refuses_does_not_end_the_trail() -> None:
+    world = World()
+    world.has_no_memory = True
+    source = make(world, frame(90))
+    items = run(world, source, 100)
+    every_frame_once(items, 91, world.newest)
+    world.has_no_memory = False
+    items += run(world, source, 100)
+    every_frame_once(items, 91, world.newest)
+    assert not source.is_behind
 
 
 def test_what_no_archive_has_is_told_as_a_hole() -> None:
