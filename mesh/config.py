@@ -170,7 +170,9 @@ class InspectionSeed:
     id: str = option("", "Its id.")
     camera: str = option("", "The camera inspected.")
     detector: str = option("motion", "Name of the detector.")
-    threshold: float = option(0.5, "Score from which on a frame is abnormal.", at_least=0)
+    threshold: float = option(
+        0.0, "Score from which on a frame is abnormal; 0 takes the default of the detector.", at_least=0, at_most=1
+    )
     regions: tuple[RegionSeed, ...] = option((), "Regions; none means the whole picture.")
 
 
