@@ -67,9 +67,10 @@ def in_tmux(command: list[str], columns: int = 150, lines: int = 45) -> Iterator
     environment = {
         **os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8",
     }  # fmt: skip
+    shell = shlex.join(["env", "COLORTERM=truecolor", *command]) + "; sleep 1000"
+    size = ["-x", str(columns), "-y", str(lines)]
     subprocess.run(
-        ["tmux", "-L", server, "-f", "/dev/null", "-u", "new-session", "-d", "-x", str(columns), "-y", str(lines)]
-        + [shlex.join(["env", "COLORTERM=truecolor", *command]) + "; sleep 1000"],
+        ["tmux", "-L", server, "-f", "/dev/null", "-u", "new-session", "-d", *size, shell],
         env=environment,
         timeout=30,
         check=True,

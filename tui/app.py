@@ -219,6 +219,10 @@ class WallApp(App[int]):
         """Asks for a comment on the event whose frame is shown."""
         self._comment(message.event)
 
+    def on_wall_refused(self, message: Wall.Refused) -> None:
+        """Says why a key did nothing."""
+        self.notice.say(message.why)
+
     def on_event_list_refused(self, message: EventList.Refused) -> None:
         """Says why a key did nothing."""
         self.notice.say(message.why)

@@ -122,6 +122,12 @@ class FrameScreen(Screen[None]):
         self._has_work.set()
         self.draw_newest()
 
+    def on_unmount(self) -> None:
+        """Wants nothing any more; another screen may want something already."""
+        if self._pictures.told == self._picture_told:
+            self._pictures.told = lambda frame, answer: None
+            self._pictures.want([], self._fetch_width)
+
     # Where to go.
 
     def _aim(self, frame: FrameId) -> None:

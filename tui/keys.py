@@ -50,6 +50,7 @@ WALL_KEYS = (
     Key("wall.zoom", "enter,space", "zoom", "this camera large, with its alarms, or all again", "Enter"),
     Key("wall.recorded", "comma", "recorded(0)", "its newest recorded frame", ","),
     Key("wall.recorded-back", "less_than_sign", "recorded(-10)", "its recorded frame of ten seconds ago", "<"),
+    Key("wall.acknowledge", "a", "acknowledge", "acknowledging is done in the list of alarms: Tab", "a", ACKNOWLEDGE),
 )
 ACKNOWLEDGE_KEY = Key("alarms.acknowledge", "a", "acknowledge", "acknowledge: you have seen it", "a", ACKNOWLEDGE)
 COMMENT_KEY = Key("alarms.comment", "c", "comment", "write a comment", "c", COMMENT)

@@ -57,14 +57,17 @@ def status_line(
         (f"  page {page[0]}/{page[1]}" if page[1] > 1 else "", BRIGHT),
         ("  ", PLAIN),
         (f"▲ {waiting} unacknowledged" if urgent else "no alarm waits", _urgent_style(urgent, now_ns)),
-        (f"  lag {lag / SECOND_NS:.2f} s" if lag is not None else "  lag -", PLAIN),
-        ("  ", PLAIN),
-        link,
-        (f"  {show_time(now_ns, date=False)[:8]} {show_time(now_ns)[-6:]}", BRIGHT),
     ]
     if notice:
+        # In a narrow terminal the figures would leave no room for it.
         line.append((f"  {notice}", BRIGHT))
     else:
+        line += [
+            (f"  lag {lag / SECOND_NS:.2f} s" if lag is not None else "  lag -", PLAIN),
+            ("  ", PLAIN),
+            link,
+            (f"  {show_time(now_ns, date=False)[:8]} {show_time(now_ns)[-6:]}", BRIGHT),
+        ]
         role = f" ({bearer.role})" if bearer.role == "viewer" else ""
         line += [(f"  {bearer.name}{role}", FAINT), ("  ? help  q quit", FAINT)]
     return [part for part in line if part[0]]

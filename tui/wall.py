@@ -48,6 +48,13 @@ class Wall(Widget, can_focus=True):
             super().__init__()
             self.camera = camera
 
+    class Refused(Message):
+        """A key did nothing, and why."""
+
+        def __init__(self, why: str) -> None:
+            super().__init__()
+            self.why = why
+
     class RecordedWanted(Message):
         """The user wants to see a camera's recorded frames, from so many seconds ago on."""
 
@@ -128,6 +135,10 @@ class Wall(Widget, can_focus=True):
         """Shows recorded frames of the camera that the cursor is on."""
         if self.selected_camera is not None:
             self.post_message(self.RecordedWanted(self.selected_camera, -seconds))
+
+    def action_acknowledge(self) -> None:
+        """Says where that is done: a camera may have several alarms, and nobody acknowledges one unread."""
+        self.post_message(self.Refused("a: acknowledging is done in the list of alarms; Tab leads there"))
 
     def leave_zoom(self) -> bool:
         """Shows all cameras again; returns whether one was large."""

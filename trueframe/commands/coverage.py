@@ -98,7 +98,7 @@ def _say_behind(records: Sequence[dict[str, object]]) -> None:
         (r["inspection"], r["unspoken"]) for r in records if isinstance(r["unspoken"], int) and r["unspoken"] > 0
     ]
     for inspection, count in missing:
-        click.echo(f"{inspection}: of {count} recorded frames nothing was said: it was stopped, or they are too new.")
+        click.echo(f"{inspection}: of {count} recorded frames nothing was said: not inspected then, or too new.")
 
 
 @dataclass(frozen=True, slots=True)

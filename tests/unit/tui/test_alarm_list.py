@@ -135,6 +135,15 @@ async def test_a_viewer_is_told_why_a_key_does_nothing_and_sees_it_dimmed_in_the
         await auntil(lambda: "acknowledge: you have seen it (needs the role operator; you are viewer)" in text_of(app))
 
 
+async def test_a_on_the_wall_acknowledges_nothing_and_says_where_it_is_done() -> None:
+    desk = DeskByHand()
+    app = WallApp(situation_of(event(1)), desk)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("a")
+        await auntil(lambda: "Tab leads there" in text_of(app))
+        assert not desk.asked
+
+
 async def test_a_refusal_of_the_service_is_told_and_the_next_try_may_succeed() -> None:
     desk = DeskByHand()
     desk.fails = Unavailable("event center", "does not answer", "Try again")
