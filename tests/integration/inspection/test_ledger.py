@@ -193,6 +193,10 @@ def test_every_id_of_the_broker_has_its_word_when_a_process_is_killed(
             # A machine with more to do than it can leaves pictures out; none is left out because nobody was there.
             assert not {NO_VERDICT_REASON_NO_PIXELS, NO_VERDICT_REASON_NOT_DECODED} & set(reasons)
             assert reasons[NO_VERDICT_REASON_UNSPECIFIED] > len(late) // 2
+            scored = next(frame for frame in late if not words[frame].verdict.reason)
+            told = explained(ledger, inspection, scored)
+            assert told.standing in (inspection_pb2.FRAME_STANDING_FIRED, inspection_pb2.FRAME_STANDING_NORMAL)
+            assert told.sentence.startswith("Scored")
             begun = {entry.verdict.id.seq for entry in words.values() if entry.began}
             assert begun == {first.seq}, "it went on from a checkpoint"
 
