@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aggregate.client import SyncLedgerClient
 from detector_pool.client import reinspect
-from mesh.channel import Credentials
 from media_center.client import SyncFootageClient
+from mesh.channel import Credentials
 
 
 def main(aggregate: str, media_center: str, token_file: str, camera: str, inspection: str, *times: str) -> None:
