@@ -21,7 +21,7 @@ run: $(VENV)/.run ## Watch SOURCES="rtsp://… clip.mp4", or four simulated came
 	@$(BIN)/trueframe up $(if $(SOURCES),$(SOURCES),--simulate 4) $(ARGS)
 
 test: $(VENV)/.dev ## Run every test but the long ones
-	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.dev ## Run the long tests
 	@$(BIN)/python -m pytest -m slow --timeout 3600
@@ -62,10 +62,10 @@ $(VENV)/bin/pip:
 
 $(VENV)/.run: $(BUILT) | $(VENV)/bin/pip
 	@echo "installing trueframe into $(VENV) (the first time takes a minute or two)"
-	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e .
+	@PYTHONWARNINGS=ignore $(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e .
 	@touch $@
 
 $(VENV)/.dev: $(BUILT) | $(VENV)/bin/pip
 	@echo "installing trueframe and its development tools into $(VENV) (the first time takes a few minutes)"
-	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/pip install -q --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@ $(VENV)/.run

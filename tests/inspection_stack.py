@@ -176,5 +176,3 @@ def inspection_stack(
         yield stack
     finally:
         stack.stop()
-
-
