@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from broker.client import FrameId, Gap, StreamItem, WireFrame
+from mesh.errors import Unavailable
 from simulator import sei
 from tests.embedded import Embedded, embedded
 from tests.support import until
@@ -84,6 +85,9 @@ def test_every_part_comes_back_after_kill_9_and_every_missing_unit_lies_in_a_gap
             os.kill(pid, signal.SIGKILL)
             until(lambda p=pid, v=victim: instance.children.get(v, p) != p, 60, f"{victim} runs again")
             until(lambda c=counts: all(len(watcher.frames(x)) > c[x] + 2 * FPS for x in cameras), 60, "frames go on")
+            # In turn: the next one is killed when this one has recovered, its footage included.
+            newest = {camera: watcher.frames(camera)[-1].id for camera in cameras}
+            until(lambda n=newest: is_recorded(instance, n), 60, "the recorder has caught up")
             if victim == "broker":
                 epochs_before = epochs
         assert all(watcher.last_epoch(camera) > epochs_before[camera] for camera in cameras)
@@ -96,6 +100,17 @@ def test_every_part_comes_back_after_kill_9_and_every_missing_unit_lies_in_a_gap
                 assert_recorded(client.footage, watcher, camera)
             # A broker that dies under four cameras loses something, else this test shows nothing.
             assert missing > 0
+
+
+def is_recorded(instance: Embedded, newest: dict[str, FrameId]) -> bool:
+    """Whether footage reaches these frames; False too while the media center is away."""
+    with instance.client() as client:
+        try:
+            recordings = client.footage.recordings(list(newest)).recordings
+        except Unavailable:
+            return False
+    on_disk = {recording.camera: FrameId.from_proto(recording.last) for recording in recordings}
+    return all(camera in on_disk and on_disk[camera] >= frame for camera, frame in newest.items())
 
 
 def assert_told(instance: Embedded, watcher: Watcher, camera: str) -> int:

@@ -31,7 +31,7 @@ def test_persons_and_cars_of_real_footage_are_motion_with_boxes_and_a_healthy_si
             until(lambda: over("person") and over("car"), 90, "somebody passed and something drove by")
             for event in (over("person")[-1], over("car")[-1]):
                 assert event.score > 0.9
-                assert event.first.seq < event.peak.seq <= event.last.seq
+                assert event.first.seq <= event.peak.seq <= event.last.seq
                 box = event.boxes[0]
                 # A person near the camera or a car: neither a speck nor the whole picture.
                 assert 0.02 < box.width < 0.8
