@@ -1,7 +1,7 @@
 """Peers from Debian that tests need and PyPI does not have: GStreamer's RTSP server, ffmpeg, tmux, chromium.
 
 `require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
-fails instead.
+fails instead. `shared("footage/…")` does the same for clips that are too large for the repository ("footage").
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -41,7 +42,10 @@ def require(peer: str) -> None:
     missing = _missing(peer)
     if not missing:
         return
-    text = f"needs {missing}; `{_PROVIDED_BY}` installs it"
+    _skip(peer, f"needs {missing}; `{_PROVIDED_BY}` installs it")
+
+
+def _skip(peer: str, text: str) -> NoReturn:
     if peer in os.environ.get("TRUEFRAME_REQUIRE", "").split(","):
         pytest.fail(text)
     pytest.skip(text)
@@ -60,11 +64,11 @@ def _missing(peer: str) -> str:
 
 
 def shared(name: str) -> Path:
-    """A file of the folder shared between work places; skips the test without it."""
+    """A clip of the folder beside the repository, or of the one TRUEFRAME_SHARED names; skips the test without it."""
     for folder in (os.environ.get("TRUEFRAME_SHARED", ""), str(ROOT.parent / "shared")):
         if folder and (Path(folder) / name).exists():
             return Path(folder) / name
-    pytest.skip(f"needs the shared file {name}")
+    _skip("footage", f"needs {name}; `TRUEFRAME_SHARED=FOLDER make test` says in which folder it is")
 
 
 class GstreamerServer:
@@ -85,7 +89,6 @@ class GstreamerServer:
     def start(self) -> None:
         """Starts the server and waits until it accepts connections."""
         script = ROOT / "tests" / "rtsp_loop_server.py"
-        script = script if script.exists() else shared("tools/rtsp_loop_server.py")
         files = [f"{name}={path}" for name, path in self._files.items()]
         with tempfile.TemporaryFile() as output:
             self._process = subprocess.Popen(
