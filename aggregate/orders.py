@@ -63,8 +63,8 @@ class Order:
 
     def problem(self) -> str:
         """Why this order cannot be carried out, as a sentence; empty if it can."""
-        if not self.id or len(self.id) > 200:
-            return "its id must have 1 to 200 characters"
+        if not 0 < len(self.id) <= 200 or not self.id.isprintable():
+            return "its id must have 1 to 200 printable characters"
         if self.detector not in RULES:
             return f"there is no detector {self.detector!r}; there are: {', '.join(sorted(RULES))}"
         if not 0.0 <= self.threshold <= 1.0:
@@ -72,6 +72,9 @@ class Order:
         if len(self.regions) > MAX_REGIONS:
             return f"it has {len(self.regions)} regions; at most {MAX_REGIONS} are allowed"
         for region in self.regions:
+            # Names of regions stand in the words of alarms, on other people's terminals.
+            if not region.name.isprintable():
+                return f"the name of region {region.name!r} holds control characters"
             if not 3 <= len(region.corners) <= MAX_CORNERS:
                 return f"region {region.name!r} has {len(region.corners)} corners; 3 to {MAX_CORNERS} are needed"
             if any(not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0) for x, y in region.corners):

@@ -45,10 +45,12 @@ def test_a_box_touches_the_regions_it_stands_in_and_ignored_ones_have_no_name() 
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (Order("", "yard", "motion"), "1 to 200 characters"),
+        (Order("", "yard", "motion"), "1 to 200 printable characters"),
+        (Order("x\x1b[2J", "yard", "motion"), "1 to 200 printable characters"),
         (Order("x", "yard", "smell"), "there are: motion, signal"),
         (Order("x", "yard", "motion", threshold=2), "not between 0 and 1"),
         (Order("x", "yard", "motion", regions=(Region("a", "inspect", ((0, 0), (1, 1))),)), "3 to 256"),
+        (Order("x", "yard", "motion", regions=(Region("\x1b[2J", "inspect", SQUARE.corners),)), "control characters"),
         (Order("x", "yard", "motion", regions=(Region("a", "inspect", ((0, 0), (1, 1), (7, 0))),)), "fractions"),
     ],
 )
