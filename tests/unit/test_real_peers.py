@@ -12,7 +12,7 @@ from tests.real_peers import require, shared
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine with none of it."""
     monkeypatch.setattr(real_peers, "ROOT", tmp_path / "repository")
-    monkeypatch.setattr(real_peers, "_missing", lambda _: "tmux")
+    monkeypatch.setattr(real_peers, "_missing", lambda peer: peer)
     for name in ("TRUEFRAME_REQUIRE", "TRUEFRAME_SHARED"):
         monkeypatch.delenv(name, raising=False)
 
@@ -20,6 +20,8 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_skip_names_the_command_that_provides_what_is_missing() -> None:
     with pytest.raises(pytest.skip.Exception, match=r"needs tmux; `make deps-real`"):
         require("tmux")
+    with pytest.raises(pytest.skip.Exception, match=r"needs chromium; `sudo apt-get install chromium`"):
+        require("chromium")
     with pytest.raises(pytest.skip.Exception, match=r"needs footage/a.mp4; `TRUEFRAME_SHARED=FOLDER make test`"):
         shared("footage/a.mp4")
 
