@@ -172,7 +172,9 @@ class LedgerReader:
     def _orders(self, camera: str) -> list[Order]:
         orders = self._inspections.orders_of(camera)
         if not orders:
-            raise NeverInspected(f"camera {camera}", "was never inspected")
+            raise NeverInspected(
+                f"camera {camera}", "was never inspected", "`trueframe inspections list` shows the inspections."
+            )
         return orders
 
     async def _flush(self, order: Order) -> None:

@@ -93,7 +93,8 @@ def reinspect(
     """
     entries = [*ledger.read(camera, inspection=inspection, from_ns=from_ns, to_ns=to_ns)]
     if not entries:
-        raise NotFound(f"inspection {inspection}", "spoke of no frame in this range")
+        remedy = f"`trueframe coverage {camera}` tells when it did."
+        raise NotFound(f"inspection {inspection}", "spoke of no frame in this range", remedy)
     first, last = FrameId.from_proto(entries[0].verdict.id), _last_id(entries[-1])
     name = entries[0].detector.partition("@")[0]
     maker = DETECTORS.get(name)

@@ -43,6 +43,8 @@ def describe(item):
 
 def main():
     """Lists, then streams."""
+    if len(sys.argv) not in (3, 4):
+        sys.exit("two arguments are needed, the broker's address and the token's file: the head of this file shows how")
     endpoint, token_file, *rest = sys.argv[1:]
     wanted = int(rest[0]) if rest else 100
     metadata = [("authorization", f"Bearer {Path(token_file).read_text().strip()}")]

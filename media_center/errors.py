@@ -42,12 +42,13 @@ class NotRecorded(NotFound):
     @classmethod
     def frame(cls, frame: FrameId) -> NotRecorded:
         """For a frame."""
-        return cls(f"frame {frame}", "is not recorded", "ListRecordings tells what is.")
+        return cls(f"frame {frame}", "is not recorded", f"`trueframe coverage {frame.camera}` tells what is.")
 
     @classmethod
     def range(cls, camera: str) -> NotRecorded:
         """For a range without a frame."""
-        return cls(f"footage of {camera!r}", "has no frame in the range", "ListRecordings tells what is recorded.")
+        remedy = f"`trueframe coverage {camera}` tells what is recorded."
+        return cls(f"footage of {camera!r}", "has no frame in the range", remedy)
 
 
 class NotDecodable(FailedPrecondition):

@@ -59,9 +59,9 @@ def parse_range(message: footage_pb2.FootageRange) -> Bounds:
     if (from_ns is not None and from_ns < 0) or (to_ns is not None and to_ns < 0):
         raise InvalidArgument("range", "has a time before 1970")
     if first is not None and last is not None and first > last:
-        raise InvalidArgument("range", "ends before it begins", "Swap first and last.")
+        raise InvalidArgument("range", "ends before it begins", "Swap its two ends.")
     if from_ns is not None and to_ns is not None and from_ns > to_ns:
-        raise InvalidArgument("range", "ends before it begins", "Swap from_ns and to_ns.")
+        raise InvalidArgument("range", "ends before it begins", "Swap its two ends.")
     return Bounds(camera, first, from_ns, last, to_ns)
 
 

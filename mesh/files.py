@@ -75,7 +75,8 @@ def read_secret(path: Path) -> str:
                 raise PermissionDenied(f"secret file {path}", "others can read it", f"chmod 600 {path}")
             return file.read(_MAX_SECRET_BYTES).decode().strip()
     except FileNotFoundError:
-        raise NotFound(f"secret file {path}", "does not exist", "`trueframe up` creates it.") from None
+        remedy = "`trueframe up` makes those of a data folder, `trueframe token` others."
+        raise NotFound(f"secret file {path}", "does not exist", remedy) from None
     except UnicodeDecodeError:
         raise FailedPrecondition(f"secret file {path}", "is not text") from None
     except PermissionDenied:

@@ -8,6 +8,7 @@ import gc
 import json
 import re
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -230,5 +231,21 @@ def show_log(path: Path) -> None:
         )
 
 
+def run() -> None:
+    """Runs the command line; a mistake is one line on standard error."""
+    try:
+        main.main(prog_name="python -m simulator", standalone_mode=False)
+    except click.Abort:
+        sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        text = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"simulator: {text}." + (f" `{place} --help` tells more." if place else ""), err=True)
+        sys.exit(error.exit_code)
+
+
 if __name__ == "__main__":
-    main()
+    run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 
 from broker.core import canonical_from_nals
@@ -68,7 +69,8 @@ async def _connect(source: RtspSource, feed: Feed, timeout_s: float) -> RtspConn
     except OSError as error:
         if error.errno == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
             raise SourceUnreachable(thing, "refuses the connection", "Check the port; is RTSP switched on?") from error
-        reason = f"cannot be reached ({error.strerror or error})"
+        # asyncio writes the address into the text of its own errors; the number tells what happened.
+        reason = f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
         raise SourceUnreachable(thing, reason, "Check the address, the camera and the network.") from error
     return connection
 

@@ -70,8 +70,8 @@ def command(data: str, camera: str, from_ns: int, to_ns: int, every_s: int, as_j
         [
             (
                 record["inspection"],
-                show_time(row.from_ns)[:19] if row.from_ns else "-",
-                show_time(row.to_ns)[:19],
+                _minute(row.from_ns) if row.from_ns else "-",
+                _minute(row.to_ns),
                 f"{record['captured']}{'' if record['captured_is_known'] else ' or more'}",
                 record["recorded"],
                 record["scored"],
@@ -82,6 +82,11 @@ def command(data: str, camera: str, from_ns: int, to_ns: int, every_s: int, as_j
         ],
     )
     _say_behind(records)
+
+
+def _minute(utc_ns: int) -> str:
+    text = show_time(utc_ns)
+    return text[:19] + text[23:]
 
 
 def _share(part: object, whole: object) -> float:

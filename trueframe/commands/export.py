@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mesh.ids import FrameId
-from trueframe.commands.options import data_option, json_option, show_json
+from trueframe.commands.options import data_option, json_option, require_folder, show_json
 from trueframe.commands.places import PlaceType
 
 
@@ -23,6 +23,7 @@ def command(
     data: str, camera: str, start: FrameId | int | None, end: FrameId | int | None, output: str, as_json: bool
 ) -> None:
     """Write footage of CAMERA as MP4 without re-encoding; the first shown frame is exactly the first of the range."""
+    require_folder(output)
     from trueframe.client import connect
     from trueframe.commands.records import gap_record
 

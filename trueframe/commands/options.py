@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from mesh.errors import InvalidArgument
 from trueframe.layout import DEFAULT_DATA
 from trueframe.times import parse_time
 
@@ -43,6 +45,13 @@ class Moment(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Reads ISO times, clock times of today and "-30s"."""
         return value if isinstance(value, int) else parse_time(str(value), time.time_ns())
+
+
+def require_folder(output: str) -> None:
+    """Before any work: a file that is to be written needs a folder. Raises InvalidArgument."""
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise InvalidArgument(f"file {output}", f"there is no folder {folder}", "Make it, or name another with -o.")
 
 
 def show_json(fields: object) -> None:

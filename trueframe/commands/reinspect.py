@@ -51,7 +51,8 @@ def command(
     with connect(data) as tf:
         names = [one.inspection.id for one in tf.inspections.list() if one.inspection.camera == camera]
         if not names or (only is not None and only not in names):
-            raise NotFound(f"inspection {only or f'of camera {camera}'}", "does not exist")
+            remedy = "`trueframe inspections list` shows those that do."
+            raise NotFound(f"inspection {only or f'of camera {camera}'}", "does not exist", remedy)
         for name in [only] if only is not None else names:
             total = Sum(name)
             found = reinspect(tf.ledger, tf.footage, camera, name, from_ns, to_ns, progress=_progress(name))

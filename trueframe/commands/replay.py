@@ -10,7 +10,7 @@ import click
 
 from mesh.errors import DataLoss, InvalidArgument, NotFound
 from mesh.ids import FrameId
-from trueframe.commands.options import data_option, show_json
+from trueframe.commands.options import data_option, require_folder, show_json
 from trueframe.commands.places import PlaceType
 
 
@@ -37,9 +37,10 @@ def command(
     as_json: bool,
     verify: bool,
 ) -> None:
-    """Write recorded frames of CAMERA as an Annex B file that players open (ffplay -f h264 -), or list them."""
+    """Write recorded frames of CAMERA as an Annex B file, or list them. Players (ffplay -f h264 -) need --lead-in."""
     if not as_json and not verify and output == "-" and sys.stdout.isatty():
         raise InvalidArgument("standard output", "is a terminal", "Write to a file with -o, pipe it, or use --json.")
+    require_folder(output)
     from broker.client import WireFrame
     from trueframe.client import connect
     from trueframe.commands.records import item_record
@@ -76,9 +77,8 @@ def command(
             if file is not sys.stdout.buffer:
                 file.close()
     if not frames and not gaps:
-        raise NotFound(
-            f"footage of {camera}", "has no frame in this range", "`trueframe status` tells what is recorded."
-        )
+        remedy = f"`trueframe coverage {camera}` tells what is recorded."
+        raise NotFound(f"footage of {camera!r}", "has no frame in the range", remedy)
     if not as_json:
         verdict = f", {frames - different} equal their digest" if verify else ""
         click.echo(f"{frames} frames, {size} bytes, {gaps} gaps{verdict}", err=not verify)

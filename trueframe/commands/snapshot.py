@@ -9,7 +9,7 @@ import click
 
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
-from trueframe.commands.options import Moment, data_option, json_option, show_json
+from trueframe.commands.options import Moment, data_option, json_option, require_folder, show_json
 from trueframe.times import show_time
 
 
@@ -26,6 +26,7 @@ def command(data: str, target: str, at_ns: int | None, output: str, width: int, 
 
     if output == "-" and sys.stdout.isatty():
         raise InvalidArgument("standard output", "is a terminal", "Name a file with -o.")
+    require_folder(output)
     frame = FrameId.parse(target) if "/" in target else None
     if frame is not None and at_ns is not None:
         raise InvalidArgument("--at", "a frame id says when already", "Leave one of both out.")

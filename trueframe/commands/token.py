@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mesh.errors import InvalidArgument
-from trueframe.commands.options import data_option
+from trueframe.commands.options import data_option, require_folder
 from trueframe.times import parse_duration, show_duration
 
 ROLES = ("viewer", "operator", "maintainer", "administrator")
@@ -24,6 +24,7 @@ ROLES = ("viewer", "operator", "maintainer", "administrator")
 @data_option
 def command(data: str, name: str, role: str, cameras: tuple[str, ...], lifetime: str, output: str) -> None:
     """Make a token that names NAME. Use it with $TRUEFRAME_TOKEN_FILE, or `trueframe tui --token FILE`."""
+    require_folder(output)
     from mesh.files import write_private
     from mesh.tokens import load_signing_key, mint_token
     from trueframe.layout import layout_of

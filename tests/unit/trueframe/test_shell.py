@@ -43,6 +43,34 @@ def test_the_supervisor_imports_no_grpc() -> None:
     assert done.returncode == 0, done.stderr[-500:]
 
 
+@pytest.mark.parametrize("arguments", [(), ("cameras",), ("events",), ("inspections",)])
+def test_a_command_without_its_subcommand_shows_its_help(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: ")
+    assert "\nCommands:\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("snapshot", "cam-1"), ("export", "cam-1"), ("replay", "cam-1"), ("token", "eve")],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_file_in_no_folder_is_refused_before_any_work(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments, "-o", "/nowhere/at/all")
+    said = "trueframe: file /nowhere/at/all: there is no folder /nowhere/at. Make it, or name another with -o.\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("mistake", ["--scenes=moon", "--port=99999", "--bogus", "--file=x=/no/such.mp4"])
+def test_a_mistake_in_simulate_is_one_line(mistake: str) -> None:
+    done = run("simulate", mistake)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("simulator: ")
+    assert done.stderr.endswith("--help` tells more.\n")
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str) -> None:
     assert run(name, "--help").returncode == 0
