@@ -145,8 +145,9 @@ def events_of(instance: Embedded) -> list[str]:
         anomalies = {
             explanation.anomaly
             for camera in sorted(instance.simulator["urls"])
-            for entry in client.ledger.read(camera, inspection=f"{camera}.motion")
-            if entry.verdict.score >= 0.6 and entry.verdict.id.seq % 20 == 0
+            for detector, threshold in (("motion", 0.6), ("signal", 0.7))
+            for entry in client.ledger.read(camera, inspection=f"{camera}.{detector}")
+            if entry.verdict.score >= threshold and entry.verdict.id.seq % 3 == 0
             for explanation in client.ledger.explain(FrameId.from_proto(entry.verdict.id))
             if explanation.anomaly
         }

@@ -91,7 +91,8 @@ def test_coverage_accounts_for_every_recorded_frame(instance: Embedded) -> None:
         # A camera is recorded from its first frame on, and inspected from when a worker has taken it.
         firsts = {name: next(iter(client.ledger.read("cam-1", inspection=f"cam-1.{name}"))) for name in ENDINGS}
     first_ns = max(entry.verdict.received_ns for entry in firsts.values())
-    span = ("--from", str(first_ns), "--to", str(recording.last_ns - 3_000_000_000))
+    until(lambda: ledger_reaches(instance, recording.last_ns), 20, "it is in the ledger")
+    span = ("--from", str(first_ns), "--to", str(recording.last_ns))
     rows = records(command(instance, "coverage", "cam-1", *span, "--json"))
     assert {row["inspection"] for row in rows} == {"cam-1.motion", "cam-1.signal"}
     for row in rows:
@@ -121,7 +122,10 @@ def test_recorded_frames_inspected_again_have_the_same_scores(instance: Embedded
 
 def ledger_reaches(instance: Embedded, received_ns: int) -> bool:
     with instance.client() as client:
-        return any(True for _ in client.ledger.read("cam-1", inspection="cam-1.motion", from_ns=received_ns))
+        return all(
+            any(True for _ in client.ledger.read("cam-1", inspection=f"cam-1.{name}", from_ns=received_ns))
+            for name in ENDINGS
+        )
 
 
 def test_mistakes_are_one_line_that_says_what_to_do(instance: Embedded) -> None:

@@ -382,7 +382,8 @@ def test_numbers_go_on_after_a_crash_on_the_same_folder(tmp_path: Path) -> None:
     rows = log.read(log.path_of(tmp_path, "cam-1"))
     assert len({row.number for row in rows}) == len(rows)
     assert [row.connection for row in rows] == sorted(row.connection for row in rows)
-    assert {row.number for row in rows if row.connection == 2} >= set(shown)
+    # A unit is logged right after it went to the socket: the kill may fall between the two for the newest.
+    assert {row.number for row in rows if row.connection == 2} >= set(shown[:-1])
 
 
 def test_a_port_in_use_is_named_with_the_remedy() -> None:
