@@ -169,6 +169,7 @@ def test_alarms_are_acknowledged_and_commented_and_tell_who_did_what(instance: E
     ("arguments", "code", "said"),
     [
         (("events", "show", "nope"), 4, "does not exist"),
+        (("events", "ack", "--all-of", "nowhere"), 4, "camera 'nowhere': does not exist"),
         (("snapshot", "nowhere"), 4, "does not exist"),
         (("snapshot", "cam-1/1/1"), 4, "is not recorded"),
         (("snapshot", "cam-1", "--at", "25:99"), 2, 'time "25:99"'),

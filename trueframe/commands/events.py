@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mesh.errors import NotFound
 from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
 from trueframe.times import show_time
 
@@ -145,7 +146,13 @@ def acknowledge_events(
     with connect(data) as tf:
         found = list(events)
         if cameras:
-            found += [one.id for one in tf.events.list(cameras=cameras, alarm_states=waiting, limit=_MOST_AT_ONCE)]
+            theirs = tf.events.list(cameras=cameras, alarm_states=waiting, limit=_MOST_AT_ONCE)
+            found += [one.id for one in theirs]
+            # A camera that was removed may have left alarms; one without any has to exist.
+            silent = set(cameras) - {one.camera for one in theirs}
+            if unknown := silent - {one.spec.id for one in tf.broker.list_cameras()} if silent else None:
+                remedy = "`trueframe cameras list` names those that do."
+                raise NotFound(f"camera {min(unknown)!r}", "does not exist", remedy)
         # One after the other, told as it is done: what was acknowledged stays so if a later one fails.
         for event in dict.fromkeys(found):
             message = tf.events.acknowledge(event, comment)
