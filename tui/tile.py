@@ -5,6 +5,9 @@ What should not be in this module: Textual widgets, where the tile stands (`wall
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from textwrap import wrap
+
 from rich.cells import cell_len, set_cell_size
 from rich.color import ColorSystem
 from rich.segment import Segment
@@ -22,6 +25,7 @@ from tui.strips import picture_segments
 TOLERANCE = 10
 STALE_AFTER_NS = 2_000_000_000
 SECOND_NS = 1_000_000_000
+MOST_NOTE_ROWS = 5
 
 Text = tuple[str, Style]
 
@@ -31,6 +35,15 @@ def fit(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, max(width - 1, 0)) + "…" if width > 0 else ""
+
+
+def wrapped(lines: Sequence[str], width: int, most: int) -> list[str]:
+    """The lines in pieces of at most `width` characters, at most `most`; what is left out leaves an ellipsis."""
+    pieces: list[str] = []
+    for line in lines:
+        if len(pieces) < most:
+            pieces += wrap(line, max(width, 1), max_lines=most - len(pieces), placeholder="…")
+    return pieces
 
 
 def header(
@@ -94,8 +107,8 @@ class Tile:
         return dirty
 
     def show_notes(self, lines: list[str]) -> list[int]:
-        """Lays lines over the middle of the picture; returns the rows that changed."""
-        lines = lines[: self.rows]
+        """Lays lines over the middle of the picture, wrapped; returns the rows that changed."""
+        lines = wrapped(lines, self.width - 1, min(self.rows, MOST_NOTE_ROWS))
         first = (self.rows - len(lines)) // 2
         wanted = {first + number: fit(f" {line}", self.width) for number, line in enumerate(lines)}
         changed = {row for row in {*wanted, *self._notes} if wanted.get(row) != self._notes.get(row)}

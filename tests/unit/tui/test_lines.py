@@ -11,7 +11,7 @@ from tui.frame_picture import hints
 from tui.keys import TABLE
 from tui.palette import ALARM, ALARM_TEXT, DIMMED, PAST, STATES, has_true_colour
 from tui.status import alarm_text, status_line
-from tui.tile import SECOND_NS, fit, header
+from tui.tile import SECOND_NS, fit, header, wrapped
 
 NAMES = ["gate", "Südtor Nord 北门监控摄像头 very long name that does not fit", ""]
 
@@ -25,6 +25,20 @@ def test_every_line_is_exactly_as_wide_as_it_should_be() -> None:
                 assert sum(cell_len(text) for text, _ in line) == width, (width, name, state, line)
         assert sum(cell_len(text) for text, _ in event_line(event, width, False, 9 * SECOND_NS)) == width
         assert cell_len(fit("北门北门", width)) == width
+
+
+def test_why_a_camera_gives_no_picture_is_wrapped_and_cut_last() -> None:
+    reason = ["▲ LOST 2.8 s", "camera at 192.0.2.11:554: cannot be reached (No route to host). Check the address."]
+    whole = wrapped(reason, 35, 5)
+    assert " ".join(whole) == " ".join(reason)
+    assert whole[0] == reason[0]
+    assert wrapped(reason, 35, 2) == [reason[0], "camera at 192.0.2.11:554: cannot…"]
+    assert wrapped(reason, 35, 1) == reason[:1]
+    for width in range(4, 90):
+        for most in range(6):
+            pieces = wrapped(reason, width, most)
+            assert len(pieces) <= most
+            assert all(len(piece) <= width for piece in pieces)
 
 
 def test_every_alarm_state_has_a_shape_a_word_and_the_alarm_colour() -> None:
