@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mesh.errors import InvalidArgument
 from mesh.redact import redact_url
@@ -43,18 +43,25 @@ def _source(text: str, given: str) -> str:
             )
         return text
     path = Path(text).expanduser()
+    query = ""
+    if "?" in text and not path.exists():
+        # What follows is for the broker: ?loop=1.
+        bare, _, query = text.rpartition("?")
+        path = Path(bare).expanduser()
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "no such file"
         raise InvalidArgument(f'source "{given}"', reason, "Give rtsp://… or the path of a video file")
-    return str(path.resolve())
+    path = path.resolve()
+    place = path.as_uri() if "?" in str(path) else str(path)
+    return f"{place}?{query}" if query else place
 
 
 def _derived(source: str) -> str:
     if "://" not in source:
-        return slug(Path(source).stem)
+        return slug(Path(source.partition("?")[0]).stem)
     url = urlsplit(source)
     if url.scheme == "file":
-        return slug(Path(url.path).stem)
+        return slug(Path(unquote(url.path)).stem)
     return slug(f"{url.hostname or ''} {url.path}")
 
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.sources.notation import FileSource, parse_source
 from mesh.errors import InvalidArgument
 from trueframe.sources import parse_sources, slug
 
@@ -18,6 +19,19 @@ def test_a_file_gives_an_id_of_its_name_and_an_absolute_path(tmp_path: Path) -> 
     clip.touch()
     (source,) = parse_sources([str(clip)])
     assert (source.id, source.source) == ("north-gate-2", str(clip))
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "what?.mp4", "50% a?loop=0.mp4"])
+def test_a_file_may_be_looped_and_is_the_one_the_broker_opens(tmp_path: Path, name: str) -> None:
+    clip = tmp_path / name
+    clip.touch()
+    (once,) = parse_sources([str(clip)])
+    (named,) = parse_sources([f"gate={clip}?loop=1"])
+    (looped,) = parse_sources([f"{clip}?loop=1"])
+    assert parse_source(once.source) == FileSource(clip, False)
+    assert parse_source(looped.source) == FileSource(clip, True)
+    assert named.source == looped.source
+    assert (looped.id, named.id) == (once.id, "gate")
 
 
 def test_a_name_outranks_what_would_be_derived() -> None:
