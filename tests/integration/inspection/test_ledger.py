@@ -31,9 +31,6 @@ from tests.inspection_stack import InspectionStack, inspection_stack
 from tests.support import until
 from trueframe.v1 import inspection_pb2
 from trueframe.v1.inspection_pb2 import (
-    NO_VERDICT_REASON_NO_PIXELS,
-    NO_VERDICT_REASON_NOT_DECODED,
-    NO_VERDICT_REASON_UNSPECIFIED,
     Anomaly,
 )
 
@@ -189,12 +186,8 @@ def test_every_id_of_the_broker_has_its_word_when_a_process_is_killed(
             # They are not only spoken of: somebody looked at the frames that came while nobody was there.
             late = [frame for frame, at_ns in ids.frames[camera] if killed_ns < at_ns < killed_ns + 2 * SECOND]
             assert len(late) > 10
-            reasons = Counter(words[frame].verdict.reason for frame in late)
-            # A machine with more to do than it can leaves pictures out; none is left out because nobody was there.
-            assert not {NO_VERDICT_REASON_NO_PIXELS, NO_VERDICT_REASON_NOT_DECODED} & set(reasons)
-            assert reasons[NO_VERDICT_REASON_UNSPECIFIED] > len(late) // 2
-            scored = next(frame for frame in late if not words[frame].verdict.reason)
-            told = explained(ledger, inspection, scored)
+            assert [frame for frame in late if words[frame].verdict.reason] == []
+            told = explained(ledger, inspection, late[0])
             assert told.standing in (inspection_pb2.FRAME_STANDING_FIRED, inspection_pb2.FRAME_STANDING_NORMAL)
             assert told.sentence.startswith("Scored")
             begun = {entry.verdict.id.seq for entry in words.values() if entry.began}
