@@ -88,18 +88,15 @@ def test_a_frame_is_explained_by_time_and_by_id(instance: Embedded) -> None:
 def test_coverage_accounts_for_every_recorded_frame(instance: Embedded) -> None:
     with instance.client() as client:
         (recording,) = client.footage.recordings(["cam-1"]).recordings[:1]
-        # A camera is recorded from its first frame on, and inspected from when a worker has taken it. A run of frames
-        # without a score is counted where it begins, so the range begins behind the warming up of both.
-        firsts = {
-            name: next(e for e in client.ledger.read("cam-1", inspection=f"cam-1.{name}") if not e.verdict.reason)
-            for name in ENDINGS
-        }
-    first_ns = max(entry.verdict.received_ns for entry in firsts.values())
+        # A camera is recorded from its first frame on, and inspected from when a worker has taken it.
+        firsts = {name: next(iter(client.ledger.read("cam-1", inspection=f"cam-1.{name}"))) for name in ENDINGS}
     until(lambda: ledger_reaches(instance, recording.last_ns), 20, "it is in the ledger")
-    span = ("--from", str(first_ns), "--to", str(recording.last_ns))
-    rows = records(command(instance, "coverage", "cam-1", *span, "--json"))
-    assert {row["inspection"] for row in rows} == {"cam-1.motion", "cam-1.signal"}
-    for row in rows:
+    for name, first in firsts.items():
+        # Each from its own first word on: a run of frames without a score counts where it begins.
+        span = ("--from", str(first.verdict.received_ns), "--to", str(recording.last_ns))
+        rows = {str(row["inspection"]): row for row in records(command(instance, "coverage", "cam-1", *span, "--json"))}
+        assert set(rows) == {"cam-1.motion", "cam-1.signal"}
+        row = rows[f"cam-1.{name}"]
         assert row["unspoken"] == 0, row
         assert row["recorded"] == row["captured"] == row["spoken_of"]
         assert row["scored"] > 0  # type: ignore[operator]

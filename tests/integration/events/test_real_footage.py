@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from aggregate.client import SyncLedgerClient
 from event_center.client import Event
 from mesh.errors import TrueframeError
 from tests.inspection_stack import inspection_stack
@@ -21,7 +22,7 @@ def test_persons_and_cars_of_real_footage_are_motion_with_boxes_and_a_healthy_si
         with stack.broker.sync_client() as broker:
             for name in clips:
                 broker.add_camera(name, server.url(name))
-        with stack.events() as client:
+        with stack.events() as client, SyncLedgerClient(stack.config.aggregate.endpoint, stack.broker.token) as ledger:
 
             def over(camera: str) -> list[Event]:
                 with contextlib.suppress(TrueframeError):
@@ -31,7 +32,14 @@ def test_persons_and_cars_of_real_footage_are_motion_with_boxes_and_a_healthy_si
             until(lambda: over("person") and over("car"), 90, "somebody passed and something drove by")
             for event in (over("person")[-1], over("car")[-1]):
                 assert event.score > 0.9
+                # The peak may be the very first frame; it is the frame of the highest score, by the ledger.
                 assert event.first.seq <= event.peak.seq <= event.last.seq
+                scores = {
+                    e.verdict.id.seq: e.verdict.score for e in ledger.read(event.camera, inspection=event.inspection)
+                }
+                within = [scores.get(seq, 0.0) for seq in range(event.first.seq, event.last.seq + 1)]
+                assert scores[event.peak.seq] == event.score == max(within)
+                assert within.index(max(within)) == event.peak.seq - event.first.seq
                 box = event.boxes[0]
                 # A person near the camera or a car: neither a speck nor the whole picture.
                 assert 0.02 < box.width < 0.8
