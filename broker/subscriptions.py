@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from broker.core import Hub, Subscriber
 from broker.errors import NoSuchCamera
+from broker.pace import Pace
 from broker.registry import CameraRegistry
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
@@ -25,9 +26,6 @@ log = get_logger("broker.subscriptions")
 _MAX_NAME_CHARACTERS = 63
 _MAX_BATCH_ITEMS = 16
 _MAX_BATCH_BYTES = 1 << 20
-# A gRPC message costs the same CPU whatever it holds, so under load those of one subscriber begin at least so far
-# apart; what arrives after a longer rest goes out at once. See docs/design/0011-fanout.md.
-_MESSAGE_INTERVAL_S = 0.002
 
 # None: live. An id: behind it. An int: UTC nanoseconds.
 Start = FrameId | int | None
@@ -87,16 +85,16 @@ class Subscription:
 
     async def pump(self, write: Write) -> None:
         """Hands out batches until the subscription is stopped. When a write completes, all that waits goes out next."""
-        take, clock_s = self.subscriber.take, asyncio.get_running_loop().time
+        take, clock_s, pace = self.subscriber.take, asyncio.get_running_loop().time, Pace()
         while True:
             batch = take(_MAX_BATCH_ITEMS, _MAX_BATCH_BYTES)
             if batch:
-                next_s = clock_s() + _MESSAGE_INTERVAL_S
+                pace.begin(clock_s())
                 await write(batch)
-                rest_s = next_s - clock_s()
-                if rest_s > 0 and not self.is_stopping:
-                    await asyncio.sleep(rest_s)
+                if pace.is_hurried and not self.is_stopping:
+                    await asyncio.sleep(pace.rest_s(clock_s()))
                 continue
+            pace.found_nothing()
             while self._leaving:
                 self.subscriber.remove(self._leaving.pop())
             if self.is_stopping:
