@@ -43,6 +43,10 @@ _SERVE = frozenset({Role.SERVICE})
 ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.BrokerService/StreamFrames": _SEE,
     "/trueframe.v1.BrokerService/ListSubscriptions": _LOOK_INSIDE,
+    "/trueframe.v1.BrokerService/GetLoad": _LOOK_INSIDE,
+    "/trueframe.v1.DiscoveryService/DiscoverDevices": _CHANGE_CAMERAS,
+    "/trueframe.v1.DiscoveryService/ListDeviceProfiles": _CHANGE_CAMERAS,
+    "/trueframe.v1.DiscoveryService/ProbeSource": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/AddCamera": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/UpdateCamera": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/RemoveCamera": _CHANGE_CAMERAS,
@@ -50,6 +54,7 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.CameraService/ListCameras": _SEE,
     "/trueframe.v1.CameraService/WatchCameras": _SEE,
     "/trueframe.v1.PixelService/WatchThumbnails": _SEE,
+    "/trueframe.v1.PixelService/StreamPixels": _SEE,
     "/trueframe.v1.PixelService/GetLivePicture": _SEE,
     "/trueframe.v1.PixelService/ListDecoders": _LOOK_INSIDE,
     "/trueframe.v1.FootageService/ListRecordings": _SEE,
