@@ -32,6 +32,10 @@ _DECODERS: dict[int, str] = {
     frames_pb2.CODEC_H265: "hevc",
     frames_pb2.CODEC_MJPEG: "mjpeg",
 }
+# NAL unit types of H.265 (table 7-1), and how far in a unit its first slice may begin behind SEI messages.
+_RASL = (8, 9)
+_FIRST_NON_SLICE = 32
+_LONGEST_HEAD = 4096
 _TIME_BASE = Fraction(1, 1)
 
 
@@ -85,6 +89,7 @@ class _Fed:
     received_ns: int
     monotonic_ns: int
     inexact: bool
+    is_skipped_leading: bool
 
 
 class StreamDecoder:
@@ -103,10 +108,13 @@ class StreamDecoder:
         # Pictures that rest on damaged or absent ones come out too; they are marked, and better than a blind operator.
         self._context.flags |= Flags.output_corrupt
         self._context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._is_h265 = codec == frames_pb2.CODEC_H265
         self._last_seq = last_seq
         self._joined = False
+        self._joined_open = False
         self._inexact_before = 0
         self._tainted = False
+        self._tainted_from = 0
         self._fed: dict[int, _Fed] = {}
         self._last_join = -1
         self.description = (
@@ -136,18 +144,23 @@ class StreamDecoder:
         if not self._joined and not joins:
             outcomes.append(NotDecoded(seq, seq, MissingReason.BEFORE_JOIN_POINT, unit.received_ns))
             return outcomes
-        if unit.join_point == frames_pb2.JOIN_POINT_EXACT:
-            self._inexact_before = seq
-            self._tainted = False
-            self._last_join = seq
-        elif not self._joined:
-            self._inexact_before = seq + unit.recovers_after
-        elif self._fed and not self._context.has_b_frames:
+        if self._fed and not self._context.has_b_frames:
             # Nothing is held back, yet the unit before gave no picture: this one may refer to what is not there.
             outcomes += [self._lost(older) for older in sorted(self._fed)]
+        if unit.join_point == frames_pb2.JOIN_POINT_EXACT:
+            self._inexact_before = seq
+            self._last_join = seq
+        elif joins and (self._tainted or not self._joined):
+            # Streams of open GOPs have no other join point: behind its recovery nothing rests on what was lost before.
+            self._inexact_before = seq + unit.recovers_after
+        if joins:
+            self._tainted = False
+            self._tainted_from = seq
+            self._joined_open = not self._joined and unit.join_point != frames_pb2.JOIN_POINT_EXACT
         self._joined = True
+        is_leading = self._joined_open and self._is_h265 and _is_rasl(unit.payload)
         inexact = unit.damaged or unit.follows_damage or self._tainted or seq < self._inexact_before
-        self._fed[seq] = _Fed(unit.received_ns, unit.monotonic_ns, inexact)
+        self._fed[seq] = _Fed(unit.received_ns, unit.monotonic_ns, inexact, is_leading)
         outcomes += self._decode(unit)
         outcomes += self._swallowed()
         return outcomes
@@ -208,5 +221,21 @@ class StreamDecoder:
 
     def _lost(self, seq: int) -> NotDecoded:
         fed = self._fed.pop(seq)
-        self._tainted = True
+        if fed.is_skipped_leading:
+            # It refers to what lies before the join point, the decoder leaves it out, and nothing behind refers to it.
+            return NotDecoded(seq, seq, MissingReason.BEFORE_JOIN_POINT, fed.received_ns)
+        # What is lost before a join point is told late where pictures are held back, and harms nothing behind it.
+        self._tainted = self._tainted or seq >= self._tainted_from
         return NotDecoded(seq, seq, MissingReason.DECODE_FAILED, fed.received_ns)
+
+
+def _is_rasl(payload: bytes | memoryview) -> bool:
+    """Whether an H.265 unit's first coded slice is of a picture that can only be decoded from before its join point."""
+    head = bytes(payload[:_LONGEST_HEAD])
+    at = 0
+    while 0 <= (at := head.find(b"\0\0\0\1", at)) < len(head) - 4:
+        kind = head[at + 4] >> 1 & 0x3F
+        if kind < _FIRST_NON_SLICE:
+            return kind in _RASL
+        at += 4
+    return False
