@@ -1,7 +1,7 @@
 """ISO base media file boxes, as bytes.
 
-What belongs here: the layout of the boxes that our segments and exports consist of, and of H.264's decoder
-configuration. What does not: when a fragment closes (`cutter`), what time a sample has (`timeline`), our own row box
+What belongs here: the layout of the boxes that our segments and exports consist of. What does not: what they say of
+each codec (`sample_entries`), when a fragment closes (`cutter`), what time a sample has (`timeline`), our own row box
 (`rows`), and any reading or writing of files.
 """
 
@@ -17,7 +17,6 @@ TIMESCALE = 90_000
 START_CODE = b"\0\0\0\1"
 _MAC_EPOCH_S = 2_082_844_800  # 1904-01-01 to 1970-01-01: ISO files count from the former.
 _UNITY_MATRIX = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-_PROFILES_WITH_CHROMA = frozenset({100, 110, 118, 122, 128, 138, 139, 134, 135, 144, 244, 44, 83, 86})
 
 SYNC_SAMPLE = 0x02000000
 """Sample flags: depends on no other sample."""
@@ -45,66 +44,11 @@ def iso_time(utc_ns: int) -> int:
 class Picture:
     """What a sample entry says of the coded pictures."""
 
+    codec: int
     width: int
     height: int
     parameter_sets: bytes
-    """Canonical form: each set behind a four-byte start code."""
-
-
-class _Bits:
-    """Reads unsigned Exp-Golomb numbers from an RBSP; past its end it reads zeros and then gives up with 0."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bits = int.from_bytes(data, "big")
-        self._left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        if count > self._left:
-            self._left = 0
-            return 0
-        self._left -= count
-        return self._bits >> self._left & ((1 << count) - 1)
-
-    def golomb(self) -> int:
-        zeros = 0
-        while self._left and not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros) if zeros < 32 else 0
-
-
-def _chroma_of(sps: bytes) -> tuple[int, int, int]:
-    """chroma_format_idc, bit_depth_luma_minus8 and bit_depth_chroma_minus8 of a High-family SPS."""
-    bits = _Bits(sps[4:24].replace(b"\0\0\3", b"\0\0"))
-    bits.golomb()  # seq_parameter_set_id
-    chroma = bits.golomb()
-    if chroma == 3:
-        bits.take(1)
-    return chroma & 3, bits.golomb() & 7, bits.golomb() & 7
-
-
-def avc_configuration(parameter_sets: bytes) -> bytes:
-    """The `avcC` box for SPS and PPS in canonical form; without any, one that leaves them to the samples."""
-    units = [unit for unit in parameter_sets.split(START_CODE) if unit]
-    sps = [unit for unit in units if unit[0] & 0x1F == 7 and 4 <= len(unit) < 1 << 16][:31]
-    pps = [unit for unit in units if unit[0] & 0x1F == 8 and len(unit) < 1 << 16][:255]
-    profile = sps[0][1:4] if sps else b"\x42\x00\x1e"
-    parts = [b"\x01", profile, b"\xff", bytes([0xE0 | len(sps)])]
-    parts += [struct.pack(">H", len(unit)) + unit for unit in sps]
-    parts.append(bytes([len(pps)]))
-    parts += [struct.pack(">H", len(unit)) + unit for unit in pps]
-    if sps and profile[0] in _PROFILES_WITH_CHROMA:
-        chroma, luma_depth, chroma_depth = _chroma_of(sps[0])
-        parts.append(bytes([0xFC | chroma, 0xF8 | luma_depth, 0xF8 | chroma_depth, 0]))
-    return box(b"avcC", *parts)
-
-
-def avc1(picture: Picture) -> bytes:
-    """The sample entry for H.264 whose parameter sets also stand in the samples."""
-    visual = struct.pack(
-        ">6xH16xHHIIIH32sHh", 1, min(picture.width, 0xFFFF), min(picture.height, 0xFFFF), 0x480000, 0x480000, 0, 1,
-        b"\x09trueframe", 24, -1,
-    )  # fmt: skip
-    return box(b"avc1", visual, avc_configuration(picture.parameter_sets))
+    """Canonical form: each set behind a four-byte start code. Empty for Motion JPEG."""
 
 
 def file_type(major: bytes, *compatible: bytes) -> bytes:
@@ -170,11 +114,14 @@ def sample_descriptions(entries: Sequence[bytes]) -> bytes:
     return full_box(b"stsd", 0, 0, struct.pack(">I", len(entries)), *entries)
 
 
-def segment_header(picture: Picture, created_ns: int, presentation_delay: int) -> bytes:
-    """`ftyp` and `moov` of a segment; an edit takes back the delay that reordered pictures are presented with."""
+def segment_header(picture: Picture, entry: bytes, brand: bytes, created_ns: int, presentation_delay: int) -> bytes:
+    """`ftyp` and `moov` of a segment with one sample entry.
+
+    An edit takes back the delay that reordered pictures are presented with.
+    """
     empty = struct.pack(">I", 0)
     tables = [
-        sample_descriptions([avc1(picture)]),
+        sample_descriptions([entry]),
         full_box(b"stts", 0, 0, empty),
         full_box(b"stsc", 0, 0, empty),
         full_box(b"stsz", 0, 0, empty, empty),
@@ -182,7 +129,7 @@ def segment_header(picture: Picture, created_ns: int, presentation_delay: int) -
     ]
     edit = Edit(0, presentation_delay) if presentation_delay else None
     moov = movie(picture, created_ns, duration=0, media_duration=0, tables=tables, edit=edit, fragmented=True)
-    return file_type(b"iso6", b"iso6", b"iso5", b"avc1", b"mp41") + moov
+    return file_type(b"iso6", b"iso6", b"iso5", brand, b"mp42") + moov
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from broker.client import to_length_prefixed
 from media_center.boxes import (
     Edit,
     Picture,
-    avc1,
     file_type,
     full_box,
     media_data_header,
@@ -34,10 +32,12 @@ from media_center.catalogue import epoch_started
 from media_center.cutter import Note, note_of
 from media_center.errors import ExportTooLong, FootageDamaged, NotDecodable, NotRecorded
 from media_center.footage import CameraFootage
-from media_center.fragment import note_row
+from media_center.fragment import note_row, picture_of
 from media_center.payloads import read_frames
 from media_center.ranges import Bounds, select
 from media_center.rows import HAS_PTS, LEAD_IN, ROW, Rows, encode_row_box, notes_offset_of
+from media_center.sample_entries import brand_of, sample_entry
+from media_center.samples import stored_form
 from media_center.timeline import REORDER_DELAY, Placed, Timeline, has_reordering, ticks
 from media_center.walk import Run, Told, Walker
 from mesh.ids import FrameId
@@ -177,8 +177,7 @@ class _Planner:
         return base.num, base.den
 
     def _picture(self, epoch: int) -> Picture:
-        started = self._started(epoch)
-        return Picture(started.width, started.height, started.parameter_sets)
+        return picture_of(self._started(epoch))
 
     def _sample_entries(
         self, epochs: np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -187,7 +186,7 @@ class _Planner:
         entries: list[bytes] = []
         entry_of = np.zeros(len(epochs), np.int64)
         for epoch in dict.fromkeys(epochs.tolist()):
-            entry = avc1(self._picture(epoch))
+            entry = sample_entry(self._picture(epoch))
             if entry not in entries:
                 entries.append(entry)
             entry_of[epochs == epoch] = entries.index(entry) + 1
@@ -221,11 +220,11 @@ class _Planner:
         if any(value for _, value in compositions):
             runs_bytes = (struct.pack(">Ii", *run) for run in compositions)
             tables.append(full_box(b"ctts", 1, 0, struct.pack(">I", len(compositions)), *runs_bytes))
-        opening = file_type(b"isom", b"isom", b"iso2", b"avc1", b"mp41")
+        picture = self._picture(self._first.epoch)
+        opening = file_type(b"isom", b"isom", b"iso2", brand_of(picture.codec), b"mp42")
         total = placed[-1].decode + placed[-1].duration
         starts = offsets[chunks]
         data_header = media_data_header(media_size)
-        picture = self._picture(self._first.epoch)
         created_ns = int(rows["received_ns"][0])
 
         def moov(shift: int) -> bytes:
@@ -337,7 +336,7 @@ def write_export(footage: CameraFootage, plan: ExportPlan) -> Iterator[bytes]:
         for frame in read_frames(footage.view.path(piece.segment), piece.epoch, piece.rows):
             if frame.payload is None:
                 raise FootageDamaged.frame(FrameId(plan.camera, frame.epoch, frame.seq))
-            pending.append(to_length_prefixed(frame.payload))
+            pending.append(stored_form(frame.payload))
             size += frame.size
             if size >= _CHUNK_BYTES:
                 yield b"".join(pending)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.client import WireFrame, to_length_prefixed
+from broker.client import WireFrame
 from media_center.boxes import Picture, Sample, media_data_header, movie_fragment, segment_header
 from media_center.cutter import Fragment, Note, note_of
 from media_center.rows import (
@@ -23,6 +23,8 @@ from media_center.rows import (
     encode_row_box,
     notes_offset_of,
 )
+from media_center.sample_entries import brand_of, sample_entry
+from media_center.samples import stored_form
 from media_center.timeline import REORDER_DELAY, Placed, Timeline, has_reordering
 from trueframe.v1 import frames_pb2
 
@@ -53,8 +55,9 @@ class FragmentEncoder:
 
     def header(self, created_ns: int) -> bytes:
         """The header of a new segment."""
-        picture = Picture(self.started.width, self.started.height, self.started.parameter_sets)
-        return segment_header(picture, created_ns, self.timeline.presentation_delay)
+        picture = picture_of(self.started)
+        delay = self.timeline.presentation_delay
+        return segment_header(picture, sample_entry(picture), brand_of(picture.codec), created_ns, delay)
 
     def encode(self, fragment: Fragment, lost: Sequence[Note], position: int, *, is_first: bool) -> Encoded:
         """Encodes a fragment that goes to file offset `position`, with notes of what was lost right before it.
@@ -76,7 +79,7 @@ class FragmentEncoder:
         moof = b""
         sample_offset = start
         if frames:
-            payloads = [to_length_prefixed(frame.payload) for frame in frames]
+            payloads = [stored_form(frame.payload) for frame in frames]
             samples = [
                 Sample(place.duration, len(payload), frame.join_point == frames_pb2.JOIN_POINT_EXACT, place.composition)
                 for frame, place, payload in zip(frames, placed, payloads, strict=True)
@@ -94,6 +97,12 @@ class FragmentEncoder:
             fragment.camera, self.started.epoch, self.number, start, media_size, moof, rows, note_bytes
         )
         return Encoded(media, row_box, size + len(row_box), fragment.frame_count, fragment.payload_bytes)
+
+
+def picture_of(started: frames_pb2.EpochStarted) -> Picture:
+    """What an epoch says of its pictures. An epoch that tells no codec is of the time when there was one."""
+    codec = started.codec or frames_pb2.CODEC_H264
+    return Picture(codec, started.width, started.height, started.parameter_sets)
 
 
 def _rows(

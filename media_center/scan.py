@@ -13,8 +13,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker.client import from_length_prefixed
 from media_center.rows import FRAME, MAX_BOX, ROW_STRUCT, SIGNATURE, MalformedRows, RowBox, decode_row_box
+from media_center.samples import canonical_form
 
 MAX_PAYLOAD = 16 << 20
 """Bytes of the longest payload that exists; a row that claims more is damaged."""
@@ -180,7 +180,7 @@ def payload_of(stored: bytes | memoryview, size: int, digest: bytes) -> bytes | 
     if len(stored) != size:
         return None
     try:
-        payload = from_length_prefixed(stored)
+        payload = canonical_form(stored)
     except ValueError:
         return None
     return payload if hashlib.sha256(payload).digest() == digest else None
