@@ -26,8 +26,14 @@ ROOT = Path(__file__).resolve().parent.parent
 DEBIAN_PYTHON = "/usr/bin/python3"
 _PROVIDED_BY = "make deps-real"
 # Too large for what every submission installs.
-_PROVIDED_OTHERWISE = {"chromium": "sudo apt-get install chromium"}
-_PROGRAMS = {"ffmpeg": ("ffmpeg", "ffprobe"), "tmux": ("tmux",), "chromium": ("chromium",)}
+_PROVIDED_OTHERWISE = {
+    "chromium": "sudo apt-get install chromium",
+    # Debian 12 has 1.19, which knows no tools in go.mod.
+    "go": "curl -sL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | sudo tar -xzC /usr/local",
+}
+_PROGRAMS = {"ffmpeg": ("ffmpeg", "ffprobe"), "tmux": ("tmux",), "chromium": ("chromium",), "go": ("go",)}
+# Where Go's own archive is unpacked to, by its instructions.
+_PATH = os.environ.get("PATH", "") + ":/usr/local/go/bin"
 _PROBE = """
 import gi
 gi.require_version("Gst", "1.0")
@@ -40,7 +46,10 @@ raise SystemExit(", ".join(missing) or 0)
 
 
 def require(peer: str) -> None:
-    """Skips the test unless the peer (rtsp, ffmpeg, tmux, chromium) is there; fails if TRUEFRAME_REQUIRE lists it."""
+    """Skips the test unless the peer (rtsp, ffmpeg, tmux, chromium, go) is there.
+
+    Fails instead if TRUEFRAME_REQUIRE lists it.
+    """
     missing = _missing(peer)
     if not missing:
         return
@@ -56,7 +65,7 @@ def _skip(peer: str, text: str) -> NoReturn:
 @functools.cache
 def _missing(peer: str) -> str:
     if peer in _PROGRAMS:
-        return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program) is None)
+        return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program, path=_PATH) is None)
     if peer != "rtsp":
         raise ValueError(f"unknown peer {peer!r}")
     if not Path(DEBIAN_PYTHON).exists():
