@@ -21,10 +21,12 @@ from mesh.config import CameraSeed, Config
 from mesh.runner import run_service
 from mesh.server import serve
 from trueframe.v1 import broker_pb2_grpc, cameras_pb2_grpc
+from trueframe.v1.cameras_pb2 import TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_UNSPECIFIED
 
 # Host names are resolved in threads; a hanging resolver of some cameras must leave some for the others.
 _RESOLVERS = 64
 _DRAIN_S = 1.5
+_TRANSPORTS = {"auto": TRANSPORT_UNSPECIFIED, "tcp": TRANSPORT_TCP, "udp": TRANSPORT_UDP}
 
 
 async def main(config: Config) -> None:
@@ -93,7 +95,16 @@ async def _sample(registry: CameraRegistry) -> None:
 
 
 def _seed(seed: CameraSeed) -> StoredCamera:
-    return StoredCamera(seed.id, seed.source, seed.display_name, dict(seed.labels), seed.disabled)
+    return StoredCamera(
+        seed.id,
+        seed.source,
+        seed.display_name,
+        dict(seed.labels),
+        seed.disabled,
+        transport=_TRANSPORTS[seed.transport],
+        tls_sha256=seed.tls_sha256,
+        device=seed.device,
+    )
 
 
 if __name__ == "__main__":

@@ -83,6 +83,10 @@ class Feed:
     last_id: FrameId | None = None
     last_sign_ns: int = 0
     ingest: Ingest | None = None
+    # How packets come now ("tcp", "udp", "tls", "http", "https", "file"), set by the source; empty if not connected.
+    transport_used: str = ""
+    # What a source learnt of its camera and will try first next time; empty if nothing.
+    transport_that_worked: str = ""
 
     @property
     def newest_id(self) -> FrameId | None:

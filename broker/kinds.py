@@ -9,3 +9,4 @@ from trueframe.v1 import cameras_pb2, frames_pb2
 State: TypeAlias = "cameras_pb2.CameraState.ValueType"
 EndReason: TypeAlias = "frames_pb2.EpochEndReason.ValueType"
 Reason: TypeAlias = "frames_pb2.GapReason.ValueType"
+Transport: TypeAlias = "cameras_pb2.Transport.ValueType"

@@ -18,6 +18,7 @@ from broker import camera
 from broker.errors import SourceFailure
 from broker.ingest import Feed
 from broker.kinds import EndReason, State
+from broker.store import StoredCamera
 from mesh.clocks import Clock
 from mesh.logs import get_logger
 from mesh.redact import redact
@@ -30,8 +31,8 @@ from trueframe.v1.frames_pb2 import (
 
 log = get_logger("broker.owner")
 
-# Plays a source into a feed; never returns, raises SourceFailure.
-Play = Callable[[str, Feed], Awaitable[None]]
+# Plays a camera into a feed; never returns, raises SourceFailure.
+Play = Callable[[StoredCamera, Feed], Awaitable[None]]
 
 _GOOD_BYE_S = 2.0
 
@@ -62,7 +63,7 @@ class CameraOwner:
         self._clock = clock
         self._on_change = on_change
         self._machine = camera.CameraMachine(timing, jitter)
-        self._source = ""
+        self._camera = StoredCamera(feed.camera, "")
         # Events with the attempt they belong to; 0 for those of an administrator.
         self._inbox: asyncio.Queue[tuple[int, camera.Event]] = asyncio.Queue(maxsize=16)
         self._attempt = 0
@@ -71,16 +72,17 @@ class CameraOwner:
         self._end_reason: EndReason = EPOCH_END_REASON_RECONFIGURED
         self.state = OwnerState(self._machine.state, "", clock.utc_ns())
 
-    def start(self, source: str, is_disabled: bool) -> None:
+    def start(self, stored: StoredCamera) -> None:
         """Begins to own the camera."""
-        self._source = source
-        self._inbox.put_nowait((0, camera.Started(is_disabled)))
+        self._camera = stored
+        self._inbox.put_nowait((0, camera.Started(stored.is_disabled)))
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"camera {self.feed.camera}")
 
-    async def reconfigure(self, source: str, is_disabled: bool) -> None:
-        """Changes source or enablement; the open epoch ends."""
-        self._source = source
-        await self._inbox.put((0, camera.Reconfigured(is_disabled)))
+    async def reconfigure(self, stored: StoredCamera) -> None:
+        """Changes source, transport or enablement; the open epoch ends, and what was learnt of the old is forgotten."""
+        self._camera = stored
+        self.feed.transport_that_worked = ""
+        await self._inbox.put((0, camera.Reconfigured(stored.is_disabled)))
 
     async def stop(self, reason: EndReason = EPOCH_END_REASON_BROKER_STOPPED) -> None:
         """Ends the epoch and the connection and returns when both are gone."""
@@ -144,7 +146,7 @@ class CameraOwner:
         failed: asyncio.Future[SourceFailure] = asyncio.get_running_loop().create_future()
         feed.on_failure = lambda error: None if failed.done() else failed.set_result(error)
         failure: SourceFailure
-        playing = asyncio.ensure_future(self._play(self._source, feed))
+        playing = asyncio.ensure_future(self._play(self._camera, feed))
         try:
             either: list[asyncio.Future[Any]] = [playing, failed]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -160,6 +162,7 @@ class CameraOwner:
             failure = SourceFailure(f"camera {feed.camera!r}", f"internal fault ({type(error).__name__})")
         finally:
             playing.cancel()
+            feed.transport_used = ""
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await playing
         detail = redact(str(failure))

@@ -24,6 +24,7 @@ from mesh.errors import InvalidArgument, ResourceExhausted, TrueframeError
 from mesh.ids import validate_camera_id
 from mesh.logs import get_logger
 from mesh.redact import redact_url
+from trueframe.v1 import cameras_pb2
 from trueframe.v1.frames_pb2 import EPOCH_END_REASON_RECONFIGURED
 
 log = get_logger("broker.registry")
@@ -177,7 +178,7 @@ class CameraRegistry:
         """Adds a camera, stored before this returns. Raises InvalidArgument, CameraIdUsed, ResourceExhausted."""
         validate_camera_id(camera.id)
         _validate(camera)
-        parse_source(camera.source)
+        parse_source(camera.source, camera.transport, camera.tls_sha256)
         async with self._changing:
             if camera.id in self._entries:
                 raise CameraIdUsed(f"camera {camera.id!r}", "exists already", "Choose another id, or update it.")
@@ -207,8 +208,6 @@ class CameraRegistry:
         Raises InvalidArgument, NoSuchCamera.
         """
         _validate(camera)
-        if camera.source:
-            parse_source(camera.source)
         async with self._changing:
             entry = self.get(camera.id)
             before = entry.stored
@@ -218,10 +217,11 @@ class CameraRegistry:
             after = replace(camera, source=source, version=before.version + 1, is_removed=False)
             if replace(after, version=before.version) == before:
                 return entry
+            parse_source(after.source, after.transport, after.tls_sha256)
             await self._store.put_camera(after)
             entry.stored = after
-            if (after.source, after.is_disabled) != (before.source, before.is_disabled):
-                await entry.owner.reconfigure(after.source, after.is_disabled)
+            if _connection_of(after) != _connection_of(before):
+                await entry.owner.reconfigure(after)
         log.info("camera changed", camera=camera.id)
         self._notify(camera.id)
         return entry
@@ -263,7 +263,7 @@ class CameraRegistry:
         )
         entry = self._entries[camera] = Entry(stored, feed, owner)
         self._states[camera] = owner.state
-        owner.start(stored.source, stored.is_disabled)
+        owner.start(stored)
         return entry
 
     def _state_changed(self, camera: str, state: OwnerState) -> None:
@@ -281,15 +281,24 @@ def source_player(timeout_s: float) -> Play:
     """Plays any source that `parse_source` knows. `timeout_s`: longest wait for a camera's answer."""
     from broker.rtsp.play import play_rtsp
     from broker.sources.file import play_file
-    from broker.sources.notation import RtspSource
+    from broker.sources.notation import FileSource, RtspSource
 
-    def play(text: str, feed: Feed) -> Awaitable[None]:
-        source = parse_source(text)
+    def play(camera: StoredCamera, feed: Feed) -> Awaitable[None]:
+        source = parse_source(camera.source, camera.transport, camera.tls_sha256)
         if isinstance(source, RtspSource):
             return play_rtsp(source, feed, timeout_s)
-        return play_file(source, feed)
+        if isinstance(source, FileSource):
+            return play_file(source, feed)
+        from broker.sources.http_mjpeg import play_http
+
+        return play_http(source, feed, timeout_s)
 
     return play
+
+
+def _connection_of(camera: StoredCamera) -> tuple[object, ...]:
+    """What a connection is made by: when it changes, a new one is needed."""
+    return camera.source, camera.is_disabled, camera.transport, camera.tls_sha256
 
 
 def _validate(camera: StoredCamera) -> None:
@@ -299,6 +308,10 @@ def _validate(camera: StoredCamera) -> None:
     name = camera.display_name
     _require(len(name) <= _MAX_NAME_CHARACTERS, "display name", f"is longer than {_MAX_NAME_CHARACTERS} characters")
     _require(name.isprintable(), "display name", "holds control characters")
+    device = camera.device
+    _require(len(device) <= _MAX_NAME_CHARACTERS, "device", f"is longer than {_MAX_NAME_CHARACTERS} characters")
+    _require(device.isprintable(), "device", "holds control characters")
+    _require(camera.transport in cameras_pb2.Transport.values(), "transport", "is none that this broker knows")
     _require(len(camera.labels) <= _MAX_LABELS, "labels", f"are more than {_MAX_LABELS}")
     _validate_labels(camera.labels)
 

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from broker.kinds import Transport
 from mesh.errors import FailedPrecondition
 from mesh.files import private_folder
+from trueframe.v1.cameras_pb2 import TRANSPORT_UNSPECIFIED
 
 T = TypeVar("T")
 
@@ -32,10 +34,19 @@ CREATE TABLE IF NOT EXISTS camera (
     labels TEXT NOT NULL,
     is_disabled INTEGER NOT NULL,
     is_removed INTEGER NOT NULL,
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    transport INTEGER NOT NULL DEFAULT 0,
+    tls_sha256 TEXT NOT NULL DEFAULT '',
+    device TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS epoch (camera TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 """
+# Columns that files of earlier versions lack; they read as their defaults.
+_LATER_COLUMNS = {
+    "transport": "INTEGER NOT NULL DEFAULT 0",
+    "tls_sha256": "TEXT NOT NULL DEFAULT ''",
+    "device": "TEXT NOT NULL DEFAULT ''",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,9 @@ class StoredCamera:
     is_disabled: bool = False
     is_removed: bool = False
     version: int = 1
+    transport: Transport = TRANSPORT_UNSPECIFIED
+    tls_sha256: str = ""
+    device: str = ""
 
 
 class BrokerStore:
@@ -123,6 +137,10 @@ class BrokerStore:
         database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA secure_delete=ON")
         database.executescript(_SCHEMA)
+        present = {row[1] for row in database.execute("PRAGMA table_info(camera)")}
+        for column, kind in _LATER_COLUMNS.items():
+            if column not in present:
+                database.execute(f"ALTER TABLE camera ADD COLUMN {column} {kind}")
         self._database = database
 
     def _close(self) -> None:
@@ -137,11 +155,12 @@ class BrokerStore:
 
     def _read_cameras(self) -> list[StoredCamera]:
         rows = self._open_database().execute(
-            "SELECT id, source, display_name, labels, is_disabled, is_removed, version FROM camera ORDER BY id"
+            "SELECT id, source, display_name, labels, is_disabled, is_removed, version, transport, tls_sha256, device"
+            " FROM camera ORDER BY id"
         )
         return [
-            StoredCamera(id_, source, name, json.loads(labels), bool(disabled), bool(removed), version)
-            for id_, source, name, labels, disabled, removed, version in rows
+            StoredCamera(id_, source, name, json.loads(labels), bool(disabled), bool(removed), *others)
+            for id_, source, name, labels, disabled, removed, *others in rows
         ]
 
     def _write_camera(self, camera: StoredCamera) -> None:
@@ -153,8 +172,16 @@ class BrokerStore:
             int(camera.is_disabled),
             int(camera.is_removed),
             camera.version,
+            camera.transport,
+            camera.tls_sha256,
+            camera.device,
         )
-        self._open_database().execute("INSERT OR REPLACE INTO camera VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        # By name: in a file of an earlier version the later columns stand where they were added.
+        self._open_database().execute(
+            "INSERT OR REPLACE INTO camera (id, source, display_name, labels, is_disabled, is_removed, version,"
+            " transport, tls_sha256, device) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
     def _write_epochs(self, last: Mapping[str, int]) -> None:
         database = self._open_database()

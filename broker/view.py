@@ -22,6 +22,9 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
             display_name=entry.stored.display_name or entry.stored.id,
             labels=dict(entry.stored.labels),
             disabled=entry.stored.is_disabled,
+            transport=entry.stored.transport,
+            tls_sha256=entry.stored.tls_sha256,
+            device=entry.stored.device,
         ),
         state=state.state,
         state_since_ns=state.since_ns,
@@ -45,4 +48,13 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
 def stored_of(spec: CameraSpec) -> StoredCamera:
     """What an administrator asked for, unchecked."""
     name = "" if spec.display_name == spec.id else spec.display_name
-    return StoredCamera(spec.id, spec.source, name, dict(spec.labels), spec.disabled)
+    return StoredCamera(
+        spec.id,
+        spec.source,
+        name,
+        dict(spec.labels),
+        spec.disabled,
+        transport=spec.transport,
+        tls_sha256=spec.tls_sha256,
+        device=spec.device,
+    )

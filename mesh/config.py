@@ -96,10 +96,18 @@ class CameraSeed:
     """A camera that is added at the first start. The store outranks it afterwards."""
 
     id: str = option("", "Immutable slug, [a-z0-9-]{1,63}.")
-    source: str = option("", "rtsp:// URL, file:// URL or path. Credentials inside are never given out again.")
+    source: str = option(
+        "",
+        "rtsp(s)://, http(s):// or file:// URL, or a path. Credentials inside are never given out again.",
+    )
     display_name: str = option("", "Free text in any script; the id when empty.")
     labels: Mapping[str, str] = field(default_factory=dict, metadata={"doc": "Free labels, key to value."})
     disabled: bool = option(False, "Switched off: no connection is made.")
+    transport: str = option("auto", "How packets of an RTSP camera come.", one_of=("auto", "tcp", "udp"))
+    tls_sha256: str = option(
+        "", "SHA-256 of the certificate of an rtsps:// or https:// camera; empty: authorities decide."
+    )
+    device: str = option("", "Names the device that several streams belong to.")
 
 
 @dataclass(frozen=True, slots=True)

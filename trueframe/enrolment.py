@@ -106,15 +106,13 @@ def enrol(data: str, enrolment: Enrolment) -> list[str]:
         known = {spec.id: Known(dict(spec.labels), spec.disabled, spec.display_name) for spec in specs}
         for change in changes_for(enrolment, known):
             if not change.is_new:
-                broker.update_camera(
-                    CameraSpec(
-                        id=change.id,
-                        source=change.source,
-                        display_name=change.display_name,
-                        labels=change.labels,
-                        disabled=change.disabled,
-                    )
-                )
+                # What the enrolment says nothing of (transport, certificate, device) stays as it is.
+                spec = CameraSpec()
+                spec.CopyFrom(next(spec for spec in specs if spec.id == change.id))
+                spec.ClearField("labels")
+                spec.MergeFrom(CameraSpec(labels=change.labels))
+                spec.source, spec.display_name, spec.disabled = change.source, change.display_name, change.disabled
+                broker.update_camera(spec)
                 continue
             # Before the camera: the aggregate gives one that has no inspection its own, of whole pictures.
             if regions := enrolment.regions.get(change.id):

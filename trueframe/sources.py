@@ -37,9 +37,11 @@ def slug(text: str) -> str:
 def _source(text: str, given: str) -> str:
     if "://" in text:
         scheme = text.partition("://")[0].lower()
-        if scheme not in ("rtsp", "file"):
+        if scheme not in ("rtsp", "rtsps", "http", "https", "file"):
             raise InvalidArgument(
-                f'source "{redact_url(given)}"', f'scheme "{scheme}" is not known', "Use rtsp://…, file:///… or a path"
+                f'source "{redact_url(given)}"',
+                f'scheme "{scheme}" is not known',
+                "Use rtsp://…, rtsps://…, http://…, https://…, file:///… or a path",
             )
         return text
     path = Path(text).expanduser()
