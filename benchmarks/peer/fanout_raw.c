@@ -2,7 +2,8 @@
  * The fan-out peer: what the same work costs in C over raw Unix sockets.
  *
  *   fanout_raw serve SOCKET SUBSCRIBERS       one producer in, every item out to each subscriber
- *   fanout_raw produce SOCKET ITEMS RATE S    sends the items of a file, paced, RATE a second for S seconds
+ *   fanout_raw produce SOCKET ITEMS RATE S    sends the items of a file, paced, RATE a second for S seconds, to any of
+ *                                             the servers; the last eight bytes of each become the time it was sent
  *   fanout_raw subscribe SOCKET               reads until the end
  *
  * The server does what the broker's hub does and nothing more: one thread, epoll, an item held once and shared by
@@ -242,6 +243,10 @@ static void produce(const char *path, const char *items_path, double rate, doubl
         if (wait > 0) usleep((useconds_t)(wait * 1e6));
         if (at + 4 > size) at = 0;
         memcpy(&length, items + at, 4);
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        int64_t sent_ns = t.tv_sec * 1000000000LL + t.tv_nsec;
+        memcpy(items + at + 4 + length - 8, &sent_ns, 8);
         write_all(fd, items + at, 4 + (size_t)length);
         at += 4 + (size_t)length;
     }
