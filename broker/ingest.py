@@ -17,6 +17,7 @@ from broker.core import MAX_UNIT_BYTES, DamageTracker, H264Inspector, Hub, encod
 from broker.epochs import CLOCK_STEP_NS, Epoch, EpochBook
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
 from broker.kinds import EndReason, Reason
+from broker.rtsp.clock import ClockState
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger
@@ -80,6 +81,7 @@ class Feed:
     on_epoch: Callable[[], None]
     on_failure: Callable[[SourceFailure], None]
     counters: FeedCounters = field(default_factory=FeedCounters)
+    clock_state: ClockState = field(default_factory=ClockState)
     last_id: FrameId | None = None
     last_sign_ns: int = 0
     ingest: Ingest | None = None
@@ -173,6 +175,10 @@ class Ingest:
     def last_seq(self) -> int:
         """Last seq of the open epoch; -1 if none yet."""
         return self._seq - 1
+
+    def received_ns(self, monotonic_ns: int) -> int:
+        """UTC of a moment of the open epoch, as frames that arrived then are stamped."""
+        return monotonic_ns + self._utc_minus_monotonic
 
     @property
     def size(self) -> tuple[int, int]:

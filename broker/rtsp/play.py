@@ -35,7 +35,11 @@ async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
         # Stored before the first frame can arrive.
         ingest = await feed.open_epoch((1, stream.clock_rate), canonical_from_nals(stream.parameter_sets))
         receiver = Receiver(
-            stream, ingest, feed.counters, lambda packet: connection.send_packet(stream.rtcp_channel, packet)
+            stream,
+            ingest,
+            feed.counters,
+            lambda packet: connection.send_packet(stream.rtcp_channel, packet),
+            feed.clock_state,
         )
         connection.attach(stream.rtp_channel, receiver.depacketiser, receiver.unit, receiver.packet)
         await session.play()

@@ -17,7 +17,7 @@ from broker.core import (
     receiver_report,
 )
 from broker.ingest import FeedCounters, Ingest
-from broker.rtsp.clock import CameraClock
+from broker.rtsp.clock import CameraClock, ClockState
 from broker.rtsp.session import VideoStream
 
 
@@ -25,12 +25,18 @@ class Receiver:
     """One playing stream. `send_report` sends an RTCP packet to the camera."""
 
     def __init__(
-        self, stream: VideoStream, ingest: Ingest, counters: FeedCounters, send_report: Callable[[bytes], None]
+        self,
+        stream: VideoStream,
+        ingest: Ingest,
+        counters: FeedCounters,
+        send_report: Callable[[bytes], None],
+        clock_state: ClockState | None = None,
     ) -> None:
         self._stream = stream
         self._ingest = ingest
         self._counters = counters
         self._send_report = send_report
+        self._clock_state = clock_state
         self._own_ssrc = secrets.randbits(32)
         self._rtcp = RtcpParser()
         self._sequences = TimestampUnwrapper(16)
@@ -40,7 +46,7 @@ class Receiver:
 
     def _start_timeline(self) -> None:
         self._timestamps = TimestampUnwrapper()
-        self._clock = CameraClock(self._stream.clock_rate)
+        self._clock = CameraClock(self._stream.clock_rate, self._clock_state)
 
     def unit(self, unit: Unit) -> None:
         """An access unit is complete. The hot path."""
@@ -58,6 +64,7 @@ class Receiver:
             self._ingest.unit(
                 unit.payload, pts, unit.damaged, unit.lost_before, unit.monotonic_ns, camera_time[0], camera_time[1]
             )
+        self._clock.observe(pts, unit.monotonic_ns, self._ingest.received_ns(unit.monotonic_ns))
 
     def packet(self, channel: int, packet: bytes) -> None:
         """A packet of any other channel: RTCP, or audio, which is dropped and counted."""
