@@ -25,6 +25,7 @@ import grpc
 import grpc.aio
 
 from broker.client import BatchReader, WireFrame
+from media_center.export_parts import Part, Place, export_parts
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import DataLoss, from_rpc_error
 from mesh.grpc_bytes import bytes_unary_stream
@@ -35,8 +36,10 @@ __all__ = [
     "Export",
     "FootageClient",
     "FootageItem",
+    "Part",
     "Place",
     "SyncFootageClient",
+    "export_parts",
     "footage_range",
 ]
 
@@ -44,8 +47,6 @@ _SERVICE = "trueframe.v1.FootageService"
 _DEADLINE_S = 30.0
 _SNAPSHOT_DEADLINE_S = 60.0
 
-Place = FrameId | int | None
-"""A frame, UTC nanoseconds, or open."""
 FootageItem = WireFrame | frames_pb2.Gap | frames_pb2.EpochStarted | frames_pb2.EpochEnded
 Progress = Callable[[int, int], None]
 """Called with the bytes written so far and those of the whole file."""

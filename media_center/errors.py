@@ -5,7 +5,8 @@ TrueframeError
 │   ├── NeverRecorded          nothing was ever recorded of the camera
 │   └── NotRecorded            the camera is known, the frame or range is not
 ├── FailedPrecondition
-│   └── NotDecodable           no join point before the frame is recorded
+│   ├── NotDecodable           no join point before the frame is recorded
+│   └── CodecChanges           a range over two codecs, of which a file carries one
 ├── DataLoss
 │   └── FootageDamaged         the bytes on disk fail their digest
 └── ResourceExhausted
@@ -61,6 +62,19 @@ class NotDecodable(FailedPrecondition):
             f"frame {frame}",
             "cannot be decoded: the frames from the join point before it on are not all recorded",
             "Ask for a later frame.",
+        )
+
+
+class CodecChanges(FailedPrecondition):
+    """A range in which the camera's codec changes: no player shows one file of both."""
+
+    @classmethod
+    def between(cls, last: FrameId, first: FrameId, codecs: str) -> CodecChanges:
+        """For the frames right before and behind the first change; `codecs` as "h264 to h265"."""
+        return cls(
+            f"footage of {last.camera!r}",
+            f"changes from {codecs} at {first}, and an MP4 file carries one codec",
+            f"Export up to {last} and from {first}; `trueframe export` writes a file of each.",
         )
 
 

@@ -30,7 +30,8 @@ from media_center.boxes import (
 )
 from media_center.catalogue import epoch_started
 from media_center.cutter import Note, note_of
-from media_center.errors import ExportTooLong, FootageDamaged, NotDecodable, NotRecorded
+from media_center.errors import CodecChanges, ExportTooLong, FootageDamaged, NotDecodable, NotRecorded
+from media_center.export_parts import codec_name
 from media_center.footage import CameraFootage
 from media_center.fragment import note_row, picture_of
 from media_center.payloads import read_frames
@@ -82,7 +83,7 @@ class ExportPlan:
 
 
 def plan_export(footage: CameraFootage, bounds: Bounds) -> ExportPlan:
-    """Plans the file of a range. Raises NotRecorded, NotDecodable, ExportTooLong."""
+    """Plans the file of a range. Raises NotRecorded, NotDecodable, CodecChanges, ExportTooLong."""
     selection = select(footage, bounds)
     if selection.first is None or selection.last is None:
         raise NotRecorded.range(footage.camera)
@@ -104,7 +105,17 @@ def plan_export(footage: CameraFootage, bounds: Bounds) -> ExportPlan:
         frames = sum(len(piece.rows) for piece in pieces if isinstance(piece, Run))
         if frames > MAX_FRAMES:
             raise ExportTooLong.frames(frames, MAX_FRAMES)
+    _refuse_two_codecs(footage, [piece for piece in pieces if isinstance(piece, Run)])
     return _Planner(footage, first, footage.id_at(selection.last), pieces).plan()
+
+
+def _refuse_two_codecs(footage: CameraFootage, runs: list[Run]) -> None:
+    for before, run in itertools.pairwise(runs):
+        codecs = [footage.view[one.segment].codec for one in (before, run)]
+        if codecs[0] != codecs[1]:
+            last = FrameId(footage.camera, before.epoch, int(before.rows["seq"][-1]))
+            first = FrameId(footage.camera, run.epoch, int(run.rows["seq"][0]))
+            raise CodecChanges.between(last, first, " to ".join(map(codec_name, codecs)))
 
 
 def _split_row(first_segment: int, first_row: int, segment: int) -> int:
