@@ -1,24 +1,24 @@
 """Fan-out: what a delivered frame costs the broker, against C over raw Unix sockets and C++ gRPC in the same minute.
 
 `python -m benchmarks.fanout --json` → {"loads": [{"rate": …, "ratio_raw": …, "ratio_cpp": …, "us_per_frame": …,
-"delivered_share": …, "core": …, "p50_ms": …, "p99_ms": …, …}, …], …}, one entry a load: 6,000 frames/s (4 subscribers x
-100 cameras x 15 fps), 24,000 (8 x 100 x 30) and 48,000 (16 x 100 x 30).
+"delivered_share": …, "core": …, "p50_ms": …, "p99_ms": …, …}, …], …}, one entry a load: 6,000 frames/s (4 subscribers,
+100 cameras, 15 frames/s), 24,000 (8, 100, 30) and 48,000 (16, 100, 30).
 
-All servers get the same items of 30 KB from the same producer over one Unix socket, paced evenly, for the same number of
-subscribers, one after another in turns:
+All servers get the same items of 30 KB from the same producer over one Unix socket, paced evenly, for the same number
+of subscribers, one server after another:
 
     broker    the shipped hub, subscriptions, security and gRPC server in one process (`benchmarks.fanout_host`)
     cpp       C++ gRPC, one message a frame (peer/fanout_grpc.cc, BATCH 1): `ratio_cpp`
     cpp16     the same, joining up to 16 waiting frames into a message as the broker does: `ratio_cpp16`
     raw       C, writev, raw Unix sockets, joining up to 16 (peer/fanout_raw.c): `ratio_raw`
 
-Figures are CPU of the serving process with all its threads by delivered frame; each figure is the median over repeats, a
-ratio the median of the ratios of each repeat. gRPC servers have the same readers: C++ where libgrpc++ is installed (as a
-reader in Python would be the limit on two cores), else Python, and then there is no `ratio_cpp`.
+Figures are CPU of the serving process with all its threads by delivered frame; each is the median over repeats. gRPC
+servers have the same readers: C++ where libgrpc++ is installed (a reader in Python would be the limit on two cores),
+else Python, and then there is no `ratio_cpp`.
 
 The load of 6,000 is also run through `python -m broker` as it stands, from RTSP cameras, with every frame's digest
-verified by readers in Python: keys that begin with `whole_`. That figure holds ingest, minting and SHA-256, which the peer
-has none of.
+verified by readers in Python: keys that begin with `whole_`. That figure holds ingest, minting and SHA-256, which the
+peers have none of.
 """
 
 from __future__ import annotations

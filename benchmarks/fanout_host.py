@@ -1,7 +1,7 @@
 """The broker's fan-out by itself: the shipped hub, subscriptions, security and gRPC server, fed with ready-made items.
 
 `python -m benchmarks.fanout_host --config FILE --socket PATH --cameras N` takes items from the peers' producer (four
-bytes of length, little-endian, and that many bytes) and gives the n-th to camera n modulo N, as ingest does with a frame
+bytes of length, little-endian, and that many) and gives the n-th to camera n modulo N, as ingest does with a frame
 that it has just minted. When the producer ends, and what waits is delivered, it prints its CPU time since the producer
 came and what every subscriber got, as one JSON object.
 
@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from broker.camera import Timing
 from broker.core import JOIN_EXACT, JOIN_NONE, Hub
 from broker.registry import CameraRegistry, source_player
-from broker.camera import Timing
 from broker.service import BROKER_SERVICE, BrokerServicer
 from broker.store import BrokerStore, StoredCamera
 from broker.subscriptions import Subscriptions
@@ -35,6 +35,7 @@ EPOCH = 1
 GOP_FRAMES = 30
 _READ_BYTES = 1 << 18
 _DRAIN_S = 5.0
+_LOOK_S = 0.005
 
 
 class Feeder(asyncio.BufferedProtocol):
@@ -116,11 +117,10 @@ async def run(config: Config, socket: Path, camera_count: int) -> dict[str, Any]
             await feeder.begun.wait()
             await feeder.ended.wait()
             server.close()
-            deadline_s = time.monotonic() + _DRAIN_S
-            while time.monotonic() < deadline_s and any(
-                subscription.subscriber.ready for subscription in subscriptions.list()
-            ):
-                await asyncio.sleep(0.005)
+            for _ in range(round(_DRAIN_S / _LOOK_S)):
+                if not any(subscription.subscriber.ready for subscription in subscriptions.list()):
+                    break
+                await asyncio.sleep(_LOOK_S)
             cpu_us = (time.process_time_ns() - feeder.cpu_ns) / 1000
             counters = [
                 subscription.subscriber.counters(name) for subscription in subscriptions.list() for name in names

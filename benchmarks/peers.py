@@ -40,9 +40,9 @@ def build_peers(folder: Path) -> Peers:
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "grpc++"], capture_output=True, text=True, check=False)
     if flags.returncode:
         return Peers(raw, None)
-    grpc = folder / "fanout_grpc"
+    grpc, source = folder / "fanout_grpc", SOURCES / "fanout_grpc.cc"
     subprocess.run(
-        ["g++", "-O2", "-std=c++17", "-o", str(grpc), str(SOURCES / "fanout_grpc.cc"), *flags.stdout.split(), "-pthread"],
+        ["g++", "-O2", "-std=c++17", "-o", str(grpc), str(source), "-pthread", *flags.stdout.split()],
         check=True,
     )  # fmt: skip
     return Peers(raw, grpc)
