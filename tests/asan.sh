@@ -37,7 +37,7 @@ export LD_PRELOAD="$library" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
 # Leaks are counted by the tests themselves (live_items); CPython frees little at exit.
 export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:halt_on_error=1:abort_on_error=1"
 "$python" -c "
-import broker.core.wire as wire, broker.pixel.pins as pins, broker.pixel.ring as ring, broker.pixel.scale as scale
+import broker.core.wire as wire, broker.pixel.pins as pins, broker.pixel.ring_mapping as ring, broker.pixel.scale as scale
 assert all('build/asan' in part.__file__ for part in (wire, pins, ring, scale)), wire.__file__
 assert 'asan' in open('/proc/self/maps').read()"
 "$python" -m pytest -q -p no:cacheprovider --timeout 600 tests/unit/core tests/unit/pixel "$@"

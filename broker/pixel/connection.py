@@ -8,10 +8,10 @@ import os
 import socket
 from typing import Any
 
-from broker.pixel import ring
+from broker.pixel.ring_mapping import RingMapping
 from mesh.errors import STATUS_TABLE, Internal, TrueframeError
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_LINE_BYTES = 65536
 _ERROR_OF_STATUS = {status: error for error, status in STATUS_TABLE.items()}
 
@@ -38,7 +38,7 @@ class Connection:
         with contextlib.suppress(OSError):  # cleared before, or the host is gone: the connection tells
             os.read(self.wake, 4096)
 
-    def receive(self) -> list[tuple[dict[str, Any], ring.RingMapping | None]]:
+    def receive(self) -> list[tuple[dict[str, Any], RingMapping | None]]:
         """Whole messages that are there. Raises OSError or ValueError when the connection is of no more use."""
         try:
             data, descriptors, flags, _ = socket.recv_fds(self.socket, MAX_LINE_BYTES, 8, socket.MSG_CMSG_CLOEXEC)
@@ -53,7 +53,7 @@ class Connection:
         if len(self._bytes) > MAX_LINE_BYTES and b"\n" not in self._bytes:
             raise ValueError("the pixel host sent an endless line")
         *lines, self._bytes = self._bytes.split(b"\n")
-        messages: list[tuple[dict[str, Any], ring.RingMapping | None]] = []
+        messages: list[tuple[dict[str, Any], RingMapping | None]] = []
         for line in lines:
             message = json.loads(line)
             mapping = None
@@ -62,7 +62,7 @@ class Connection:
             messages.append((message, mapping))
         return messages
 
-    def _take_ring(self, description: dict[str, Any]) -> ring.RingMapping:
+    def _take_ring(self, description: dict[str, Any]) -> RingMapping:
         if not self._descriptors:
             raise ValueError("a ring came without its memory")
         memory, pins = self._descriptors.pop(0), -1
@@ -78,7 +78,7 @@ class Connection:
                 if not self._descriptors:
                     raise ValueError("a ring came without its page for pins")
                 pins = self._descriptors.pop(0)
-            return ring.RingMapping(memory, pins)
+            return RingMapping(memory, pins)
         finally:
             os.close(memory)
             if pins >= 0:

@@ -3,7 +3,7 @@
 A Unix stream socket (mode 0600). Each side sends lines of JSON; unknown keys are ignored. One connection is one reader
 of one camera; closing it, by death too, ends the reader. docs/design/0007-pixels.md tells why.
 
-    reader → {"protocol": 1, "token": "…", "camera": "gate", "name": "worker-1", "pins": true}
+    reader → {"protocol": 2, "token": "…", "camera": "gate", "name": "worker-1", "pins": true}
     host   → {"ring": {"camera": "gate", "generation": 1, "width": 640, "height": 360, "slots": 4, "bytes": 1662976,
                        "wake": true, "pins": true}}     with descriptors [ring memory, wake-up, pins] (SCM_RIGHTS)
     host   → {"ring": {… "generation": 2, "wake": false, "pins": true}}   with [ring memory, pins]: the picture size
@@ -13,9 +13,11 @@ of one camera; closing it, by death too, ends the reader. docs/design/0007-pixel
 
 The first ring may take as long as the camera takes to be live. The wake-up is a socket: readable when the ring has
 something new; the reader empties it to clear it. The page for pins (pins.pyx) comes only to a reader that asked for it
-in its greeting, one with each ring. Tokens must name the role `service` and have the camera in scope.
+in its greeting, one with each ring. A reader with a page says there when it sleeps: on the ring's `wake` word (futex)
+or in `poll`; only in the second case is the wake-up used. Tokens must name the role `service` and have the camera in
+scope.
 
-Here: the socket, tokens, descriptors. Not here: what is in a ring (ring.pyx), when there is one (outlet.py).
+Here: the socket, tokens, descriptors. Not here: what is in a ring (ring_layout.pyx), when there is one (outlet.py).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from pathlib import Path
 
 from broker.pixel.connection import MAX_LINE_BYTES, PROTOCOL
 from broker.pixel.pins import PinRow
-from broker.pixel.ring import RingWriter
+from broker.pixel.ring_writer import RingWriter
 from mesh.errors import (
     FailedPrecondition,
     Internal,

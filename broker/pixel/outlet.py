@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from broker.pixel import ring
+from broker.pixel import ring_layout
 from broker.pixel.picture import MissingReason
 from broker.pixel.pins import PinRow
 from broker.pixel.planes import Planes
+from broker.pixel.ring_writer import RingWriter
 from broker.pixel.settled import Settled
 from mesh.errors import ResourceExhausted, TrueframeError
 from mesh.logs import get_logger, rate_limited
@@ -28,9 +29,9 @@ class Seat(Protocol):
         """Whether it may ask for pictures to be held."""
 
     def wake(self) -> None:
-        """There is something new in the ring."""
+        """There is something new in the ring, and the reader waits for a message."""
 
-    def offer(self, writer: ring.RingWriter, row: PinRow | None) -> None:
+    def offer(self, writer: RingWriter, row: PinRow | None) -> None:
         """Hands a ring over, and the page for this reader's pins in it."""
 
     def refuse(self, error: TrueframeError) -> None:
@@ -75,7 +76,7 @@ class Outlet:
         self._seats: list[Seat] = []
         self._rows: dict[Seat, PinRow] = {}
         self._broken_pins = 0  # in rings that are no more
-        self._ring: ring.RingWriter | None = None
+        self._ring: RingWriter | None = None
         self._generation = 0
         self._size: tuple[int, int, int] | None = None
         self._epoch = 0
@@ -110,13 +111,13 @@ class Outlet:
             if row is not None and self._ring is not None:
                 self._ring.detach(row)
             if not self._seats:
-                self._drop_ring(ring.CLOSED)
+                self._drop_ring(ring_layout.CLOSED)
 
     def close(self, error: TrueframeError) -> None:
         """Ends all readers with this error."""
         with self._lock:
             seats, self._seats = self._seats, []
-            self._drop_ring(ring.CLOSED)
+            self._drop_ring(ring_layout.CLOSED)
         for seat in seats:
             seat.refuse(error)
 
@@ -126,7 +127,7 @@ class Outlet:
             self._epoch = epoch
             self._settled = Settled(floor)
             if width and height:
-                self._resize(width, height, self._size[2] if self._size else ring.I420)
+                self._resize(width, height, self._size[2] if self._size else ring_layout.I420)
 
     def picture(self, planes: Planes, *, seq: int, received_ns: int, monotonic_ns: int, inexact: bool) -> None:
         """Writes a picture, if anybody reads."""
@@ -137,7 +138,7 @@ class Outlet:
             self._resize(planes.width, planes.height, planes.layout)
             if self._ring is None:
                 return
-            self._ring.write_picture(
+            polling = self._ring.write_picture(
                 planes.y,
                 planes.y_stride,
                 planes.u,
@@ -148,10 +149,10 @@ class Outlet:
                 seq=seq,
                 received_ns=received_ns,
                 monotonic_ns=monotonic_ns,
-                flags=planes.flags | (ring.INEXACT if inexact else 0),
+                flags=planes.flags | (ring_layout.INEXACT if inexact else 0),
                 floor=self._settled.floor,
             )
-            self._wake()
+            self._message(polling)
 
     def pass_over(self, first: int, last: int) -> None:
         """These frames are nobody's business: they came before anybody wanted the camera."""
@@ -161,10 +162,11 @@ class Outlet:
     def missing(self, first: int, last: int, reason: MissingReason, received_ns: int = 0) -> None:
         """Tells that frames have no picture; those told before are left out."""
         with self._lock:
+            polling = False
             for begin, end in self._settled.absent(first, last):
                 self._settled.add(begin, end)
                 if self._ring is not None:
-                    self._ring.write_missing(
+                    polling |= self._ring.write_missing(
                         epoch=self._epoch,
                         first_seq=begin,
                         last_seq=end,
@@ -173,13 +175,18 @@ class Outlet:
                         floor=self._settled.floor,
                     )
             if self._ring is not None:
-                self._wake()
+                self._message(polling)
 
     # --- with the lock held
 
-    def _wake(self) -> None:
+    def _message(self, polling: bool) -> None:
+        """Wakes those readers that wait in `poll`; the ring itself woke those that sleep on it."""
+        if not polling and len(self._rows) == len(self._seats):
+            return
         for seat in self._seats:
-            seat.wake()
+            row = self._rows.get(seat)
+            if row is None or row.polls:
+                seat.wake()
 
     def _resize(self, width: int, height: int, layout: int) -> None:
         size = (width, height, layout)
@@ -192,13 +199,13 @@ class Outlet:
     def _make_ring(self) -> None:
         assert self._size is not None
         width, height, layout = self._size
-        self._drop_ring(ring.SUPERSEDED)
+        self._drop_ring(ring_layout.SUPERSEDED)
         taken = 0
         try:
-            taken = ring.ring_bytes(width, height, self._slots, ring.DEFAULT_RECORDS, layout)
+            taken = ring_layout.ring_bytes(width, height, self._slots, ring_layout.DEFAULT_RECORDS, layout)
             self._budget.take(taken, self.camera)
             self._generation += 1
-            self._ring = ring.RingWriter(
+            self._ring = RingWriter(
                 self.camera,
                 width,
                 height,
@@ -223,7 +230,7 @@ class Outlet:
         for seat in self._seats:
             self._offer(seat, self._ring)
 
-    def _offer(self, seat: Seat, writer: ring.RingWriter) -> None:
+    def _offer(self, seat: Seat, writer: RingWriter) -> None:
         row = None
         if seat.wants_pins:
             try:
@@ -240,8 +247,7 @@ class Outlet:
     def _drop_ring(self, state: int) -> None:
         if self._ring is None:
             return
-        self._ring.set_state(state)
-        self._wake()
+        self._message(self._ring.set_state(state))
         self._budget.give_back(self._ring.size_bytes)
         self._broken_pins += self._ring.broken_pins
         self._rows.clear()

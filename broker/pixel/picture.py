@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from broker.pixel import ring
+from broker.pixel.ring_mapping import RingMapping
 from broker.pixel.scale import area_average, fit, rgb24
 from mesh.errors import DataLoss
 from mesh.ids import FrameId
@@ -80,7 +80,7 @@ class Picture:
     """Luma uses 0 to 255, not 16 to 235."""
     bt709: bool
     """Colour matrix is BT.709, not BT.601."""
-    _mapping: ring.RingMapping
+    _mapping: RingMapping
     _slot: int
     _sequence: int
 

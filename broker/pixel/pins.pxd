@@ -5,7 +5,8 @@ cdef extern from *:
     #include <stdint.h>
 
     /* Either the writer's look at the pins sees this pin, or the reader's look at the writer's claim sees that: one full
-       fence on each side, between the own store and the look. The writer's is in tf_open of ring.pyx. */
+       fence on each side, between the own store and the look. The writer's is in tf_open of ring_layout.pxd; sleeping
+       and news go by the same rule. */
     static inline void tf_set_pin(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
                                                              __atomic_thread_fence(__ATOMIC_SEQ_CST); }
     /* All reads of the picture come before it. */
@@ -19,8 +20,15 @@ cdef extern from *:
     uint64_t pin_word "tf_pin_word"(uint32_t slot, uint64_t sequence) nogil
 
 
+cdef enum:
+    # What the first word of a page says; anything else means that the reader is awake.
+    SLEEPS_ON_RING = 1
+    SLEEPS_IN_POLL = 2
+
+
 cdef class PinRow:
-    # The host's read-only view of one reader's page; NULL once closed.
+    # The host's read-only view of one reader's page.
+    cdef const uint64_t *asleep
     cdef const uint64_t *entries
     cdef readonly int fd
 
@@ -33,13 +41,17 @@ cdef class PinBoard:
     cdef uint32_t honoured
 
     cdef bint holds(self, uint32_t slot, uint64_t sequence) noexcept nogil
+    # All readers' states, or-ed together.
+    cdef uint32_t sleepers(self) noexcept nogil
 
 
 cdef class PinHand:
     # The reader's own view: only this reader writes here.
+    cdef uint64_t *asleep
     cdef uint64_t *entries
     cdef uint32_t usable
     cdef uint32_t counts[31]
 
+    cdef void tell(self, uint64_t state) noexcept nogil
     cdef bint take(self, uint32_t slot, uint64_t sequence) noexcept
     cdef void drop(self, uint32_t slot, uint64_t sequence) noexcept

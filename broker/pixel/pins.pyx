@@ -1,12 +1,12 @@
 """Pins: a reader asks that a slot be left alone while it works on the picture, without a copy and without a call.
 
 Here: the page on which one reader writes its pins, and both sides' view of it. Not here: what the writer does about
-pins (ring.pyx), handing pages over (handover.py), when a reader pins (reader.py). docs/design/0007-pixels.md says why.
+pins (ring_writer.pyx), handing pages over (handover.py), when a reader pins (reader.py). docs/design/0007-pixels.md says why.
 
 A page is a memfd of its own for each reader and ring: the reader is the only one that writes it, nobody else can see
-it but the host, and its size is sealed, so that the host cannot be made to fault. An entry is one word,
-`slot sequence * 64 + slot`, or 0; whatever else a reader writes there names no picture and does nothing. Only the first
-`pins_per_reader` entries are looked at.
+it but the host, and its size is sealed, so that the host cannot be made to fault. The first word says whether the reader
+sleeps, and how it is woken. Each word after it is an entry, `slot sequence * 64 + slot`, or 0; whatever else a reader
+writes there names no picture and does nothing. Only the first `pins_per_reader` entries are looked at.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -63,12 +63,18 @@ cdef class PinRow:
         self.fd = -1
 
     def __init__(self):
-        if self.entries is not NULL or self.fd >= 0:
+        if self.asleep is not NULL or self.fd >= 0:
             raise RuntimeError("a row is set up once")
         self.fd = os.memfd_create("trueframe-pins", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.posix_fallocate(self.fd, 0, PAGE)
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
-        self.entries = <const uint64_t *>_map(self.fd, PROT_READ)
+        self.asleep = <const uint64_t *>_map(self.fd, PROT_READ)
+        self.entries = self.asleep + 1
+
+    @property
+    def polls(self):
+        """Whether the reader waits in `poll` at present, for a message."""
+        return tf_load_pin(self.asleep) == SLEEPS_IN_POLL
 
     def handed_over(self):
         """Closes the descriptor: the reader has its own by now. The page stays mapped."""
@@ -78,8 +84,8 @@ cdef class PinRow:
 
     def __dealloc__(self):
         global _mapped
-        if self.entries is not NULL:
-            munmap(<void *>self.entries, PAGE)
+        if self.asleep is not NULL:
+            munmap(<void *>self.asleep, PAGE)
             _mapped -= 1
         if self.fd >= 0:
             os.close(self.fd)
@@ -126,6 +132,13 @@ cdef class PinBoard:
                     return True
         return False
 
+    cdef uint32_t sleepers(self) noexcept nogil:
+        cdef uint32_t row, states = 0
+        for row in range(self.count):
+            # Whatever a reader writes here costs at most one call that wakes nobody.
+            states |= <uint32_t>tf_load_pin(self.entries[row] - 1)
+        return states
+
     def __dealloc__(self):
         free(self.entries)
 
@@ -137,7 +150,7 @@ cdef class PinHand:
     """
 
     def __init__(self, int fd, uint32_t slots):
-        if self.entries is not NULL:
+        if self.asleep is not NULL:
             raise RuntimeError("a page is mapped once")
         try:
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
@@ -146,7 +159,8 @@ cdef class PinHand:
         if seals & _SIZE_SEALS != _SIZE_SEALS or os.fstat(fd).st_size != PAGE:
             raise ValueError(f"not a page of pins: {os.fstat(fd).st_size} bytes, or its size is not sealed")
         self.usable = _pins_per_reader(slots)
-        self.entries = <uint64_t *>_map(fd, PROT_READ | PROT_WRITE)
+        self.asleep = <uint64_t *>_map(fd, PROT_READ | PROT_WRITE)
+        self.entries = self.asleep + 1
 
     @property
     def held(self):
@@ -161,6 +175,9 @@ cdef class PinHand:
     def unpin(self, uint32_t slot, uint64_t sequence):
         """The inverse of one `pin` that was True."""
         self.drop(slot, sequence)
+
+    cdef void tell(self, uint64_t state) noexcept nogil:
+        tf_set_pin(self.asleep, state)
 
     cdef bint take(self, uint32_t slot, uint64_t sequence) noexcept:
         cdef uint64_t word = pin_word(slot, sequence)
@@ -189,6 +206,6 @@ cdef class PinHand:
 
     def __dealloc__(self):
         global _mapped
-        if self.entries is not NULL:
-            munmap(self.entries, PAGE)
+        if self.asleep is not NULL:
+            munmap(self.asleep, PAGE)
             _mapped -= 1

@@ -11,14 +11,14 @@ import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray
 
-from broker.pixel import ring
+from broker.pixel.ring_layout import BT709, FULL_RANGE, I420, MAX_SIDE, NV12
 from broker.pixel.scale import rgb24
 
 _RANGE_FULL = 2  # AVCOL_RANGE_JPEG
 _SPACE_BT709 = 1
 _SPACE_UNSPECIFIED = 2
 _HD_HEIGHT = 720  # streams that do not say are taken as BT.709 from this height on, as players do
-_AS_THEY_ARE = {"yuv420p": ring.I420, "yuvj420p": ring.I420, "nv12": ring.NV12}
+_AS_THEY_ARE = {"yuv420p": I420, "yuvj420p": I420, "nv12": NV12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Planes:
     height: int
     layout: int
     flags: int
-    """ring.FULL_RANGE and ring.BT709, where they apply."""
+    """FULL_RANGE and BT709, where they apply."""
     y: memoryview
     y_stride: int
     u: memoryview
@@ -49,7 +49,7 @@ class Planes:
         else:
             u = _view(self.u, self.u_stride, chroma_width, chroma_height)
             v = _view(self.v, self.v_stride, chroma_width, chroma_height)
-        return rgb24(y, u, v, width, height, bool(self.flags & ring.BT709), bool(self.flags & ring.FULL_RANGE))
+        return rgb24(y, u, v, width, height, bool(self.flags & BT709), bool(self.flags & FULL_RANGE))
 
 
 def planes_of(frame: VideoFrame) -> Planes:
@@ -57,8 +57,8 @@ def planes_of(frame: VideoFrame) -> Planes:
 
     Raises ValueError for a side that no ring can have: parameter sets come from outside.
     """
-    if not (0 < frame.width <= ring.MAX_SIDE and 0 < frame.height <= ring.MAX_SIDE):
-        raise ValueError(f"a picture of {frame.width}x{frame.height} pixels is beyond {ring.MAX_SIDE}")
+    if not (0 < frame.width <= MAX_SIDE and 0 < frame.height <= MAX_SIDE):
+        raise ValueError(f"a picture of {frame.width}x{frame.height} pixels is beyond {MAX_SIDE}")
     name = frame.format.name
     full_range = name.startswith("yuvj") or frame.color_range == _RANGE_FULL
     space = int(frame.colorspace)
@@ -66,19 +66,19 @@ def planes_of(frame: VideoFrame) -> Planes:
     layout = _AS_THEY_ARE.get(name)
     if layout is None:
         frame = frame.reformat(format="yuvj420p" if full_range else "yuv420p")
-        layout = ring.I420
+        layout = I420
     planes = frame.planes
     return Planes(
         width=frame.width,
         height=frame.height,
         layout=layout,
-        flags=(ring.FULL_RANGE if full_range else 0) | (ring.BT709 if bt709 else 0),
+        flags=(FULL_RANGE if full_range else 0) | (BT709 if bt709 else 0),
         y=memoryview(planes[0]),
         y_stride=planes[0].line_size,
         u=memoryview(planes[1]),
         u_stride=planes[1].line_size,
-        v=memoryview(planes[2]) if layout == ring.I420 else None,
-        v_stride=planes[2].line_size if layout == ring.I420 else 0,
+        v=memoryview(planes[2]) if layout == I420 else None,
+        v_stride=planes[2].line_size if layout == I420 else 0,
         frame=frame,
     )
 

@@ -1,7 +1,7 @@
 """RingReader: the pictures of one camera out of shared memory, frame by frame, with a reason for each that is missing.
 
-Here: waiting, following generations and hosts, telling what was missed. Not here: the memory layout (ring.pyx), the
-handover protocol's other side and its description (handover.py).
+Here: waiting, following generations and hosts, telling what was missed. Not here: the memory layout (ring_layout.pyx),
+the handover protocol's other side and its description (handover.py).
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from broker.pixel import ring
 from broker.pixel.connection import PROTOCOL, Connection, error_of
 from broker.pixel.picture import Missing, MissingReason, Picture
+from broker.pixel.ring_layout import BT709, FULL_RANGE, INEXACT, OPEN, PICTURE
+from broker.pixel.ring_mapping import RingMapping
 from broker.pixel.settled import Settled
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.files import read_secret
 from mesh.ids import FrameId
 
 _REORDER_DEPTH = 64  # H.264 and H.265 hold back at most 16 pictures
+# A reader that sleeps on the ring looks this often whether the host still lives: a dead one wakes nobody.
+_LONGEST_SLEEP_S = 0.1
 
 
 class SupportsToken(Protocol):
@@ -76,10 +79,10 @@ class RingReader:
         self._reconnect = reconnect
         self._ready: deque[Picture | Missing] = deque()
         # The hold on the picture told last, from its telling to the read after the one that hands it out.
-        self._held: tuple[ring.RingMapping, int, int] | None = None
+        self._held: tuple[RingMapping, int, int] | None = None
         self._is_handed_out = False
-        self._rings: deque[ring.RingMapping] = deque()
-        self._mapping: ring.RingMapping | None = None
+        self._rings: deque[RingMapping] = deque()
+        self._mapping: RingMapping | None = None
         self._planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
         self._next = 0
         self._session: int | None = None
@@ -121,6 +124,9 @@ class RingReader:
             return
         self._closed = True
         os.eventfd_write(self._closing, 1)
+        mapping = self._mapping
+        if mapping is not None:
+            mapping.rouse()
         # Not without end: a signal handler may call this on top of the very `read` that holds the lock, which then
         # releases by itself when it goes on.
         if self._reading.acquire(timeout=1.0):
@@ -162,7 +168,7 @@ class RingReader:
 
     # --- what the ring says
 
-    def _open(self, mapping: ring.RingMapping) -> None:
+    def _open(self, mapping: RingMapping) -> None:
         self._mapping = mapping
         self._planes = [mapping.planes(slot) for slot in range(mapping.slots)]
         head = mapping.head
@@ -177,12 +183,12 @@ class RingReader:
             self._before_us = head
         self._is_new = False
 
-    def _begin_at_the_newest(self, mapping: ring.RingMapping, oldest: int, head: int) -> None:
+    def _begin_at_the_newest(self, mapping: RingMapping, oldest: int, head: int) -> None:
         """A reader without a past starts at the newest picture; frames told before it are not its business."""
         start = head
         for number in range(head - 1, max(oldest, head - 1 - _REORDER_DEPTH) - 1, -1):
             record = mapping.record(number)
-            if record is not None and record[0] == ring.PICTURE:
+            if record is not None and record[0] == PICTURE:
                 start = number
                 break
         self._next = start
@@ -206,7 +212,7 @@ class RingReader:
         state = mapping.state  # before head: what is written before the state changes is seen
         head = mapping.head
         if self._next >= head:
-            if state != ring.OPEN:
+            if state != OPEN:
                 self._mapping, self._planes = None, []
             return False
         while self._next < head:
@@ -220,7 +226,7 @@ class RingReader:
                 break
         return True
 
-    def _tell(self, mapping: ring.RingMapping, record: tuple[int, ...]) -> bool:
+    def _tell(self, mapping: RingMapping, record: tuple[int, ...]) -> bool:
         kind, reason, flags, slot, epoch, first, last, received_ns, sequence, floor = record
         if self._epoch is None:
             self._epoch, self._settled = epoch, Settled(min(first - 1, floor))
@@ -236,7 +242,7 @@ class RingReader:
         fresh = self._settled.absent(first, last)
         if not fresh:
             return False
-        if kind == ring.PICTURE:
+        if kind == PICTURE:
             if mapping.pin(slot, sequence):
                 self._held = mapping, slot, sequence
             elif not mapping.is_whole(slot, sequence):
@@ -251,7 +257,7 @@ class RingReader:
             self._ready.append(
                 Picture(
                     FrameId(self._camera, epoch, first), received_ns, monotonic_ns, mapping.width, mapping.height,
-                    y, u, v, bool(flags & ring.INEXACT), bool(flags & ring.FULL_RANGE), bool(flags & ring.BT709),
+                    y, u, v, bool(flags & INEXACT), bool(flags & FULL_RANGE), bool(flags & BT709),
                     mapping, slot, sequence,
                 )
             )  # fmt: skip
@@ -281,7 +287,12 @@ class RingReader:
         """Waits for something to happen; False when the deadline passed first. Looks once even if it has passed."""
         now = time.monotonic()
         wait_s = None if deadline is None else max(0.0, deadline - now)
-        connection = self._connection
+        connection, mapping = self._connection, self._mapping
+        if mapping is not None and connection is not None and mapping.can_sleep and wait_s != 0.0:
+            sleep_s = _LONGEST_SLEEP_S if wait_s is None else min(wait_s, _LONGEST_SLEEP_S)
+            if mapping.sleep(self._next, int(sleep_s * 1e9)):
+                return True
+            wait_s = 0.0  # a look at the connection, and back to sleep
         poll = select.poll()
         poll.register(self._closing, select.POLLIN)
         if connection is not None:

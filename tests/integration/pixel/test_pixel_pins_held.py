@@ -162,7 +162,7 @@ class Hostile:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.connection.settimeout(10)
         self.connection.connect(str(desk.path))
-        greeting = {"protocol": 1, "token": desk.token, "camera": camera, "pins": True}
+        greeting = {"protocol": 2, "token": desk.token, "camera": camera, "pins": True}
         self.connection.sendall(json.dumps(greeting).encode() + b"\n")
         line, (memory, self.wake, pins), _, _ = socket.recv_fds(self.connection, 65536, 3)
         ring = json.loads(line)["ring"]
@@ -175,7 +175,11 @@ class Hostile:
     def pin_all_of(self, pictures: int, slots: int = 4) -> None:
         """Every picture of the last few, in every slot."""
         words = [2 * n * 64 + slot for n in range(max(1, pictures - 8), pictures + 1) for slot in range(slots)]
-        self.page[: 8 * len(words)] = struct.pack(f"<{len(words)}Q", *words)
+        self.page[8 : 8 + 8 * len(words)] = struct.pack(f"<{len(words)}Q", *words)
+
+    def say_it_polls(self) -> None:
+        """From now on each picture comes with a message, whether it looks at any or not."""
+        self.page[:8] = struct.pack("<Q", 2)
 
     def close(self) -> None:
         self.connection.close()
@@ -249,6 +253,7 @@ def test_a_reader_that_never_looks_at_its_wake_up_cannot_hold_up_the_writer(desk
     outlet.begin_epoch(EPOCH, -1, 32, 16)
     with desk.reader("asleep") as reader, hostile_reader(desk, "asleep") as other:
         seated(desk, outlet, reader, 2)
+        other.say_it_polls()
         # The flag that an eventfd would have shared with the writer.
         flags = fcntl.fcntl(other.wake, fcntl.F_GETFL)
         fcntl.fcntl(other.wake, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)
@@ -271,6 +276,7 @@ def test_a_reader_that_closes_its_wake_up_loses_its_seat(desk: Desk) -> None:
     outlet.begin_epoch(EPOCH, -1, 32, 16)
     with desk.reader("deaf") as reader, hostile_reader(desk, "deaf") as other:
         seated(desk, outlet, reader, 2)
+        other.say_it_polls()
         spare = os.open(os.devnull, os.O_RDONLY)
         os.dup2(spare, other.wake)
         os.close(spare)
@@ -286,7 +292,7 @@ def test_a_reader_that_does_not_know_of_pins_gets_a_ring_without(desk: Desk) -> 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(10)
         connection.connect(str(desk.path))
-        connection.sendall(json.dumps({"protocol": 1, "token": desk.token, "camera": "older"}).encode() + b"\n")
+        connection.sendall(json.dumps({"protocol": 2, "token": desk.token, "camera": "older"}).encode() + b"\n")
         line, descriptors, _, _ = socket.recv_fds(connection, 65536, 4)
         assert json.loads(line)["ring"]["pins"] is False
         assert len(descriptors) == 2

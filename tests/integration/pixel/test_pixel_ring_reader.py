@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.pixel import ring
+from broker.pixel import ring_layout
 from broker.pixel.client import Missing, MissingReason, Picture, RingReader
 from broker.pixel.outlet import Budget
 from mesh.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted
@@ -128,7 +128,7 @@ def test_a_new_epoch_is_told_from_its_first_id(desk: Desk) -> None:
 
 
 def test_memory_that_is_not_there_is_refused_clearly(desk: Desk) -> None:
-    budget = Budget(ring.ring_bytes(32, 16, 4))
+    budget = Budget(ring_layout.ring_bytes(32, 16, 4))
     first, second = desk.outlet("first", budget), desk.outlet("second", budget)
     first.begin_epoch(EPOCH, -1, 32, 16)
     second.begin_epoch(EPOCH, -1, 32, 16)
@@ -192,7 +192,7 @@ def test_a_reader_that_reads_nothing_at_all_harms_nobody(desk: Desk) -> None:
     outlet.begin_epoch(EPOCH, -1, 32, 16)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stuck, desk.reader("stuck") as reader:
         stuck.connect(str(desk.path))
-        stuck.sendall(json.dumps({"protocol": 1, "token": desk.token, "camera": "stuck"}).encode() + b"\n")
+        stuck.sendall(json.dumps({"protocol": 2, "token": desk.token, "camera": "stuck"}).encode() + b"\n")
         seated(desk, outlet, reader, 2)
         for seq in range(3000):
             show(outlet, seq, width=32 if seq % 4 < 2 else 64)
@@ -205,9 +205,9 @@ def test_a_reader_that_reads_nothing_at_all_harms_nobody(desk: Desk) -> None:
     ("greeting", "why"),
     [
         (b"hello\n", "no JSON object"),
-        (b'{"protocol": 1}\n', "no JSON object"),
-        (b'{"protocol": 2, "token": "x", "camera": "y"}\n', "protocol 2"),
-        (b'{"protocol": 1, "token": "x", "camera": "y"}\n', "malformed"),
+        (b'{"protocol": 2}\n', "no JSON object"),
+        (b'{"protocol": 1, "token": "x", "camera": "y"}\n', "protocol 1"),
+        (b'{"protocol": 2, "token": "x", "camera": "y"}\n', "malformed"),
         (b"[" * 60000 + b"\n", "no JSON object"),
         (b"x" * 200_000, "longer than"),
     ],

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from broker.client import BatchReader, WireFrame, encode_frame
-from broker.pixel import ring
+from broker.pixel import ring_layout
 from broker.pixel.camera import CameraDecoder
 from broker.pixel.inbox import Dropped, Inbox
 from broker.pixel.outlet import Budget, Outlet
 from broker.pixel.picture import MissingReason
 from broker.pixel.pins import PinRow
-from broker.pixel.ring import RingMapping, RingWriter
+from broker.pixel.ring_mapping import RingMapping
+from broker.pixel.ring_writer import RingWriter
 from broker.pixel.thumbnails import Size, ThumbnailBoard
 from mesh.clocks import ManualClock
 from mesh.errors import TrueframeError
@@ -89,7 +90,7 @@ class Seat:
     def told(self) -> list[tuple[int, int, str]]:
         """(epoch, seq, "shown" or the reason), each frame apart."""
         return [
-            (r[4], seq, "shown" if r[0] == ring.PICTURE else MissingReason(r[1]).name)
+            (r[4], seq, "shown" if r[0] == ring_layout.PICTURE else MissingReason(r[1]).name)
             for r in self.records
             for seq in range(r[5], r[6] + 1)
         ]
@@ -226,7 +227,7 @@ def test_another_size_in_a_new_epoch_makes_a_new_generation(bench: Bench) -> Non
     bench.put(range(3), epoch=2, width=128)
     bench.told(6)
     assert [(m.generation, m.width) for m in bench.seat.mappings] == [(1, 96), (2, 128)]
-    assert bench.seat.mappings[0].state == ring.SUPERSEDED
+    assert bench.seat.mappings[0].state == ring_layout.SUPERSEDED
 
 
 def test_a_damaged_parameter_set_does_not_make_a_new_ring(bench: Bench) -> None:

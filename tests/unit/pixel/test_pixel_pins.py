@@ -19,9 +19,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from broker.pixel import pins, ring
+from broker.pixel import pins, ring_layout
 from broker.pixel.pins import PinBoard, PinHand, PinRow, pins_per_reader
-from broker.pixel.ring import RingMapping, RingWriter
+from broker.pixel.ring_mapping import RingMapping
+from broker.pixel.ring_writer import RingWriter
 
 WIDTH, HEIGHT = 16, 8
 LUMA = np.empty(WIDTH * HEIGHT, np.uint8)
@@ -32,10 +33,10 @@ HOLD_NS = 1000
 @pytest.fixture(autouse=True)
 def _no_page_is_left() -> Iterator[None]:
     gc.collect()
-    before = pins.mapped_pages(), ring.mapped_rings()
+    before = pins.mapped_pages(), ring_layout.mapped_rings()
     yield
     gc.collect()
-    assert (pins.mapped_pages(), ring.mapped_rings()) == before
+    assert (pins.mapped_pages(), ring_layout.mapped_rings()) == before
 
 
 def write(writer: RingWriter, seq: int, now_ns: int = 1) -> tuple[int, int]:
@@ -367,7 +368,7 @@ def test_beside_a_busy_writer_what_is_pinned_is_never_touched() -> None:
 
 RACER = """
 import sys
-from broker.pixel.ring import RingMapping
+from broker.pixel.ring_mapping import RingMapping
 mapping = RingMapping(int(sys.argv[1]), int(sys.argv[2]))
 held = lost = 0
 print("looks", flush=True)
@@ -403,7 +404,7 @@ def test_a_pin_set_while_the_slot_is_being_taken_either_holds_or_is_refused() ->
         while time.monotonic() < until_s:
             for seq in range(100):
                 writer.write_picture(LUMA, WIDTH, CHROMA, 8, CHROMA, 8, epoch=1, seq=seq, received_ns=0)
-        writer.set_state(ring.CLOSED)
+        writer.set_state(ring_layout.CLOSED)
         held, lost = map(int, racer.stdout.readline().split())
     assert writer.broken_pins == 0
     writer.close()

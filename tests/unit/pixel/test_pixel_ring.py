@@ -14,17 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.pixel import ring
-from broker.pixel.ring import RingMapping, RingWriter
+from broker.pixel import ring_layout
+from broker.pixel.ring_mapping import RingMapping
+from broker.pixel.ring_writer import RingWriter
 
 
 @pytest.fixture(autouse=True)
 def _no_mapping_is_left() -> Iterator[None]:
     gc.collect()
-    before = ring.mapped_rings()
+    before = ring_layout.mapped_rings()
     yield
     gc.collect()
-    assert ring.mapped_rings() == before
+    assert ring_layout.mapped_rings() == before
 
 
 def planes(width: int, height: int, value: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,7 +54,7 @@ def test_a_picture_is_read_as_it_was_written() -> None:
     assert (mapping.camera, mapping.width, mapping.height, mapping.generation) == ("gate", 33, 17, 5)
     assert (mapping.slots, mapping.records, mapping.session, mapping.head) == (3, 8, 9, 2)
     record = mapping.record(1)
-    assert record == (ring.PICTURE, 0, 0, 1, 7, 1, 1, 1001, 4, 1)
+    assert record == (ring_layout.PICTURE, 0, 0, 1, 7, 1, 1, 1001, 4, 1)
     y, u, v = mapping.planes(1)
     assert (y.shape, u.shape, v.shape) == ((17, 33), (9, 17), (9, 17))
     assert (y == 1).all()
@@ -65,7 +66,7 @@ def test_a_picture_is_read_as_it_was_written() -> None:
 
 
 def test_interleaved_chroma_is_seen_as_two_planes() -> None:
-    writer = RingWriter("gate", 6, 4, slots=2, records=4, layout=ring.NV12)
+    writer = RingWriter("gate", 6, 4, slots=2, records=4, layout=ring_layout.NV12)
     luma = np.arange(24, dtype=np.uint8)
     pairs = np.arange(100, 112, dtype=np.uint8)
     writer.write_picture(luma, 6, pairs, 6, None, 0, epoch=1, seq=0, received_ns=0)
@@ -76,22 +77,22 @@ def test_interleaved_chroma_is_seen_as_two_planes() -> None:
     writer.close()
 
 
-@given(st.integers(1, 70), st.integers(1, 40), st.integers(0, 9), st.sampled_from([ring.I420, ring.NV12]))
+@given(st.integers(1, 70), st.integers(1, 40), st.integers(0, 9), st.sampled_from([ring_layout.I420, ring_layout.NV12]))
 def test_any_size_and_stride_comes_through(width: int, height: int, padding: int, layout: int) -> None:
     rng = np.random.default_rng(width * 100 + height)
     chroma_width, chroma_height = (width + 1) // 2, (height + 1) // 2
-    wide = 2 * chroma_width if layout == ring.NV12 else chroma_width
+    wide = 2 * chroma_width if layout == ring_layout.NV12 else chroma_width
     y = rng.integers(0, 256, (height, width + padding), dtype=np.uint8)
     u = rng.integers(0, 256, (chroma_height, wide + padding), dtype=np.uint8)
     v = rng.integers(0, 256, (chroma_height, chroma_width + padding), dtype=np.uint8)
     writer = RingWriter("gate", width, height, slots=2, records=2, layout=layout)
     writer.write_picture(
-        y.ravel(), y.shape[1], u.ravel(), u.shape[1], v.ravel() if layout == ring.I420 else None, v.shape[1], epoch=1,
-        seq=0, received_ns=0,
+        y.ravel(), y.shape[1], u.ravel(), u.shape[1], v.ravel() if layout == ring_layout.I420 else None, v.shape[1],
+        epoch=1, seq=0, received_ns=0,
     )  # fmt: skip
     seen_y, seen_u, seen_v = RingMapping(writer.fd).planes(0)
     np.testing.assert_array_equal(seen_y, y[:, :width])
-    if layout == ring.I420:
+    if layout == ring_layout.I420:
         np.testing.assert_array_equal(seen_u, u[:, :chroma_width])
         np.testing.assert_array_equal(seen_v, v[:, :chroma_width])
     else:
@@ -123,7 +124,7 @@ def test_a_lapped_reader_learns_it() -> None:
 def test_missing_frames_are_told_in_their_place() -> None:
     writer = RingWriter("gate", 16, 16, slots=2, records=4)
     writer.write_missing(epoch=3, first_seq=10, last_seq=12, reason=2, received_ns=77, floor=12)
-    assert RingMapping(writer.fd).record(0) == (ring.MISSING, 2, 0, 0, 3, 10, 12, 77, 0, 12)
+    assert RingMapping(writer.fd).record(0) == (ring_layout.MISSING, 2, 0, 0, 3, 10, 12, 77, 0, 12)
     with pytest.raises(ValueError, match="no run"):
         writer.write_missing(epoch=3, first_seq=5, last_seq=4, reason=1)
     writer.close()
@@ -135,7 +136,7 @@ def test_views_stay_readable_after_reader_and_writer_are_gone() -> None:
     mapping = RingMapping(writer.fd)
     y, _, _ = mapping.planes(0)
     writer.close()
-    assert mapping.state == ring.CLOSED
+    assert mapping.state == ring_layout.CLOSED
     del writer, mapping
     gc.collect()
     assert (y == 50).all()
@@ -149,7 +150,7 @@ def test_after_close_the_writer_refuses_and_closing_again_is_nothing() -> None:
     for call in (
         lambda: write(writer, 0),
         lambda: writer.width,
-        lambda: writer.set_state(ring.CLOSED),
+        lambda: writer.set_state(ring_layout.CLOSED),
         lambda: writer.write_missing(epoch=1, first_seq=0, last_seq=0, reason=1),
     ):
         with pytest.raises(ValueError, match="closed"):
@@ -157,13 +158,13 @@ def test_after_close_the_writer_refuses_and_closing_again_is_nothing() -> None:
 
 
 def test_a_writer_that_is_dropped_frees_its_memory() -> None:
-    before = ring.mapped_rings()
+    before = ring_layout.mapped_rings()
     writer = RingWriter("gate", 16, 16)
-    assert ring.mapped_rings() == before + 1
+    assert ring_layout.mapped_rings() == before + 1
     descriptor = writer.fd
     del writer
     gc.collect()
-    assert ring.mapped_rings() == before
+    assert ring_layout.mapped_rings() == before
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(descriptor)
 
@@ -220,7 +221,7 @@ def test_what_is_no_ring_is_refused() -> None:
         (memfd(whole[:-4096]), "header describes"),
         (memfd(whole + b"\0"), "header describes"),
         (memfd(b"x" + whole[1:]), "magic"),
-        (memfd(whole[:8] + b"\2" + whole[9:]), "version 2"),
+        (memfd(whole[:8] + b"\xee" + whole[9:]), "version 238"),
         (memfd(whole[:16] + b"\xff\xff\xff\xff" + whole[20:]), "no picture size"),
         (memfd(whole[:24] + b"\1" + whole[25:]), "header describes"),
         (reading, "not a picture ring"),
@@ -246,7 +247,7 @@ def test_what_is_no_ring_is_refused() -> None:
 )
 def test_impossible_shapes_are_refused(width: int, height: int, slots: int, records: int, layout: int) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words differ, and each is seen in other tests
-        ring.ring_bytes(width, height, slots, records, layout)
+        ring_layout.ring_bytes(width, height, slots, records, layout)
     with pytest.raises(ValueError):  # noqa: PT011
         RingWriter("gate", width, height, slots=slots, records=records, layout=layout)
 
