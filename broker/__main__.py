@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from broker.announcer import Announcer
 from broker.camera import Timing
+from broker.clock_watch import ClockVerdict, ClockWatch
 from broker.core import Hub
 from broker.metrics import BrokerCollector
 from broker.registry import CameraRegistry, StateChange, source_player
@@ -45,6 +46,11 @@ async def main(config: Config) -> None:
             entry = registry.get(change.camera)
             announcer.state_changed(change, entry.stored.display_name or change.camera, entry.feed.newest_id)
 
+        def on_clock(verdict: ClockVerdict) -> None:
+            entry = registry.get(verdict.camera) if verdict.camera in registry else None
+            name = entry.stored.display_name if entry else ""
+            announcer.clock_changed(verdict, name or verdict.camera, entry.feed.newest_id if entry else None)
+
         registry = CameraRegistry(
             hub,
             store,
@@ -54,7 +60,9 @@ async def main(config: Config) -> None:
             settings.max_cameras,
             on_state,
         )
+        clocks = ClockWatch(registry, clock, round(settings.clock_alarm_s * 1e9), on_clock)
         registry.follow(lambda camera: None, lambda camera: announcer.removed(camera, camera, clock.utc_ns()))
+        registry.follow(lambda camera: None, clocks.forget)
         subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers)
         stack.enter_context(BrokerCollector(registry, subscriptions))
         broker, cameras = BrokerServicer(subscriptions), CameraServicer(registry, clock)
@@ -69,7 +77,7 @@ async def main(config: Config) -> None:
                 generic=[broker.stream_handler()],
             )
         )
-        background = [asyncio.create_task(announcer.run()), asyncio.create_task(_sample(registry))]
+        background = [asyncio.create_task(announcer.run()), asyncio.create_task(_sample(registry, clocks))]
         try:
             await registry.start(_seed(seed) for seed in config.cameras)
             # What is loaded now stays: a full collection that walks all of it would stall every camera for 20 ms.
@@ -88,9 +96,10 @@ async def main(config: Config) -> None:
             await asyncio.gather(*background, return_exceptions=True)
 
 
-async def _sample(registry: CameraRegistry) -> None:
+async def _sample(registry: CameraRegistry, clocks: ClockWatch) -> None:
     while True:
         registry.sample_rates()
+        clocks.look()
         await asyncio.sleep(1.0)
 
 

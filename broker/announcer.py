@@ -5,7 +5,9 @@ Subject `trueframe.camera.<id>`, CloudEvents type `trueframe.camera.state`, payl
     {"camera": "gate", "camera_name": "North gate", "state": "lost", "since_ns": …, "detail": "…",
      "last": "gate/EPOCH/SEQ" or null, "before": {"state": "live", "since_ns": …, "duration_ns": …}}
 
-`state` is the proto's name in small letters without its prefix, or "removed". Does not belong here: deciding states.
+`state` is the proto's name in small letters without its prefix, or "removed". What is said of a camera's clock goes the
+same way, told apart by `"about": "clock"` (CloudEvents type `trueframe.camera.clock`): its `state` is "clock-wrong" or
+"clock-good", and it has no `before`. Does not belong here: deciding states.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from broker.camera import state_name
+from broker.clock_watch import ClockVerdict
 from broker.registry import StateChange
 from mesh.bus import Bus, camera_subject
 from mesh.errors import TrueframeError
@@ -27,6 +30,7 @@ from mesh.metrics import counter
 log = get_logger("broker.announcer")
 
 EVENT_TYPE = "trueframe.camera.state"
+CLOCK_EVENT_TYPE = "trueframe.camera.clock"
 _MAX_PENDING = 4096
 _RETRY_S = 1.0
 
@@ -38,6 +42,7 @@ class _Message:
     subject: str
     payload: bytes
     event_id: str
+    type: str
 
 
 class Announcer:
@@ -83,6 +88,22 @@ class Announcer:
             },
         )
 
+    def clock_changed(self, verdict: ClockVerdict, camera_name: str, last: FrameId | None) -> None:
+        """Puts into the queue that a camera's clock is wrong, or good again."""
+        self._put(
+            verdict.camera,
+            {
+                "about": "clock",
+                "camera": verdict.camera,
+                "camera_name": camera_name,
+                "state": "clock-wrong" if verdict.detail else "clock-good",
+                "since_ns": verdict.since_ns,
+                "detail": verdict.detail,
+                "last": str(last) if last else None,
+            },
+            CLOCK_EVENT_TYPE,
+        )
+
     async def run(self) -> None:
         """Publishes until cancelled, each message until the bus has stored it."""
         with contextlib.suppress(TrueframeError):
@@ -100,7 +121,7 @@ class Announcer:
     async def _publish(self, message: _Message) -> bool:
         try:
             if self._bus.connected:
-                await self._bus.publish(message.subject, message.payload, event_id=message.event_id, type=EVENT_TYPE)
+                await self._bus.publish(message.subject, message.payload, event_id=message.event_id, type=message.type)
                 return True
         except TrueframeError as error:
             if rate_limited("announcer", 10):
@@ -109,11 +130,11 @@ class Announcer:
                 await self._bus.ensure_stream()
         return False
 
-    def _put(self, camera: str, event: dict[str, object]) -> None:
+    def _put(self, camera: str, event: dict[str, object], kind: str = EVENT_TYPE) -> None:
         if len(self._pending) >= _MAX_PENDING:
             self._pending.popleft()
             self.dropped += 1
             _dropped.inc()
         payload = json.dumps(event, ensure_ascii=False).encode()
-        self._pending.append(_Message(camera_subject(camera), payload, new_event_id()))
+        self._pending.append(_Message(camera_subject(camera), payload, new_event_id(), kind))
         self._news.set()

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from broker.camera import state_name
 from broker.kinds import Reason
-from broker.registry import CameraRegistry
+from broker.registry import CameraRegistry, Entry
 from broker.subscriptions import Subscriptions
 from mesh.metrics import REGISTRY
 from trueframe.v1.frames_pb2 import GapReason
@@ -25,6 +25,38 @@ _CAMERA_COUNTERS = (
     ("connections", "Connections that played."),
     ("audio_packets_dropped", "Audio packets dropped."),
 )
+
+
+def _clocks(entries: list[Entry]) -> Iterator[Metric]:
+    """What is known of the cameras' own clocks; a camera of which nothing is known has no row."""
+    offset = GaugeMetricFamily(
+        "trueframe_broker_camera_clock_offset_seconds", "Camera's time minus the host's.", labels=["camera"]
+    )
+    drift = GaugeMetricFamily(
+        "trueframe_broker_camera_clock_drift_ppm", "Rate error of the camera's timestamps.", labels=["camera"]
+    )
+    uncertainty = GaugeMetricFamily(
+        "trueframe_broker_camera_clock_drift_uncertainty_ppm", "Half-width of what the drift may be.", labels=["camera"]
+    )
+    jumps = CounterMetricFamily(
+        "trueframe_broker_camera_clock_jumps", "Jumps of the camera's clock.", labels=["camera"]
+    )
+    wrong = GaugeMetricFamily(
+        "trueframe_broker_camera_clock_wrong", "1 while the clock is wrong enough for an alarm.", labels=["camera"]
+    )
+    for entry in entries:
+        reading = entry.feed.clock_state.reading()
+        if reading is None:
+            continue
+        row = [entry.stored.id]
+        if reading.offset_ns is not None:
+            offset.add_metric(row, reading.offset_ns / 1e9)
+        if reading.drift is not None:
+            drift.add_metric(row, reading.drift.ppm)
+            uncertainty.add_metric(row, reading.drift.uncertainty_ppm)
+        jumps.add_metric(row, reading.jumps)
+        wrong.add_metric(row, 1 if entry.feed.clock_state.detail else 0)
+    yield from (offset, drift, uncertainty, jumps, wrong)
 
 
 class BrokerCollector:
@@ -52,6 +84,7 @@ class BrokerCollector:
         for entry in entries:
             states.add_metric([entry.stored.id, state_name(entry.owner.state.state)], 1)
         yield states
+        yield from _clocks(entries)
         yield from self._collect_subscriptions()
 
     def _collect_subscriptions(self) -> Iterator[Metric]:

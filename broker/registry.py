@@ -181,7 +181,11 @@ class CameraRegistry:
         parse_source(camera.source, camera.transport, camera.tls_sha256)
         async with self._changing:
             if camera.id in self._entries:
-                raise CameraIdUsed(f"camera {camera.id!r}", "exists already", "Choose another id, or update it.")
+                raise CameraIdUsed(
+                    f"camera {camera.id!r}",
+                    "exists already",
+                    f"Choose another id, or change it: `trueframe cameras set {camera.id}`.",
+                )
             if camera.id in self._used_ids:
                 reason = "was removed, and ids are never given again"
                 raise CameraIdUsed(
@@ -199,7 +203,7 @@ class CameraRegistry:
         log.info("camera added", camera=camera.id)
         for tell in list(self._added):
             tell(camera.id)
-        self._notify(camera.id)
+        self.notify(camera.id)
         return entry
 
     async def update(self, camera: StoredCamera) -> Entry:
@@ -223,7 +227,7 @@ class CameraRegistry:
             if _connection_of(after) != _connection_of(before):
                 await entry.owner.reconfigure(after)
         log.info("camera changed", camera=camera.id)
-        self._notify(camera.id)
+        self.notify(camera.id)
         return entry
 
     async def remove(self, camera: str) -> None:
@@ -241,7 +245,7 @@ class CameraRegistry:
             self._hub.drop(camera)
             self._states.pop(camera, None)
         log.info("camera removed", camera=camera)
-        self._notify(camera)
+        self.notify(camera)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -255,7 +259,7 @@ class CameraRegistry:
             clock=self._clock,
             on_connected=lambda: None,
             on_first_frame=lambda: None,
-            on_epoch=lambda: self._notify(camera),
+            on_epoch=lambda: self.notify(camera),
             on_failure=lambda failure: None,
         )
         owner = CameraOwner(
@@ -270,9 +274,10 @@ class CameraRegistry:
         before = self._states.get(camera, state)
         self._states[camera] = state
         self._on_state(StateChange(camera, before, state))
-        self._notify(camera)
+        self.notify(camera)
 
-    def _notify(self, camera: str) -> None:
+    def notify(self, camera: str) -> None:
+        """Tells watchers that something of a camera changed."""
         for watch in self._watches:
             watch.notify(camera)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from broker.registry import Entry
+from broker.rtsp.clock import ClockState
 from broker.store import StoredCamera
 from mesh.redact import redact_url
-from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraSpec
+from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraClock, CameraSpec
 
 
 def camera_view(entry: Entry, now_ns: int) -> Camera:
@@ -42,6 +43,24 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
         audio_packets_dropped=counters.audio_packets_dropped,
         last_received_ns=counters.last_received_ns,
         version=entry.stored.version,
+        clock=_clock_view(feed.clock_state),
+    )
+
+
+def _clock_view(state: ClockState) -> CameraClock | None:
+    reading = state.reading()
+    if reading is None:
+        return None
+    drift = reading.drift
+    return CameraClock(
+        source=reading.source,
+        offset_ns=reading.offset_ns or 0,
+        drift_ppm=drift.ppm if drift else 0.0,
+        drift_uncertainty_ppm=drift.uncertainty_ppm if drift else 0.0,
+        jumps=reading.jumps,
+        last_jump_ns=reading.last_jump_ns,
+        last_jump_at_ns=reading.last_jump_at_ns,
+        detail=state.detail,
     )
 
 

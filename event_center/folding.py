@@ -1,7 +1,7 @@
 """How what is told becomes events: anomalies, camera states, recording watermarks and holds folded in. Pure.
 
 Everything may be told more than once and out of order; a fold returns None when nothing changes. Storing events and
-telling watchers belong to `book.py`.
+telling watchers belong to `book.py`; what ails trueframe itself is folded in `conditions.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ class CameraReport:
     since_ns: int
     detail: str
     last: FrameId | None = None
+    about: str = "state"
+    """What of the camera: "state" (does it give a picture), or "clock" (is its own time right)."""
+
+    @property
+    def key(self) -> str:
+        """Where it is remembered what was told last; no camera's id holds a space."""
+        return self.camera if self.about == "state" else f"{self.camera} {self.about}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,12 @@ TROUBLES = {
     "refused": "refuses the connection",
     "unauthorised": "rejects the credentials",
     "silent": "is connected and sends nothing",
+    "clock-wrong": "has a wrong clock",
 }
-RELIEFS = frozenset({"live", "disabled", "ended", "removed"})
+RELIEFS = frozenset({"live", "disabled", "ended", "removed", "clock-good"})
+
+# What its events' ids are made of: a camera that is lost and has a wrong clock has two.
+_SUBJECTS = {"state": "camera", "clock": "camera clock"}
 
 # An event of these kinds needs a human, and so is an alarm. Law 10: what ails trueframe itself is one like any other.
 ALARM_KINDS = frozenset({Kind.ANOMALY, Kind.CAMERA, Kind.SYSTEM})
@@ -116,7 +127,7 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
         alarm=existing.alarm if existing else Alarm(),
         clip=existing.clip if existing else None,
     )
-    return _with_alarm(event, _AGGREGATE)
+    return with_alarm(event, _AGGREGATE)
 
 
 def describe_anomaly(report: AnomalyReport) -> tuple[str, int]:
@@ -164,7 +175,7 @@ def fold_camera(
             changed_ns=now_ns,
             source_version=report.since_ns,
         )
-        event = _with_alarm(event, _BROKER)
+        event = with_alarm(event, _BROKER)
     return CameraMemory(report.since_ns, report.state, open_id), event
 
 
@@ -172,7 +183,7 @@ def describe_camera(report: CameraReport) -> tuple[str, int]:
     """A sentence for an operator, and the priority."""
     sentence = f"Camera {report.camera_name or report.camera} {TROUBLES.get(report.state, report.state)}"
     detail = " ".join(report.detail.split()).rstrip(".")
-    return (f"{sentence}: {detail}" if detail else sentence), 2
+    return (f"{sentence}: {detail}" if detail else sentence), 3 if report.about == "clock" else 2
 
 
 def fold_watermark(event: Event, watermark: FrameId, now_ns: int) -> Event | None:
@@ -189,7 +200,7 @@ def fold_hold(event: Event, report: HoldReport, now_ns: int) -> Event | None:
     return replace(event, clip=report.clip, version=event.version + 1, changed_ns=now_ns)
 
 
-def _with_alarm(event: Event, actor: str) -> Event:
+def with_alarm(event: Event, actor: str) -> Event:
     """The event with its alarm as its condition stands."""
     if event.kind not in ALARM_KINDS:
         return event
@@ -200,10 +211,10 @@ def _with_alarm(event: Event, actor: str) -> Event:
 def _camera_event(report: CameraReport) -> Event:
     summary, priority = describe_camera(report)
     return Event(
-        id=event_id(report.since_ns, "camera", report.camera, str(report.since_ns)),
+        id=event_id(report.since_ns, _SUBJECTS[report.about], report.camera, str(report.since_ns)),
         kind=Kind.CAMERA,
         camera=report.camera,
-        detector="camera-state",
+        detector=f"camera-{report.about}",
         summary=summary,
         priority=priority,
         started_ns=report.since_ns,

@@ -87,6 +87,9 @@ class BrokerConfig:
         5.0, "A connected camera that sends nothing for so long is silent.", at_least=0.1, at_most=600
     )
     connect_timeout_s: float = option(5.0, "Longest wait for a camera's answer.", at_least=0.1, at_most=120)
+    clock_alarm_s: float = option(
+        5.0, "A camera whose own clock is wrong by more raises an alarm.", at_least=0.1, at_most=1e9
+    )
     max_cameras: int = option(256, "Cameras that this broker accepts.", at_least=1, at_most=10_000)
     max_subscribers: int = option(64, "Open subscriptions that this broker accepts.", at_least=1, at_most=10_000)
 
