@@ -13,6 +13,7 @@ from typing import Any
 
 from event_center import deeds
 from event_center.alarm import State
+from event_center.conditions import ConditionReport, fold_condition
 from event_center.documents import from_document, to_document
 from event_center.errors import UnknownEvent
 from event_center.event import Event, Kind
@@ -40,6 +41,8 @@ log = get_logger("event_center.book")
 
 # Footage that has not come within a day does not come any more.
 AWAIT_FOOTAGE_NS = 24 * 3600 * 1_000_000_000
+
+Folded = tuple[CameraMemory, Event | None]
 
 _folded = counter("event_center_folded", "Things told, by whether they changed anything.", ("source", "changed"))
 
@@ -89,21 +92,39 @@ class EventBook:
 
     async def tell_camera(self, report: CameraReport) -> None:
         """A camera changed its state."""
+
+        def fold(memory: CameraMemory, event: Event | None, now_ns: int) -> Folded:
+            return fold_camera(memory, event, report, now_ns)
+
+        await self._tell_remembered("camera", report.camera, fold)
+
+    async def tell_condition(self, report: ConditionReport) -> None:
+        """Something ails a part of trueframe, or is over."""
+
+        def fold(memory: CameraMemory, event: Event | None, now_ns: int) -> Folded:
+            return fold_condition(memory, event, report, now_ns)
+
+        await self._tell_remembered("condition", report.key, fold)
+
+    async def _tell_remembered(
+        self, kind: str, key: str, fold: Callable[[CameraMemory, Event | None, int], Folded]
+    ) -> None:
+        """Folds into the open event that the memory `key` names, if it names one."""
         async with self._writing:
-            remembered = await self._cameras.find(report.camera)
+            remembered = await self._cameras.find(key)
             memory = _memory(remembered.body) if remembered else CameraMemory()
             document = await self._find(memory.open_event) if memory.open_event else None
             existing = _event(document) if document else None
-            new_memory, event = fold_camera(memory, existing, report, self._now_ns(existing))
+            new_memory, event = fold(memory, existing, self._now_ns(existing))
             if event is not None and (existing is None or existing.id != event.id):
                 document, existing = await self._find(event.id), None
                 # Told before, and killed between the two writes below.
                 event = None if document is not None else event
-            _folded.labels("camera", event is not None).inc()
+            _folded.labels(kind, event is not None).inc()
             if event is not None:
                 await self._store(document, existing, event)
             if new_memory != memory:
-                await self._cameras.put(report.camera, _memory_document(new_memory))
+                await self._cameras.put(key, _memory_document(new_memory))
 
     async def tell_watermarks(self, watermarks: Iterable[FrameId]) -> None:
         """Footage is on disk up to these frames."""

@@ -1,4 +1,5 @@
-"""What the event center hears: durable readers of anomalies, camera states and holds, and the recorder's watermarks."""
+"""What the event center hears: durable readers of anomalies, camera states, conditions and
+holds, and the recorder's watermarks."""
 
 from __future__ import annotations
 
@@ -7,9 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from event_center.book import EventBook
-from event_center.wire import anomaly_report, camera_report, hold_report, watermarks
+from event_center.wire import anomaly_report, camera_report, condition_report, hold_report, watermarks
 from media_center.client import FootageClient
-from mesh.bus import ANOMALIES, CAMERA_STATES, EVENT_STREAM, FOOTAGE_HELD, FOOTAGE_PERSISTED, Bus, Message
+from mesh.bus import (
+    ANOMALIES,
+    CAMERA_STATES,
+    EVENT_STREAM,
+    FOOTAGE_HELD,
+    FOOTAGE_PERSISTED,
+    SYSTEM_CONDITIONS,
+    Bus,
+    Message,
+)
 from mesh.errors import TrueframeError, Unavailable
 from mesh.logs import get_logger
 
@@ -28,6 +38,9 @@ async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
     async def on_camera(message: Message) -> None:
         await book.tell_camera(camera_report(message.data))
 
+    async def on_condition(message: Message) -> None:
+        await book.tell_condition(condition_report(message.data))
+
     async def on_held(message: Message) -> None:
         await book.tell_hold(hold_report(message.data))
 
@@ -42,6 +55,9 @@ async def listening(bus: Bus, book: EventBook) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-anomalies", ANOMALIES, on_anomaly))
         await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-cameras", CAMERA_STATES, on_camera))
+        await stack.enter_async_context(
+            bus.durable(EVENT_STREAM, "event-center-conditions", SYSTEM_CONDITIONS, on_condition)
+        )
         await stack.enter_async_context(bus.durable(EVENT_STREAM, "event-center-holds", FOOTAGE_HELD, on_held))
         persisted = bus.subscribe_core(FOOTAGE_PERSISTED, on_persisted)
         stack.push_async_callback(persisted.close)

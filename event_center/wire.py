@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from event_center.alarm import Deed, Record, State
+from event_center.conditions import ConditionReport
 from event_center.event import Box, Clip, Event, Kind
 from event_center.folding import AnomalyReport, CameraReport, HoldReport
 from mesh.errors import InvalidArgument
@@ -20,6 +22,7 @@ from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
 MAX_BOXES = 64
 MAX_WATERMARKS = 100_000
+_CONDITION_WORD = re.compile(r"[a-z0-9_-]{1,40}")
 
 KINDS: dict[Kind, events_pb2.EventKind.ValueType] = {
     Kind.ANOMALY: events_pb2.EVENT_KIND_ANOMALY,
@@ -154,11 +157,36 @@ def camera_report(payload: bytes) -> CameraReport:
             since_ns=_int64(body["since_ns"]),
             detail=str(body.get("detail") or "")[:500],
             last=last,
+            about=str(body.get("about") or "state"),
         )
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         raise InvalidArgument("camera state", f"cannot be read ({type(error).__name__}: {error})") from None
+    if report.about not in ("state", "clock"):
+        raise InvalidArgument(f"state of camera {camera}", f"is about {report.about[:40]!r}, which is unknown")
     if last is not None and last.camera != camera:
         raise InvalidArgument(f"state of camera {camera}", "names a frame of another camera")
+    return report
+
+
+def condition_report(payload: bytes) -> ConditionReport:
+    """What a part told of itself: JSON, described in `mesh/conditions.py`."""
+    try:
+        body = json.loads(payload)
+        report = ConditionReport(
+            service=str(body["service"]),
+            name=str(body["condition"]),
+            camera=validate_camera_id(str(body["camera"])) if body.get("camera") else "",
+            holds=bool(body["holds"]),
+            since_ns=_int64(body["since_ns"]),
+            summary=" ".join(str(body.get("summary") or "").split())[:500],
+            priority=min(max(int(body.get("priority") or 3), 1), 5),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        raise InvalidArgument("condition", f"cannot be read ({type(error).__name__}: {error})") from None
+    if not all(_CONDITION_WORD.fullmatch(word) for word in (report.service, report.name)):
+        raise InvalidArgument("condition", f"has no well-formed service and name ({report.service[:40]!r})")
+    if report.holds and not report.summary:
+        raise InvalidArgument(f"condition {report.key}", "has no summary")
     return report
 
 

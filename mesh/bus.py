@@ -5,6 +5,7 @@
     trueframe.camera.<camera>      TRUEFRAME_EVENTS   camera states
     trueframe.event.<camera>       TRUEFRAME_EVENTS   events and their alarms; <camera> is _system without one
     trueframe.footage.held.<camera> TRUEFRAME_EVENTS  clips that are held for events
+    trueframe.system.<service>     TRUEFRAME_EVENTS   what ails a part of trueframe itself (mesh.conditions)
     trueframe.footage.persisted    none (core NATS)   watermarks; the next message heals a lost one
 
 A bus that is not connected is no reason not to start: connecting goes on in the background for ever, and whoever
@@ -43,6 +44,7 @@ __all__ = [
     "EVENT_SUBJECTS",
     "FOOTAGE_HELD",
     "FOOTAGE_PERSISTED",
+    "SYSTEM_CONDITIONS",
     "Bus",
     "Handler",
     "Message",
@@ -59,7 +61,8 @@ ANOMALIES = "trueframe.anomaly.>"
 CAMERA_STATES = "trueframe.camera.>"
 EVENTS = "trueframe.event.>"
 FOOTAGE_HELD = "trueframe.footage.held.>"
-EVENT_SUBJECTS = (ANOMALIES, CAMERA_STATES, EVENTS, FOOTAGE_HELD)
+SYSTEM_CONDITIONS = "trueframe.system.>"
+EVENT_SUBJECTS = (ANOMALIES, CAMERA_STATES, EVENTS, FOOTAGE_HELD, SYSTEM_CONDITIONS)
 FOOTAGE_PERSISTED = "trueframe.footage.persisted"
 MAX_PAYLOAD_BYTES = 1 << 20
 SEVEN_DAYS_S = 7 * 24 * 3600.0

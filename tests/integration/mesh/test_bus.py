@@ -18,6 +18,7 @@ from mesh.bus import (
     event_subject,
     held_subject,
 )
+from mesh.conditions import system_subject
 from mesh.errors import InvalidArgument, Unavailable
 from tests.support import auntil
 from trueframe.v1.frames_pb2 import FrameId
@@ -62,6 +63,7 @@ async def test_an_event_published_reaches_a_durable_reader_with_cloudevents_head
 async def test_json_and_protobuf_say_what_they_are_and_every_subject_is_in_the_stream(nats_server: NatsServer) -> None:
     seen: dict[str, str] = {}
     subjects = (GATE, anomaly_subject("gate"), event_subject("gate"), event_subject(""), held_subject("gate"))
+    subjects += (system_subject("broker"),)
     async with a_bus(nats_server) as bus:
 
         async def note(raw: Any) -> None:
@@ -74,7 +76,7 @@ async def test_json_and_protobuf_say_what_they_are_and_every_subject_is_in_the_s
         await auntil(lambda: len(seen) == len(subjects))
     assert list(seen) == [
         "trueframe.camera.gate", "trueframe.anomaly.gate", "trueframe.event.gate", "trueframe.event._system",
-        "trueframe.footage.held.gate",
+        "trueframe.footage.held.gate", "trueframe.system.broker",
     ]  # fmt: skip
     assert list(seen.values()) == [f"application/{'json' if n % 2 else 'protobuf'}" for n in range(len(subjects))]
 
