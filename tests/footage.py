@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from broker.client import BatchReader, H264Inspector, StreamItem, WireFrame, encode_frame, encode_item
+from broker.client import BatchReader, StreamItem, WireFrame, encode_frame, encode_item
 from broker.core.bitstream import canonical
 from media_center.archive import Archive
 from media_center.catalogue import SegmentTable
@@ -200,23 +200,41 @@ class CodedUnit:
     is_key: bool
 
 
+_X264 = "bframes={b}:keyint={g}:min-keyint={g}:scenecut=0:open-gop=0:b-adapt=0:threads=1"
+_X265 = (
+    "bframes={b}:keyint={g}:min-keyint={g}:scenecut=0:open-gop={o}:b-adapt=0:frame-threads=1:pools=none"
+    ":repeat-headers=1:log-level=none"
+)
+
+
 @lru_cache(maxsize=8)
-def coded_clip(frames: int = 60, *, b_frames: int = 0, gop: int = 12) -> tuple[CodedUnit, ...]:
-    """H.264 of pictures whose bars tell their number."""
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 128, 64, "yuv420p"
+def coded_clip(
+    frames: int = 60, *, b_frames: int = 0, gop: int = 12, codec: str = "h264", open_gop: bool = False
+) -> tuple[CodedUnit, ...]:
+    """H.264, H.265 or Motion JPEG of pictures whose bars tell their number."""
+    encoder: Any = av.CodecContext.create({"h264": "libx264", "h265": "libx265", "mjpeg": "mjpeg"}[codec], "w")
+    encoder.width, encoder.height = 128, 64
+    encoder.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-    encoder.options = {
-        "preset": "veryfast",
-        "x264-params": f"bframes={b_frames}:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:b-adapt=0:threads=1",
-    }
+    if codec == "h264":
+        encoder.options = {"preset": "veryfast", "x264-params": _X264.format(b=b_frames, g=gop)}
+    elif codec == "h265":
+        encoder.options = {"preset": "ultrafast", "x265-params": _X265.format(b=b_frames, g=gop, o=int(open_gop))}
     packets = []
     for number in range(frames):
-        picture = av.VideoFrame.from_ndarray(bars(number), format="yuv420p")
+        picture = av.VideoFrame.from_ndarray(bars(number), format=encoder.pix_fmt)
         picture.pts = number
         packets += encoder.encode(picture)
     packets += encoder.encode(None)
-    return tuple(CodedUnit(canonical(bytes(packet)), int(packet.pts or 0), packet.is_keyframe) for packet in packets)
+    form = bytes if codec == "mjpeg" else canonical
+    return tuple(CodedUnit(form(bytes(packet)), int(packet.pts or 0), packet.is_keyframe) for packet in packets)
+
+
+def parameter_sets_of(payload: bytes, codec: str) -> bytes:
+    """The parameter sets of a canonical unit, in canonical form."""
+    nals = [nal for nal in payload.split(b"\0\0\0\1")[1:] if nal]
+    sets = {"h264": lambda nal: nal[0] & 31 in (7, 8), "h265": lambda nal: nal[0] >> 1 & 63 in (32, 33, 34)}
+    return b"".join(b"\0\0\0\1" + nal for nal in nals if sets[codec](nal)) if codec in sets else b""
 
 
 def bars(number: int) -> npt.NDArray[np.uint8]:
@@ -234,13 +252,38 @@ def read_bars(luma: npt.NDArray[np.uint8]) -> int:
     return sum(1 << bit for bit, x in enumerate(middles) if luma[luma.shape[0] // 2, x] > 125)
 
 
-def clip_script(frames: int = 60, *, b_frames: int = 0, gop: int = 12, camera: str = "gate") -> Script:
+def clip_script(
+    frames: int = 60,
+    *,
+    b_frames: int = 0,
+    gop: int = 12,
+    camera: str = "gate",
+    codec: str = "h264",
+    open_gop: bool = False,
+) -> Script:
     """The stream of a camera that sends a coded clip at 25 frames a second."""
-    clip = coded_clip(frames, b_frames=b_frames, gop=gop)
-    inspector = H264Inspector()
-    inspector.inspect(clip[0].payload)
-    script = Script(camera)
-    script.start(parameter_sets=inspector.parameter_sets)
+    return add_clip(Script(camera), frames, b_frames=b_frames, gop=gop, codec=codec, open_gop=open_gop)
+
+
+def add_clip(
+    script: Script,
+    frames: int = 60,
+    *,
+    epoch: int | None = None,
+    b_frames: int = 0,
+    gop: int = 12,
+    codec: str = "h264",
+    open_gop: bool = False,
+) -> Script:
+    """Adds an epoch that sends a coded clip."""
+    clip = coded_clip(frames, b_frames=b_frames, gop=gop, codec=codec, open_gop=open_gop)
+    number = {"h264": frames_pb2.CODEC_H264, "h265": frames_pb2.CODEC_H265, "mjpeg": frames_pb2.CODEC_MJPEG}[codec]
+    script.start(epoch, codec=number, parameter_sets=parameter_sets_of(clip[0].payload, codec))
     for coded in clip:
-        script.frame(coded.payload, step_s=0.04, join=EXACT if coded.is_key else NONE, pts=coded.shown * 3600)
+        is_key = coded.is_key or codec == "mjpeg"
+        join = (frames_pb2.JOIN_POINT_RECOVERS_AFTER if script.seq else EXACT) if open_gop and is_key else EXACT
+        script.frame(
+            coded.payload, step_s=0.04, join=join if is_key else NONE, pts=coded.shown * 3600,
+            recovers_after=b_frames + 1 if join == frames_pb2.JOIN_POINT_RECOVERS_AFTER and is_key else 0,
+        )  # fmt: skip
     return script
