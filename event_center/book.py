@@ -96,7 +96,7 @@ class EventBook:
         def fold(memory: CameraMemory, event: Event | None, now_ns: int) -> Folded:
             return fold_camera(memory, event, report, now_ns)
 
-        await self._tell_remembered("camera", report.camera, fold)
+        await self._tell_remembered("camera", report.key, fold)
 
     async def tell_condition(self, report: ConditionReport) -> None:
         """Something ails a part of trueframe, or is over."""
