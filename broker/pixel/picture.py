@@ -106,6 +106,11 @@ class Picture:
                 f"picture {self.id}", "was overwritten while it was read", "Read sooner, or treat as missing."
             )
 
+    @property
+    def published_ns(self) -> int:
+        """This machine's monotonic clock when the pixel host had finished the picture."""
+        return self._mapping.published_ns(self._slot)
+
     def still_valid(self) -> bool:
         """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
         return self._mapping.is_whole(self._slot, self._sequence)

@@ -38,7 +38,8 @@ cdef extern from *:
         uint64_t sequence;  /* of picture p: 2p+1 while it is written, 2p+2 when whole */
         int64_t epoch, seq, received_ns, monotonic_ns;
         uint32_t flags, reserved;
-        uint64_t record, unused;
+        uint64_t record;
+        int64_t published_ns;  /* CLOCK_MONOTONIC when the picture was whole */
     } tf_slot;
 
     _Static_assert(sizeof(tf_record) == 64 && sizeof(tf_slot) == 64, "both are cache lines");
@@ -65,6 +66,11 @@ cdef extern from *:
     }
     /* Both work on read-only mappings of a shared file. Not FUTEX_PRIVATE: the sleepers are other processes. */
     static inline void tf_futex_wake(const uint32_t *p) { syscall(SYS_futex, p, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
+    static inline int64_t tf_monotonic_ns(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
     static inline void tf_futex_wait(const uint32_t *p, uint32_t seen, int64_t timeout_ns) {
         struct timespec left = {timeout_ns / 1000000000, timeout_ns % 1000000000};
         syscall(SYS_futex, p, FUTEX_WAIT, seen, &left, NULL, 0);
@@ -93,6 +99,7 @@ cdef extern from *:
         int64_t epoch, seq, received_ns, monotonic_ns
         uint32_t flags
         uint64_t record
+        int64_t published_ns
 
     uint64_t tf_load(const uint64_t *p) nogil
     void tf_store(uint64_t *p, uint64_t v) nogil
@@ -101,6 +108,7 @@ cdef extern from *:
     void tf_open(uint64_t *p, uint64_t v) nogil
     uint64_t tf_reload(const uint64_t *p) nogil
     void tf_news(uint32_t *p) nogil
+    int64_t tf_monotonic_ns() nogil
     void tf_futex_wake(const uint32_t *p) nogil
     void tf_futex_wait(const uint32_t *p, uint32_t seen, int64_t timeout_ns) nogil
 

@@ -248,6 +248,10 @@ cdef class RingMapping:
         """The broker's monotonic time of the picture in the slot; believe it only if `is_whole` afterwards."""
         return self._slot(slot).monotonic_ns
 
+    def published_ns(self, uint32_t slot):
+        """This machine's monotonic time at which the picture was whole; believe it only if `is_whole` afterwards."""
+        return self._slot(slot).published_ns
+
     def planes(self, uint32_t slot):
         """Views of a slot: (y, u, v), read-only uint8 arrays that keep the memory mapped."""
         self._slot(slot)

@@ -7,12 +7,11 @@ and outlet.py sends them a message).
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from libc.time cimport time_t
 
 from broker.pixel.pins cimport SLEEPS_IN_POLL, SLEEPS_ON_RING, PinBoard, PinRow, pin_word
 from broker.pixel.ring_layout cimport (
     CLOSED_, I420_, MISSING_, NV12_, OPEN_, PICTURE_, SLOT_HEADER_BYTES, SLOTS_AT_MOST, bytes_of, fill_geometry,
-    map_ring, tf_futex_wake, tf_header, tf_load32, tf_news, tf_open, tf_record, tf_slot, tf_store, tf_store32,
+    map_ring, tf_futex_wake, tf_header, tf_load32, tf_monotonic_ns, tf_news, tf_open, tf_record, tf_slot, tf_store, tf_store32,
     unmap_ring,
 )
 
@@ -20,13 +19,6 @@ import fcntl
 import os
 
 from broker.pixel.ring_layout import DEFAULT_RECORDS, HOLD_NS, I420, MAGIC, SEALS, VERSION
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        time_t tv_sec
-        long tv_nsec
-    int CLOCK_MONOTONIC
-    int clock_gettime(int clock, timespec *time)
 
 
 cdef class RingWriter:
@@ -167,7 +159,6 @@ cdef class RingWriter:
         cdef uint32_t candidates = slots if slots == 2 else slots - 1
         cdef uint32_t rank
         cdef uint64_t above = 0, number
-        cdef timespec time
         for rank in range(candidates):
             slot = slots
             for other in range(slots):
@@ -183,8 +174,7 @@ cdef class RingWriter:
             if rank == 0:
                 oldest = slot
             if now_ns == 0:
-                clock_gettime(CLOCK_MONOTONIC, &time)
-                now_ns = <int64_t>time.tv_sec * 1_000_000_000 + time.tv_nsec
+                now_ns = tf_monotonic_ns()
             if self._spared_ns[slot] == 0:
                 self._spared_ns[slot] = now_ns
             elif now_ns - self._spared_ns[slot] >= self._hold_ns:
@@ -259,6 +249,7 @@ cdef class RingWriter:
             _copy(base + header.u_offset, header.chroma_stride, u_start, u_stride, chroma_bytes, chroma_height)
             if v_start is not NULL:
                 _copy(base + header.v_offset, header.chroma_stride, v_start, v_stride, chroma_bytes, chroma_height)
+            head.published_ns = tf_monotonic_ns()
             self._pictures += 1
             self._number[slot], self._spared_ns[slot] = self._pictures, 0
             tf_store(&head.sequence, 2 * self._pictures)
