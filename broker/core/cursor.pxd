@@ -1,6 +1,15 @@
 from libc.stdint cimport int64_t
 
-from broker.core.ring cimport RingReader
+from broker.core.ring cimport PacketRing, RingReader
+
+cdef enum:
+    BROKER_LOST = 2
+    NOT_REQUESTED = 5
+    RATE_CAPPED = 6
+    SUPERSEDED = 7
+    OVERRUN = 8
+    # Reasons are counted in arrays; a number that this broker does not know counts as 0, unspecified.
+    REASONS = 16
 
 cdef class NotDelivered:
     cdef readonly int64_t count
@@ -24,7 +33,10 @@ cdef class Cursor(RingReader):
     cdef int64_t announced_epoch
     cdef int64_t first_ordinal
     cdef int64_t delivered
-    cdef dict not_delivered
+    # By reason: minted frames that were not delivered; gaps of unknown number; frames that got no id.
+    cdef int64_t left_out[REASONS]
+    cdef int64_t unknown_gaps[REASONS]
+    cdef int64_t unminted[REASONS]
     # Last id handed out, or given as the start.
     cdef bint has_last
     cdef int64_t last_epoch
@@ -38,12 +50,15 @@ cdef class Cursor(RingReader):
     cdef int prepare(self) except -1
     cdef bytes hand_out(self)
     cdef Counters counters(self)
+    cdef int64_t pending_bytes(self) except -1
     cdef int settle(self) except -1
-    cdef NotDelivered missed(self, int reason)
-    cdef int _tell_unread(self, before) except -1
-    cdef int _count_gap(self, int reason, int64_t count) except -1
-    cdef int _tell(self, int reason, int64_t count, before) except -1
-    cdef int _place(self, int64_t index) except -1
-    cdef int64_t _live(self) except -1
-    cdef int64_t _at_time(self, int64_t received_ns) except -1
-    cdef int _after(self, int64_t number, int64_t seq) except -1
+    cdef int leave(self) except -1
+    cdef int announce(self) except -1
+    cdef bytes pass_on(self)
+    cdef int tell(self, int reason, int64_t count, before) except -1
+    cdef int tell_unread(self, before) except -1
+    cdef int count_gap(self, int reason, int64_t count) except -1
+    cdef int place(self, int64_t index) except -1
+    cdef int64_t live_index(self) except -1
+    cdef int64_t index_at_time(self, int64_t received_ns) except -1
+    cdef int begin_behind(self, int64_t number, int64_t seq) except -1

@@ -1,17 +1,14 @@
 """The place of one subscriber in the ring of one camera: what it gets next, what it is told, what is counted.
 
-What belongs here: where to begin, gaps of overrun, the identity captured = delivered + not delivered + pending. What
-does not: batches and turns of cameras (`hub`), what a ring holds (`ring`). Not for use from Python.
+What belongs here: where to begin, gaps of overrun, the identity captured = delivered + not delivered + pending, and
+LOSSLESS delivery, which is all of that and nothing else. What does not: the other deliveries (`cursor_selective`,
+`cursor_latest`, `cursor_keyframes`), batches and turns of cameras (`hub`), what a ring holds (`ring`). Not for use from
+Python.
 """
 
 from libc.stdint cimport int64_t
 
 from broker.core.ring cimport KIND_FRAME, KIND_GAP, KIND_STARTED, Entry, Epoch, PacketRing, RingReader
-
-
-cdef enum:
-    OVERRUN = 8
-    BROKER_LOST = 2
 
 
 cdef class NotDelivered:
@@ -39,19 +36,13 @@ cdef class Counters:
 
 
 cdef class Cursor(RingReader):
-    """The place of one subscriber in the ring of one camera."""
+    """The place of one subscriber in the ring of one camera. By itself it is LOSSLESS: every item, against the ring."""
+
+    # ---- called by the ring
 
     cdef int appended(self, list to_wake) except -1:
         if not self.queued:
             self.enqueue(to_wake)
-        return 0
-
-    cdef int enqueue(self, list to_wake) except -1:
-        """Takes its place in its subscriber's queue; whoever is first there wakes the subscriber."""
-        self.queued = True
-        if len(self.queue) == 0:
-            to_wake.append(self.wake)
-        self.queue.append(self)
         return 0
 
     cdef int gap_evicted(self, int reason, int64_t count) except -1:
@@ -61,20 +52,64 @@ cdef class Cursor(RingReader):
         self.unread_gaps[reason] = -1 if known < 0 or count < 0 else known + count
         return 0
 
-    cdef NotDelivered missed(self, int reason):
-        found = self.not_delivered.get(reason)
-        if found is None:
-            found = self.not_delivered[reason] = NotDelivered.__new__(NotDelivered)
-        return <NotDelivered> found
+    # ---- called by the subscriber
+
+    cdef int enqueue(self, list to_wake) except -1:
+        """Takes its place in its subscriber's queue; whoever is first there wakes the subscriber."""
+        self.queued = True
+        if len(self.queue) == 0:
+            to_wake.append(self.wake)
+        self.queue.append(self)
+        return 0
 
     cdef bint has_more(self) noexcept:
         return self.told is not None or self.next_index < self.ring.end
+
+    cdef int prepare(self) except -1:
+        """Makes sure that what comes next is in `told`, or is the entry at `next_index`."""
+        if self.next_index < self.ring.first:
+            self.settle()
+        return self.announce()
+
+    cdef bytes hand_out(self):
+        """The next item; `prepare` was called and there is one."""
+        return self.pass_on()
+
+    cdef int64_t pending_bytes(self) except -1:
+        """Bytes of the items that wait for it in the ring."""
+        cdef PacketRing ring = self.ring
+        cdef int64_t index = max(self.next_index, ring.first)
+        return ring.taken_bytes - ring.at(index).bytes_before if index < ring.end else 0
+
+    cdef Counters counters(self):
+        cdef Counters result = Counters.__new__(Counters)
+        cdef NotDelivered missed
+        cdef int reason
+        self.settle()
+        result.captured = self.ring.frames - self.first_ordinal
+        result.delivered = self.delivered
+        result.pending = self.ring.frames - self.next_ordinal
+        result.not_delivered = {}
+        for reason in range(REASONS):
+            if self.left_out[reason] or self.unknown_gaps[reason] or self.unminted[reason]:
+                missed = NotDelivered.__new__(NotDelivered)
+                missed.count = self.left_out[reason]
+                missed.unknown_gaps = self.unknown_gaps[reason]
+                missed.unminted = self.unminted[reason]
+                result.not_delivered[reason] = missed
+        return result
+
+    cdef int leave(self) except -1:
+        """It is not read any more."""
+        self.told = None
+        return 0
+
+    # ---- inside
 
     cdef int settle(self) except -1:
         """Notices that the ring has overtaken this reader: tells the gap and goes on from the oldest join point."""
         cdef int64_t target, index, skipped
         cdef Entry* entry
-        cdef NotDelivered missed
         if self.next_index >= self.ring.first:
             return 0
         target = self.ring.oldest_join()
@@ -88,31 +123,68 @@ cdef class Cursor(RingReader):
         entry = self.ring.at(target)
         before = (entry.epoch, entry.seq) if entry.kind == KIND_FRAME else None
         if skipped > 0:
-            missed = self.missed(OVERRUN)
-            missed.count += skipped
-            self._tell(OVERRUN, skipped, before)
-        self._tell_unread(before)
+            self.left_out[OVERRUN] += skipped
+            self.tell(OVERRUN, skipped, before)
+        self.tell_unread(before)
         return 0
 
-    cdef int _tell_unread(self, before) except -1:
+    cdef int announce(self) except -1:
+        """A frame of an epoch that this reader was not told of is preceded by the epoch's begin."""
+        cdef Entry* entry
+        cdef Epoch epoch
+        if self.told is None and self.next_index < self.ring.end:
+            entry = self.ring.at(self.next_index)
+            if entry.kind == KIND_FRAME and entry.epoch != self.announced_epoch:
+                self.announced_epoch = entry.epoch
+                epoch = self.ring.epoch(entry.epoch)
+                if epoch is not None and epoch.started is not None:
+                    self.told = [epoch.started]
+        return 0
+
+    cdef bytes pass_on(self):
+        """What was to be told, else the entry at `next_index`."""
+        cdef Entry* entry
+        cdef bytes item
+        if self.told is not None:
+            item = <bytes> self.told.pop(0)
+            if not self.told:
+                self.told = None
+            return item
+        entry = self.ring.at(self.next_index)
+        self.next_index += 1
+        if entry.kind == KIND_FRAME:
+            self.next_ordinal += 1
+            self.delivered += 1
+            self.has_last = True
+            self.last_epoch = entry.epoch
+            self.last_seq = entry.seq
+        elif entry.kind == KIND_GAP:
+            self.count_gap(entry.reason, entry.count)
+        elif entry.kind == KIND_STARTED:
+            self.announced_epoch = entry.epoch
+        return <bytes> <object> entry.item
+
+    cdef int tell_unread(self, before) except -1:
+        """Gaps that passed unread are told, one for each reason."""
         if self.unread_gaps is not None:
             gaps = self.unread_gaps
             self.unread_gaps = None
             for reason, count in gaps.items():
-                self._count_gap(reason, count)
-                self._tell(reason, count, before)
+                self.count_gap(reason, count)
+                self.tell(reason, count, before)
         return 0
 
-    cdef int _count_gap(self, int reason, int64_t count) except -1:
+    cdef int count_gap(self, int reason, int64_t count) except -1:
         """A gap of frames that were never minted, or of an unknown number, is handed out."""
-        cdef NotDelivered missed = self.missed(reason)
+        cdef int counted = reason if 0 <= reason < REASONS else 0
         if count < 0:
-            missed.unknown_gaps += 1
+            self.unknown_gaps[counted] += 1
         else:
-            missed.unminted += count
+            self.unminted[counted] += count
         return 0
 
-    cdef int _tell(self, int reason, int64_t count, before) except -1:
+    cdef int tell(self, int reason, int64_t count, before) except -1:
+        """Puts a Gap before whatever comes next. `count` -1: unknown. `before`: (epoch, seq) or None."""
         from broker.core.encode import encode_item
         from trueframe.v1 import frames_pb2
 
@@ -131,54 +203,15 @@ cdef class Cursor(RingReader):
         self.told.append(encode_item(gap))
         return 0
 
-    cdef int prepare(self) except -1:
-        """Makes sure that what comes next is in `told`, or is the entry at `next_index`."""
-        cdef Entry* entry
-        cdef Epoch epoch
-        if self.next_index < self.ring.first:
-            self.settle()
-        if self.told is None and self.next_index < self.ring.end:
-            entry = self.ring.at(self.next_index)
-            if entry.kind == KIND_FRAME and entry.epoch != self.announced_epoch:
-                self.announced_epoch = entry.epoch
-                epoch = self.ring.epoch(entry.epoch)
-                if epoch is not None and epoch.started is not None:
-                    self.told = [epoch.started]
-        return 0
-
-    cdef bytes hand_out(self):
-        """The next item; `prepare` was called and there is one."""
-        cdef Entry* entry
-        cdef bytes item
-        if self.told is not None:
-            item = <bytes> self.told.pop(0)
-            if not self.told:
-                self.told = None
-            return item
-        entry = self.ring.at(self.next_index)
-        self.next_index += 1
-        if entry.kind == KIND_FRAME:
-            self.next_ordinal += 1
-            self.delivered += 1
-            self.has_last = True
-            self.last_epoch = entry.epoch
-            self.last_seq = entry.seq
-        elif entry.kind == KIND_GAP:
-            self._count_gap(entry.reason, entry.count)
-        elif entry.kind == KIND_STARTED:
-            self.announced_epoch = entry.epoch
-        return <bytes> <object> entry.item
-
     # ---- where to begin
 
     cdef int begin(self, start) except -1:
         cdef PacketRing ring = self.ring
         self.announced_epoch = -1
-        self.not_delivered = {}
         if start is None:
-            self._place(self._live())
+            self.place(self.live_index())
         elif isinstance(start, int):
-            self._place(self._at_time(start))
+            self.place(self.index_at_time(start))
         else:
             if isinstance(start, tuple):
                 epoch, seq = start
@@ -189,16 +222,16 @@ cdef class Cursor(RingReader):
             self.has_last = True
             self.last_epoch = epoch
             self.last_seq = seq
-            return self._after(epoch, seq)
+            return self.begin_behind(epoch, seq)
         self.first_ordinal = self.next_ordinal
         return 0
 
-    cdef int _place(self, int64_t index) except -1:
+    cdef int place(self, int64_t index) except -1:
         self.next_index = index
         self.next_ordinal = self.ring.at(index).frames_before if index < self.ring.end else self.ring.frames
         return 0
 
-    cdef int64_t _live(self) except -1:
+    cdef int64_t live_index(self) except -1:
         """Newest join point of the running epoch; without one its oldest item; behind everything if none runs."""
         cdef PacketRing ring = self.ring
         cdef int64_t index, oldest = ring.end
@@ -216,7 +249,8 @@ cdef class Cursor(RingReader):
             oldest = index
         return oldest
 
-    cdef int64_t _at_time(self, int64_t received_ns) except -1:
+    cdef int64_t index_at_time(self, int64_t received_ns) except -1:
+        """Newest join point received at or before that time, else the oldest held."""
         cdef PacketRing ring = self.ring
         cdef int64_t index
         for index in range(ring.end - 1, ring.first - 1, -1):
@@ -224,7 +258,8 @@ cdef class Cursor(RingReader):
                 return index
         return ring.oldest_join()
 
-    cdef int _after(self, int64_t number, int64_t seq) except -1:
+    cdef int begin_behind(self, int64_t number, int64_t seq) except -1:
+        """Behind an id: without a seam if the ring knows it, else with a gap that says what lies between."""
         cdef PacketRing ring = self.ring
         cdef Epoch epoch = ring.epoch(number)
         cdef int64_t ordinal, index
@@ -241,7 +276,7 @@ cdef class Cursor(RingReader):
                 self.next_index = ring.first - 1
                 self.settle()
             elif self.unread_gaps is not None:
-                self._tell_unread(None)
+                self.tell_unread(None)
             return 0
         # An id of another broker, or of an epoch too long ago: what lies between is unknown, and so is its number.
         if not ring.epochs or number > (<Epoch> ring.epochs[len(ring.epochs) - 1]).number:
@@ -254,21 +289,12 @@ cdef class Cursor(RingReader):
                 index += 1
             if index == ring.first and ring.evicted_items:
                 index = ring.oldest_join()
-        self._place(index)
+        self.place(index)
         self.first_ordinal = self.next_ordinal
         before = None
         if index < ring.end and ring.at(index).kind == KIND_FRAME:
             before = (ring.at(index).epoch, ring.at(index).seq)
         reason = OVERRUN if ring.epochs_forgotten else BROKER_LOST
-        self._count_gap(reason, -1)
-        self._tell(reason, -1, before)
+        self.count_gap(reason, -1)
+        self.tell(reason, -1, before)
         return 0
-
-    cdef Counters counters(self):
-        cdef Counters result = Counters.__new__(Counters)
-        self.settle()
-        result.captured = self.ring.frames - self.first_ordinal
-        result.delivered = self.delivered
-        result.pending = self.ring.frames - self.next_ordinal
-        result.not_delivered = dict(self.not_delivered)
-        return result

@@ -11,6 +11,10 @@ from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Gap, Item
 
 MAX_BATCH_ITEMS: int
 MAX_BATCH_BYTES: int
+LOSSLESS: int
+LATEST: int
+KEYFRAMES: int
+BEHIND_NS: int
 
 class _Id(Protocol):
     """A FrameId, of mesh.ids or of the proto."""
@@ -23,7 +27,15 @@ class _Id(Protocol):
     def seq(self) -> int: ...
 
 class Subscriber:
-    def __init__(self, hub: Hub, wake: Callable[[], object]) -> None: ...
+    def __init__(
+        self,
+        hub: Hub,
+        wake: Callable[[], object],
+        delivery: int = 1,
+        max_rate: float = 0.0,
+        max_pending_items: int = 0,
+        max_pending_bytes: int = 0,
+    ) -> None: ...
     def __enter__(self) -> Subscriber: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -38,6 +50,10 @@ class Subscriber:
     def delivered_bytes(self) -> int: ...
     @property
     def delivered_batches(self) -> int: ...
+    @property
+    def delivery(self) -> int: ...
+    @property
+    def pending_bytes(self) -> int: ...
     def add(self, camera: str, start: _Id | tuple[int, int] | int | None = None) -> None: ...
     def remove(self, camera: str) -> Counters: ...
     def close(self) -> None: ...
@@ -45,7 +61,17 @@ class Subscriber:
     def counters(self, camera: str) -> Counters: ...
 
 class Hub:
-    def __init__(self, max_bytes: int = 33554432, max_ns: int = 30000000000, max_items: int = 131072) -> None: ...
+    def __init__(
+        self,
+        max_bytes: int = 33554432,
+        max_ns: int = 30000000000,
+        max_items: int = 131072,
+        budget_bytes: int = 0,
+    ) -> None: ...
+    @property
+    def budget_bytes(self) -> int: ...
+    @property
+    def used_bytes(self) -> int: ...
     @property
     def cameras(self) -> list[str]: ...
     @property

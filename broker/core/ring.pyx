@@ -47,6 +47,10 @@ cdef class RingReader:
         return 0
 
 
+cdef class Account:
+    """Bytes that all rings of a hub hold."""
+
+
 cdef class PacketRing:
     """Holds the newest items of one camera: at most `max_bytes`, `max_ns` old against the newest, `max_items` many.
 
@@ -70,6 +74,8 @@ cdef class PacketRing:
         self.epochs = []
         self.readers = []
         self.evicted_gap_ordinal = -1
+        self.newest_join = -1
+        self.newest_exact = -1
 
     def __dealloc__(self):
         global _live_items
@@ -146,6 +152,7 @@ cdef class PacketRing:
         entry.kind = KIND_FRAME
         # Decoding that begins at a damaged picture is not decoding from a join point.
         entry.joins = (join_point == 2 or join_point == 3) and not damaged
+        entry.exact = join_point == 2
         current.frames += 1
         self.frames += 1
         self.append(&entry, item, to_wake)
@@ -177,6 +184,7 @@ cdef class PacketRing:
         entry.count = 0
         entry.reason = 0
         entry.joins = False
+        entry.exact = False
         entry.received_ns = self.newest_ns
         entry.monotonic_ns = self.newest_monotonic_ns
         entry.frames_before = self.frames
@@ -231,9 +239,21 @@ cdef class PacketRing:
         _live_items += 1
         entry.item = <PyObject*> item
         entry.size = len(<bytes> item)
+        entry.exact_before = self.exact_frames
+        entry.bytes_before = self.taken_bytes
+        entry.exact_bytes_before = self.exact_bytes
         self.at(self.end)[0] = entry[0]
+        if entry.joins:
+            self.newest_join = self.end
+        if entry.exact:
+            self.newest_exact = self.end
+            self.exact_frames += 1
+            self.exact_bytes += entry.size
         self.end += 1
         self.bytes += entry.size
+        self.taken_bytes += entry.size
+        if self.account is not None:
+            self.account.used_bytes += entry.size
         if entry.received_ns > self.newest_ns:
             self.newest_ns = entry.received_ns
         if entry.monotonic_ns > self.newest_monotonic_ns:
@@ -263,9 +283,29 @@ cdef class PacketRing:
                     (<RingReader> reader).gap_evicted(entry.reason, entry.count)
         self.evicted_items += 1
         self.bytes -= entry.size
+        if self.account is not None:
+            self.account.used_bytes -= entry.size
         self.first += 1
         _live_items -= 1
         Py_DECREF(<object> item)
+        return 0
+
+    cdef int evict_group(self) except -1:
+        """Evicts from the oldest item up to the next join point, or one item where there is none; never the newest."""
+        cdef int64_t until = self.first + 1
+        while until < self.end and not self.at(until).joins:
+            until += 1
+        if until == self.end:
+            until = self.first + 1
+        while self.first < until and self.end - self.first > 1:
+            self.evict_one()
+        return 0
+
+    cdef int leave_account(self) except -1:
+        """Its bytes count no longer."""
+        if self.account is not None:
+            self.account.used_bytes -= self.bytes
+            self.account = None
         return 0
 
     cdef int grow(self) except -1:
@@ -299,6 +339,14 @@ cdef class PacketRing:
             if self.at(index).joins:
                 return index
         return self.first
+
+    cdef int64_t oldest_exact(self) noexcept:
+        """Index of the oldest exact join point held; `end` without one."""
+        cdef int64_t index
+        for index in range(self.first, self.end):
+            if self.at(index).exact:
+                return index
+        return self.end
 
     cdef Epoch epoch(self, int64_t number):
         """The epoch of that number, or None. Newest first: that is nearly always the one."""

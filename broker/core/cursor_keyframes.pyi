@@ -1,0 +1,1 @@
+"""KEYFRAMES: exact join points only, at most so many a second. Nothing here is for use from Python."""
