@@ -9,12 +9,12 @@ from broker.core.annexb import (
     split_nals,
     to_length_prefixed,
 )
-from broker.core.h264 import (
+from broker.core.h264 import H264Inspector
+from broker.core.unit_info import (
     JOIN_EXACT,
     JOIN_NONE,
     JOIN_RECOVERS_AFTER,
     DamageTracker,
-    H264Inspector,
     UnitInfo,
 )
 

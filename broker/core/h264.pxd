@@ -1,17 +1,6 @@
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 
-cdef class UnitInfo:
-    cdef readonly int join_point
-    cdef readonly int recovers_after
-    cdef readonly bint has_sps
-    cdef readonly bint has_pps
-    cdef readonly bint starts_picture
-    cdef readonly bint decodable
-    cdef readonly bint malformed
-    cdef readonly bint parameter_sets_changed
-    cdef readonly int width
-    cdef readonly int height
-    cdef readonly int nals
+from broker.core.unit_info cimport UnitInfo
 
 cdef class H264Inspector:
     cdef dict _sps

@@ -5,45 +5,23 @@ decoding, and anything that needs the time or the id of a frame. Input is a came
 unit is called so; nothing here raises because of what a camera sent.
 """
 
-cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from broker.core.annexb cimport end_of_nal, find_start_code
+from broker.core.bits cimport Bits, bits_open, ue, unescape
 from broker.core.h264_bits cimport (
-    PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Bits, Sps, bits_open, parse_recovery_point, parse_sps, unescape, ue,
+    PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Sps, parse_recovery_point, parse_sps, read_pps_numbers,
 )
+from broker.core.unit_info cimport UnitInfo
 
 from broker.core.annexb import MAX_UNIT_BYTES
-
-JOIN_NONE = 1
-JOIN_EXACT = 2
-JOIN_RECOVERS_AFTER = 3
 
 # Pictures that follow an open-GOP picture in decode order and may precede it in output order: no encoder in use
 # places more than this many, and the stream does not say how many it will place.
 cdef enum:
     LEADING_PICTURES = 16
-
-
-@cython.freelist(8)
-cdef class UnitInfo:
-    """What one access unit says of itself.
-
-    `join_point` and `recovers_after` as in the proto; `has_sps`, `has_pps`: carried inside this unit; `starts_picture`:
-    a slice with macroblock 0 is there; `decodable`: the sets its slices name are known; `width`, `height`: of the
-    active SPS after cropping, in pixels, 0 while unknown; `malformed`: some of it could not be read;
-    `parameter_sets_changed`: it replaced sets that were known before by different ones; `nals`: how many it has.
-    """
-
-    def __repr__(self):
-        return (
-            f"UnitInfo(join_point={self.join_point}, recovers_after={self.recovers_after}, has_sps={self.has_sps}, "
-            f"has_pps={self.has_pps}, starts_picture={self.starts_picture}, decodable={self.decodable}, "
-            f"width={self.width}, height={self.height}, malformed={self.malformed}, "
-            f"parameter_sets_changed={self.parameter_sets_changed}, nals={self.nals})"
-        )
 
 
 cdef class H264Inspector:
@@ -270,15 +248,11 @@ cdef class H264Inspector:
         return True
 
     cdef bint _store_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
-        cdef uint8_t rbsp[32]
-        cdef Bits bits
-        cdef uint32_t number, sps_number
+        cdef int number, sps_number
         if size > PARAMETER_SET_LIMIT:
             return False
-        bits_open(&bits, rbsp, unescape(nal + 1, size - 1 if size < 33 else 32, rbsp))
-        number = ue(&bits)
-        sps_number = ue(&bits)
-        if bits.failed or number > 255 or sps_number > 31:
+        number = read_pps_numbers(nal, size, &sps_number)
+        if number < 0:
             return False
         raw = PyBytes_FromStringAndSize(<const char*> nal, size)
         known = self._pps.get(number)
@@ -299,53 +273,5 @@ cdef int _sps_number(const uint8_t* nal, Py_ssize_t size):
 
 
 cdef int _pps_number(const uint8_t* nal, Py_ssize_t size):
-    cdef uint8_t rbsp[32]
-    cdef Bits bits
-    cdef uint32_t number
-    bits_open(&bits, rbsp, unescape(nal + 1, size - 1 if size < 33 else 32, rbsp))
-    number = ue(&bits)
-    return -1 if bits.failed or number > 255 else <int> number
-
-
-cdef class DamageTracker:
-    """Tells which intact frames of an epoch follow damage: all until the next undamaged EXACT join point.
-
-    `joined`: False while decoding has not begun: frames before the first join point cannot be decoded exactly either,
-    and a first RECOVERS_AFTER counts down. Damage later is healed by EXACT only.
-    """
-
-    cdef bint _dirty
-    cdef bint _joined
-    cdef int64_t _countdown
-
-    def __cinit__(self, bint joined=False):
-        self._dirty = False
-        self._joined = joined
-        self._countdown = -1
-
-    def lost(self):
-        """Something before the next frame is missing (a gap, a refused unit)."""
-        self._dirty = True
-
-    def observe(self, bint damaged, int join_point, int recovers_after=0):
-        """Takes the next frame; returns its `follows_damage`, which is False for a frame that is damaged itself."""
-        if damaged:
-            self._dirty = True
-            return False
-        if join_point == 2:
-            self._dirty = False
-            self._joined = True
-            self._countdown = -1
-            return False
-        if self._dirty:
-            return True
-        if self._joined:
-            return False
-        if self._countdown < 0 and join_point == 3:
-            self._countdown = recovers_after
-        if self._countdown == 0:
-            self._joined = True
-            return False
-        if self._countdown > 0:
-            self._countdown -= 1
-        return True
+    cdef int names
+    return read_pps_numbers(nal, size, &names)

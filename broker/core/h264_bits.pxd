@@ -5,12 +5,7 @@ cdef enum:
     # All sets of a stream together: they are inserted at every join point, and a real camera has a few hundred bytes.
     PARAMETER_SETS_LIMIT = 16384
     RBSP_LIMIT = 4096
-
-cdef struct Bits:
-    const uint8_t* data
-    Py_ssize_t size_bits
-    Py_ssize_t at
-    bint failed
+    HEAD_LIMIT = 32
 
 cdef struct Sps:
     int number
@@ -19,14 +14,10 @@ cdef struct Sps:
     int height
     bint may_reorder
 
-cdef void bits_open(Bits* bits, const uint8_t* data, Py_ssize_t size) noexcept nogil
-cdef uint32_t take_bits(Bits* bits, int count) noexcept nogil
-cdef void skip_bits(Bits* bits, Py_ssize_t count) noexcept nogil
-cdef bint flag(Bits* bits) noexcept nogil
-cdef uint32_t ue(Bits* bits) noexcept nogil
-cdef int64_t se(Bits* bits) noexcept nogil
-cdef Py_ssize_t unescape(const uint8_t* data, Py_ssize_t size, uint8_t* out) noexcept nogil
 cdef bint parse_sps(const uint8_t* nal, Py_ssize_t size, Sps* sps) noexcept nogil
 cdef void parse_recovery_point(
     const uint8_t* rbsp, Py_ssize_t size, int* count, bint* exact_match, bint* broken_link
 ) noexcept nogil
+cdef int read_sps_number(const uint8_t* nal, Py_ssize_t size) noexcept nogil
+cdef int read_pps_numbers(const uint8_t* nal, Py_ssize_t size, int* sps) noexcept nogil
+cdef int read_slice_start(const uint8_t* nal, Py_ssize_t size, int* first_mb) noexcept nogil

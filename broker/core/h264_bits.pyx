@@ -1,75 +1,12 @@
-"""Bit-level reading of H.264: Exp-Golomb codes, SPS, recovery point SEI.
+"""Bit-level reading of H.264: SPS, numbers of PPS and slices, recovery point SEI.
 
 What belongs here: syntax, without memory between calls and without Python objects. What does not: what follows from
-it (`h264`). A read past the end sets `failed` and gives zeros, so that a parser checks once, at its end; every loop
-is bounded by the standard's own limits.
+it (`h264`), and how bits are read (`bits`). Every loop is bounded by the standard's own limits.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-
-cdef void bits_open(Bits* bits, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    bits.data = data
-    bits.size_bits = size * 8
-    bits.at = 0
-    bits.failed = False
-
-
-cdef uint32_t take_bits(Bits* bits, int count) noexcept nogil:
-    """Up to 32 bits, most significant first."""
-    cdef uint32_t value = 0
-    cdef int i
-    if count > bits.size_bits - bits.at:
-        bits.failed = True
-        bits.at = bits.size_bits
-        return 0
-    for i in range(count):
-        value = (value << 1) | ((bits.data[bits.at >> 3] >> (7 - (bits.at & 7))) & 1)
-        bits.at += 1
-    return value
-
-
-cdef void skip_bits(Bits* bits, Py_ssize_t count) noexcept nogil:
-    if count < 0 or count > bits.size_bits - bits.at:
-        bits.failed = True
-        bits.at = bits.size_bits
-    else:
-        bits.at += count
-
-
-cdef bint flag(Bits* bits) noexcept nogil:
-    return take_bits(bits, 1)
-
-
-cdef uint32_t ue(Bits* bits) noexcept nogil:
-    """Unsigned Exp-Golomb code; at most 2**32 - 2."""
-    cdef int zeros = 0
-    while not bits.failed and take_bits(bits, 1) == 0:
-        zeros += 1
-        if zeros > 31:
-            bits.failed = True
-    if bits.failed:
-        return 0
-    return ((<uint32_t> 1 << zeros) - 1) + take_bits(bits, zeros)
-
-
-cdef int64_t se(Bits* bits) noexcept nogil:
-    cdef int64_t code = ue(bits)
-    return (code + 1) // 2 if code & 1 else -(code // 2)
-
-
-cdef Py_ssize_t unescape(const uint8_t* data, Py_ssize_t size, uint8_t* out) noexcept nogil:
-    """Copies NAL bytes without emulation prevention bytes; `out` holds at least `size`."""
-    cdef Py_ssize_t i, written = 0
-    cdef int zeros = 0
-    for i in range(size):
-        if zeros >= 2 and data[i] == 3:
-            zeros = 0
-            continue
-        zeros = zeros + 1 if data[i] == 0 else 0
-        out[written] = data[i]
-        written += 1
-    return written
+from broker.core.bits cimport Bits, bits_open, flag, se, skip_bits, take_bits, ue, unescape
 
 
 cdef void _skip_scaling_list(Bits* bits, int size) noexcept nogil:
@@ -247,3 +184,48 @@ cdef void parse_recovery_point(
                 count[0] = frames
             return
         at += length
+
+
+cdef int read_sps_number(const uint8_t* nal, Py_ssize_t size) noexcept nogil:
+    """The number of an SPS NAL without reading all of it; -1 if it cannot be read."""
+    cdef uint8_t rbsp[HEAD_LIMIT]
+    cdef Bits bits
+    cdef uint32_t number
+    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    skip_bits(&bits, 24)
+    number = ue(&bits)
+    return -1 if bits.failed or number > 31 else <int> number
+
+
+cdef int read_pps_numbers(const uint8_t* nal, Py_ssize_t size, int* sps) noexcept nogil:
+    """The number of a PPS NAL, and in `sps` that of the SPS it names; -1 if it cannot be read."""
+    cdef uint8_t rbsp[HEAD_LIMIT]
+    cdef Bits bits
+    cdef uint32_t number, names
+    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    number = ue(&bits)
+    names = ue(&bits)
+    if bits.failed or number > 255 or names > 31:
+        return -1
+    sps[0] = names
+    return number
+
+
+cdef int read_slice_start(const uint8_t* nal, Py_ssize_t size, int* first_mb) noexcept nogil:
+    """The number of the PPS that a slice NAL names, and in `first_mb` where it begins; -1 if it cannot be read."""
+    cdef uint8_t rbsp[HEAD_LIMIT]
+    cdef Bits bits
+    cdef uint32_t first, kind, number
+    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    first = ue(&bits)
+    kind = ue(&bits)
+    number = ue(&bits)
+    if bits.failed or kind > 9 or number > 255 or first > 0x7FFFFFFF:
+        return -1
+    first_mb[0] = first
+    return number
+
+
+cdef inline Py_ssize_t _head(Py_ssize_t size) noexcept nogil:
+    """How much of a NAL of `size` bytes is read where only its beginning matters, its header left out."""
+    return size - 1 if size <= HEAD_LIMIT else HEAD_LIMIT

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from typing_extensions import Buffer
 
-from broker.core.h264_rtp import H264Depacketiser, Unit
+from broker.core.depacketiser import Depacketiser, Unit
 
 Event: TypeAlias = (
     tuple[Literal["unit"], int, Unit] | tuple[Literal["packet"], int, bytes] | tuple[Literal["message"], bytes, bytes]
@@ -14,7 +14,7 @@ class InterleavedError(ValueError): ...
 
 class InterleavedParser:
     def __init__(self) -> None: ...
-    def attach(self, channel: int, depacketiser: H264Depacketiser | None) -> None: ...
+    def attach(self, channel: int, depacketiser: Depacketiser | None) -> None: ...
     @property
     def buffered_bytes(self) -> int: ...
     @property

@@ -1,7 +1,7 @@
 """RTSP over one TCP connection (RFC 2326, 10.12): separates messages from interleaved packets.
 
 What belongs here: framing. What does not: the meaning of messages (the RTSP client), of RTCP (`rtcp`), of RTP
-(`h264_rtp`, which gets its packets from here without a Python object between). Lengths are bounded; garbage between
+(`depacketiser`, which gets its packets from here without a Python object between). Lengths are bounded; garbage between
 frames is skipped up to a limit.
 """
 
@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcpy, memmove
 
-from broker.core.h264_rtp cimport H264Depacketiser
+from broker.core.depacketiser cimport Depacketiser
 
 
 cdef enum:
@@ -55,7 +55,7 @@ cdef class InterleavedParser:
         self._store = bytearray(STORE)
         self._sinks = [None] * 256
 
-    def attach(self, int channel, H264Depacketiser depacketiser or None):
+    def attach(self, int channel, Depacketiser depacketiser or None):
         """Feeds packets of `channel` to `depacketiser` from now on; None gives them out as packets again."""
         if not 0 <= channel <= 255:
             raise ValueError(f"channels are 0 to 255, not {channel}")
@@ -141,7 +141,7 @@ cdef class InterleavedParser:
                     packet = PyBytes_FromStringAndSize(<const char*> data + self._begin + 4, length)
                     events.append(("packet", channel, packet))
                 else:
-                    (<H264Depacketiser> sink).push(data + self._begin + 4, length, monotonic_ns, units)
+                    (<Depacketiser> sink).push(data + self._begin + 4, length, monotonic_ns, units)
                     if units:
                         for unit in units:
                             events.append(("unit", channel, unit))

@@ -1,11 +1,13 @@
 """RTP names in one place: framing, reassembly, reports, timestamps. No code of its own belongs here."""
 
-from broker.core.h264_rtp import H264Depacketiser, Unit
+from broker.core.depacketiser import Depacketiser, Unit
+from broker.core.h264_rtp import H264Depacketiser
 from broker.core.interleaved import Event, InterleavedError, InterleavedParser
 from broker.core.rtcp import Goodbye, RtcpParser, SenderReport, ntp_to_utc_ns, receiver_report
 from broker.core.timestamps import TimestampUnwrapper
 
 __all__ = [
+    "Depacketiser",
     "Event",
     "Goodbye",
     "H264Depacketiser",

@@ -109,9 +109,9 @@ def test_a_unit_hit_by_loss_is_marked_damaged() -> None:
 
 def test_a_loss_between_units_marks_the_next_unit() -> None:
     depacketiser = H264Depacketiser()
-    first = packetise(picture(1), 10, 0)
-    third = packetise(picture(3), 10 + len(first) + 4, 6000)
-    fourth = packetise(picture(4), 10 + len(first) + 4 + len(third), 9000)
+    first = packetise([slice_nal()], 10, 0)
+    third = packetise([slice_nal()], 10 + len(first) + 4, 6000)
+    fourth = packetise([slice_nal()], 10 + len(first) + 4 + len(third), 9000)
     units = push(depacketiser, first + third + fourth)
     assert [(unit.damaged, unit.lost_before) for unit in units] == [(False, False), (True, True), (False, False)]
     assert depacketiser.lost_packets == 4
@@ -120,7 +120,7 @@ def test_a_loss_between_units_marks_the_next_unit() -> None:
 def test_a_lost_marker_damages_both_neighbours() -> None:
     depacketiser = H264Depacketiser()
     first = packetise(picture(1, 300), 10, 0, mtu=100)
-    second = packetise(picture(2), 10 + len(first), 3000)
+    second = packetise([slice_nal()], 10 + len(first), 3000)
     units = push(depacketiser, first[:-1] + second)
     assert [(unit.damaged, unit.lost_before) for unit in units] == [(True, False), (True, True)]
 
@@ -173,7 +173,7 @@ def test_packets_that_come_twice_or_late_are_dropped_and_counted() -> None:
     units = push(depacketiser, [*packets[:3], packets[2], packets[0], *packets[3:]])
     assert len(units) == 3
     assert not any(unit.damaged for unit in units)
-    assert depacketiser.late_packets == 2
+    assert (depacketiser.late_packets, depacketiser.duplicate_packets) == (0, 2)
 
 
 @pytest.mark.parametrize("back", [1, 20, 5000])
@@ -306,7 +306,7 @@ def test_packets_that_all_come_twice_disturb_nothing() -> None:
     units = push(depacketiser, [packet for pair in zip(packets, packets, strict=True) for packet in pair])
     assert len(units) == 400
     assert not any(unit.damaged for unit in units)
-    assert depacketiser.late_packets == 400
+    assert depacketiser.duplicate_packets == 400
 
 
 def test_units_beyond_the_bound_are_refused_and_told_by_the_next() -> None:

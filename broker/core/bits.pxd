@@ -1,0 +1,76 @@
+# Bit-level reading of NAL units: fixed-length and Exp-Golomb codes, emulation prevention.
+#
+# What belongs here: what H.264 and H.265 have in common. What does not: the syntax of either (`h264_bits`, `h265_bits`).
+# A read past the end sets `failed` and gives zeros, so that a parser checks once, at its end.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+cdef struct Bits:
+    const uint8_t* data
+    Py_ssize_t size_bits
+    Py_ssize_t at
+    bint failed
+
+
+cdef inline void bits_open(Bits* bits, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    bits.data = data
+    bits.size_bits = size * 8
+    bits.at = 0
+    bits.failed = False
+
+
+cdef inline uint32_t take_bits(Bits* bits, int count) noexcept nogil:
+    """Up to 32 bits, most significant first."""
+    cdef uint32_t value = 0
+    cdef int i
+    if count > bits.size_bits - bits.at:
+        bits.failed = True
+        bits.at = bits.size_bits
+        return 0
+    for i in range(count):
+        value = (value << 1) | ((bits.data[bits.at >> 3] >> (7 - (bits.at & 7))) & 1)
+        bits.at += 1
+    return value
+
+
+cdef inline void skip_bits(Bits* bits, Py_ssize_t count) noexcept nogil:
+    if count < 0 or count > bits.size_bits - bits.at:
+        bits.failed = True
+        bits.at = bits.size_bits
+    else:
+        bits.at += count
+
+
+cdef inline bint flag(Bits* bits) noexcept nogil:
+    return take_bits(bits, 1)
+
+
+cdef inline uint32_t ue(Bits* bits) noexcept nogil:
+    """Unsigned Exp-Golomb code; at most 2**32 - 2."""
+    cdef int zeros = 0
+    while not bits.failed and take_bits(bits, 1) == 0:
+        zeros += 1
+        if zeros > 31:
+            bits.failed = True
+    if bits.failed:
+        return 0
+    return ((<uint32_t> 1 << zeros) - 1) + take_bits(bits, zeros)
+
+
+cdef inline int64_t se(Bits* bits) noexcept nogil:
+    cdef int64_t code = ue(bits)
+    return (code + 1) // 2 if code & 1 else -(code // 2)
+
+
+cdef inline Py_ssize_t unescape(const uint8_t* data, Py_ssize_t size, uint8_t* out) noexcept nogil:
+    """Copies NAL bytes without emulation prevention bytes; `out` holds at least `size`."""
+    cdef Py_ssize_t i, written = 0
+    cdef int zeros = 0
+    for i in range(size):
+        if zeros >= 2 and data[i] == 3:
+            zeros = 0
+            continue
+        zeros = zeros + 1 if data[i] == 0 else 0
+        out[written] = data[i]
+        written += 1
+    return written

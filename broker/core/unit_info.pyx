@@ -1,0 +1,75 @@
+"""What an access unit says of itself, whatever its codec, and what follows from damage.
+
+What belongs here: the inspectors' common answer, and the tracker that carries damage from frame to frame. What does
+not: reading bitstreams (`h264`, `h265`, `jpeg`).
+"""
+
+cimport cython
+from libc.stdint cimport int64_t
+
+JOIN_NONE = 1
+JOIN_EXACT = 2
+JOIN_RECOVERS_AFTER = 3
+
+
+@cython.freelist(8)
+cdef class UnitInfo:
+    """What one access unit says of itself.
+
+    `join_point` and `recovers_after` as in the proto; `has_sps`, `has_pps`: carried inside this unit; `starts_picture`:
+    a slice with macroblock 0 is there; `decodable`: the sets its slices name are known; `width`, `height`: of the
+    active SPS after cropping, in pixels, 0 while unknown; `malformed`: some of it could not be read;
+    `parameter_sets_changed`: it replaced sets that were known before by different ones; `nals`: how many it has.
+    """
+
+    def __repr__(self):
+        return (
+            f"UnitInfo(join_point={self.join_point}, recovers_after={self.recovers_after}, has_sps={self.has_sps}, "
+            f"has_pps={self.has_pps}, starts_picture={self.starts_picture}, decodable={self.decodable}, "
+            f"width={self.width}, height={self.height}, malformed={self.malformed}, "
+            f"parameter_sets_changed={self.parameter_sets_changed}, nals={self.nals})"
+        )
+
+
+cdef class DamageTracker:
+    """Tells which intact frames of an epoch follow damage: all until the next undamaged EXACT join point.
+
+    `joined`: False while decoding has not begun: frames before the first join point cannot be decoded exactly either,
+    and a first RECOVERS_AFTER counts down. Damage later is healed by EXACT only.
+    """
+
+    cdef bint _dirty
+    cdef bint _joined
+    cdef int64_t _countdown
+
+    def __cinit__(self, bint joined=False):
+        self._dirty = False
+        self._joined = joined
+        self._countdown = -1
+
+    def lost(self):
+        """Something before the next frame is missing (a gap, a refused unit)."""
+        self._dirty = True
+
+    def observe(self, bint damaged, int join_point, int recovers_after=0):
+        """Takes the next frame; returns its `follows_damage`, which is False for a frame that is damaged itself."""
+        if damaged:
+            self._dirty = True
+            return False
+        if join_point == 2:
+            self._dirty = False
+            self._joined = True
+            self._countdown = -1
+            return False
+        if self._dirty:
+            return True
+        if self._joined:
+            return False
+        if self._countdown < 0 and join_point == 3:
+            self._countdown = recovers_after
+        if self._countdown == 0:
+            self._joined = True
+            return False
+        if self._countdown > 0:
+            self._countdown -= 1
+        return True
