@@ -87,6 +87,9 @@ class Feed:
     ingest: Ingest | None = None
     # How packets come now ("tcp", "udp", "tls", "http", "https", "file"), set by the source; empty if not connected.
     transport_used: str = ""
+    # What the server calls itself and the frame rate it claims (0 if none), set by the source: told to who probes.
+    server: str = ""
+    claimed_frame_rate: float = 0.0
     # What a source learnt of its camera and will try first next time; empty if nothing.
     transport_that_worked: str = ""
 
