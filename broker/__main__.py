@@ -7,15 +7,18 @@ import contextlib
 import gc
 from concurrent.futures import ThreadPoolExecutor
 
+from broker.admission import Capacity
 from broker.announcer import Announcer
 from broker.camera import Timing
 from broker.clock_watch import ClockVerdict, ClockWatch
 from broker.core import Hub
+from broker.load_watch import LoadWatch, raise_descriptor_limit
 from broker.metrics import BrokerCollector
 from broker.registry import CameraRegistry, StateChange, source_player
 from broker.service import BROKER_SERVICE, CAMERA_SERVICE, BrokerServicer, CameraServicer
 from broker.store import BrokerStore, StoredCamera
 from broker.subscriptions import Subscriptions
+from broker.view import load_view
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
 from mesh.config import CameraSeed, Config
@@ -40,7 +43,18 @@ async def main(config: Config) -> None:
         stack.push_async_callback(store.close)
         bus = await stack.enter_async_context(Bus.from_config(config, "broker"))
         announcer = Announcer(bus)
-        hub = Hub(max_bytes=settings.ring_bytes, max_ns=round(settings.ring_seconds * 1e9))
+        hub = Hub(
+            max_bytes=settings.ring_bytes,
+            max_ns=round(settings.ring_seconds * 1e9),
+            budget_bytes=settings.memory_bytes,
+        )
+        capacity = Capacity(
+            settings.max_cameras,
+            settings.max_subscribers,
+            settings.memory_bytes,
+            settings.min_ring_seconds,
+            raise_descriptor_limit(),
+        )
 
         def on_state(change: StateChange) -> None:
             entry = registry.get(change.camera)
@@ -59,13 +73,18 @@ async def main(config: Config) -> None:
             Timing(silent_after_s=settings.silent_after_s),
             settings.max_cameras,
             on_state,
+            lambda camera: load.admit_camera(camera),
         )
         clocks = ClockWatch(registry, clock, round(settings.clock_alarm_s * 1e9), on_clock)
         registry.follow(lambda camera: None, lambda camera: announcer.removed(camera, camera, clock.utc_ns()))
         registry.follow(lambda camera: None, clocks.forget)
-        subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers)
-        stack.enter_context(BrokerCollector(registry, subscriptions))
-        broker, cameras = BrokerServicer(subscriptions), CameraServicer(registry, clock)
+        subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers, lambda: load.admit_subscription())
+        load = LoadWatch(
+            registry, subscriptions, hub, clock, capacity, lambda row: announcer.load_changed(row, clock.utc_ns())
+        )
+        stack.enter_context(BrokerCollector(registry, subscriptions, load))
+        broker = BrokerServicer(subscriptions, lambda: load_view(load.rows, load.measured_ns))
+        cameras = CameraServicer(registry, clock)
         await stack.enter_async_context(
             serve(
                 settings.endpoint,
@@ -77,7 +96,11 @@ async def main(config: Config) -> None:
                 generic=[broker.stream_handler()],
             )
         )
-        background = [asyncio.create_task(announcer.run()), asyncio.create_task(_sample(registry, clocks))]
+        background = [
+            asyncio.create_task(announcer.run()),
+            asyncio.create_task(_sample(registry, clocks)),
+            asyncio.create_task(load.run()),
+        ]
         try:
             await registry.start(_seed(seed) for seed in config.cameras)
             # What is loaded now stays: a full collection that walks all of it would stall every camera for 20 ms.

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from broker.camera import state_name
 from broker.kinds import Reason
+from broker.load_watch import LoadWatch
 from broker.registry import CameraRegistry, Entry
 from broker.subscriptions import Subscriptions
 from mesh.metrics import REGISTRY
@@ -60,11 +61,12 @@ def _clocks(entries: list[Entry]) -> Iterator[Metric]:
 
 
 class BrokerCollector:
-    """A prometheus_client collector over the registry and the subscriptions."""
+    """A prometheus_client collector over the registry, the subscriptions and the load."""
 
-    def __init__(self, registry: CameraRegistry, subscriptions: Subscriptions) -> None:
+    def __init__(self, registry: CameraRegistry, subscriptions: Subscriptions, load: LoadWatch) -> None:
         self._cameras = registry
         self._subscriptions = subscriptions
+        self._load = load
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are only known when collected."""
@@ -86,6 +88,7 @@ class BrokerCollector:
         yield states
         yield from _clocks(entries)
         yield from self._collect_subscriptions()
+        yield from self._collect_load()
 
     def _collect_subscriptions(self) -> Iterator[Metric]:
         opened = GaugeMetricFamily("trueframe_broker_subscriptions", "Open subscriptions.")
@@ -113,6 +116,20 @@ class BrokerCollector:
         yield opened
         yield delivered
         yield missed
+
+    def _collect_load(self) -> Iterator[Metric]:
+        used = GaugeMetricFamily("trueframe_broker_load_used", "How much of a limit is used.", labels=["load", "unit"])
+        limit = GaugeMetricFamily("trueframe_broker_load_limit", "The limit; 0 for none.", labels=["load", "unit"])
+        degraded = GaugeMetricFamily(
+            "trueframe_broker_load_degraded", "1 while the broker is degraded by it.", labels=["load"]
+        )
+        for row in self._load.rows:
+            used.add_metric([row.name, row.unit], row.used)
+            limit.add_metric([row.name, row.unit], row.limit)
+            degraded.add_metric([row.name], row.degraded)
+        yield used
+        yield limit
+        yield degraded
 
     def __enter__(self) -> BrokerCollector:
         REGISTRY.register(self)

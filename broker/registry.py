@@ -75,7 +75,7 @@ class Watch:
 
 
 class CameraRegistry:
-    """All cameras. `on_state` hears of each change of state, in order."""
+    """All cameras. `on_state` hears of each change of state, in order; `admit` raises for one too many."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class CameraRegistry:
         timing: Timing,
         max_cameras: int,
         on_state: Callable[[StateChange], None] = lambda change: None,
+        admit: Callable[[str], None] = lambda camera: None,
     ) -> None:
         self._hub = hub
         self._store = store
@@ -94,6 +95,7 @@ class CameraRegistry:
         self._timing = timing
         self._max_cameras = max_cameras
         self._on_state = on_state
+        self._admit = admit
         self._book = EpochBook(store, clock)
         self._entries: dict[str, Entry] = {}
         self._states: dict[str, OwnerState] = {}
@@ -101,6 +103,9 @@ class CameraRegistry:
         self._watches: set[Watch] = set()
         self._added: list[Callable[[str], None]] = []
         self._removed: list[Callable[[str], None]] = []
+        self._changed: list[Callable[[str], None]] = []
+        self._loaded = asyncio.Event()
+        self._loaded.set()
         # One change at a time: what is stored and what runs never differ in order.
         self._changing = asyncio.Lock()
 
@@ -111,11 +116,15 @@ class CameraRegistry:
 
         A seed that is ill-formed is logged and left out: it must not keep the others from starting.
         """
-        await self._book.load()
-        for stored in await self._store.cameras():
-            self._used_ids.add(stored.id)
-            if not stored.is_removed:
-                self._own(stored)
+        self._loaded.clear()
+        try:
+            await self._book.load()
+            for stored in await self._store.cameras():
+                self._used_ids.add(stored.id)
+                if not stored.is_removed:
+                    self._own(stored)
+        finally:
+            self._loaded.set()
         for seed in seeds:
             if seed.id in self._used_ids:
                 continue
@@ -123,6 +132,10 @@ class CameraRegistry:
                 await self.add(seed)
             except TrueframeError as error:
                 log.error("camera of the configuration is left out", camera=seed.id[:80], reason=str(error))
+
+    async def until_loaded(self) -> None:
+        """Returns when the stored cameras are there: to whoever asks sooner they would not exist."""
+        await self._loaded.wait()
 
     async def stop(self) -> None:
         """Ends all epochs with BROKER_STOPPED and closes all connections."""
@@ -155,14 +168,21 @@ class CameraRegistry:
         """Ends a watch."""
         self._watches.discard(watch)
 
-    def follow(self, added: Callable[[str], None], removed: Callable[[str], None]) -> Callable[[], None]:
-        """Calls back, on the loop, when a camera is added or removed; returns how to stop that."""
+    def follow(
+        self,
+        added: Callable[[str], None],
+        removed: Callable[[str], None],
+        changed: Callable[[str], None] = lambda camera: None,
+    ) -> Callable[[], None]:
+        """Calls back, on the loop, when a camera is added, removed or its description changed; returns the way out."""
         self._added.append(added)
         self._removed.append(removed)
+        self._changed.append(changed)
 
         def stop() -> None:
             self._added.remove(added)
             self._removed.remove(removed)
+            self._changed.remove(changed)
 
         return stop
 
@@ -197,6 +217,7 @@ class CameraRegistry:
                     f"would be one more than the {self._max_cameras} this broker accepts",
                     "Raise broker.max_cameras, or remove a camera.",
                 )
+            self._admit(camera.id)
             await self._store.put_camera(camera)
             self._used_ids.add(camera.id)
             entry = self._own(camera)
@@ -227,6 +248,8 @@ class CameraRegistry:
             if _connection_of(after) != _connection_of(before):
                 await entry.owner.reconfigure(after)
         log.info("camera changed", camera=camera.id)
+        for tell in list(self._changed):
+            tell(camera.id)
         self.notify(camera.id)
         return entry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import grpc
@@ -111,8 +111,13 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
 class BrokerServicer(broker_pb2_grpc.BrokerServiceServicer):
     """Live frames."""
 
-    def __init__(self, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        load: Callable[[], broker_pb2.GetLoadResponse] = broker_pb2.GetLoadResponse,
+    ) -> None:
         self._subscriptions = subscriptions
+        self._load = load
 
     async def ListSubscriptions(  # noqa: N802
         self, request: broker_pb2.ListSubscriptionsRequest, context: Any
@@ -122,6 +127,12 @@ class BrokerServicer(broker_pb2_grpc.BrokerServiceServicer):
         return broker_pb2.ListSubscriptionsResponse(
             subscriptions=[_subscription_view(s, principal.allows) for s in self._subscriptions.list()]
         )
+
+    async def GetLoad(  # noqa: N802
+        self, request: broker_pb2.GetLoadRequest, context: Any
+    ) -> broker_pb2.GetLoadResponse:
+        """How heavily this broker is loaded."""
+        return self._load()
 
     async def StreamFrames(  # type: ignore[override]  # noqa: N802 - a coroutine that writes, not a generator
         self, request_iterator: AsyncIterator[broker_pb2.StreamFramesRequest], context: Any

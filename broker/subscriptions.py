@@ -1,75 +1,102 @@
 """Open subscriptions: which cameras each has, and the loop that hands batches to the transport.
 
-Belongs here: camera sets, starts, authorisation by camera, drain-on-ready. Does not belong here: cursors, rings and
-gaps (the core's hub), the gRPC registration (`service`).
+Belongs here: camera sets that change with the request and with the cameras, authorisation by camera, drain-on-ready.
+Does not belong here: what a request may say (`selection`), cursors, rings and gaps (the core's hub), the gRPC
+registration (`service`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from broker.core import Hub, Subscriber
 from broker.errors import NoSuchCamera
 from broker.pace import Pace
 from broker.registry import CameraRegistry
+from broker.selection import Selection, Start, Terms, require_same_terms, selection_of, terms_of
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
-from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger
 from mesh.tokens import Principal
 from trueframe.v1 import broker_pb2
 
 log = get_logger("broker.subscriptions")
 
-_MAX_NAME_CHARACTERS = 63
 _MAX_BATCH_ITEMS = 16
 _MAX_BATCH_BYTES = 1 << 20
 
-# None: live. An id: behind it. An int: UTC nanoseconds.
-Start = FrameId | int | None
 Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A checked request: the cameras that are wanted now, whether later ones are too, and where each begins."""
+class Bounds:
+    """What this broker grants: subscriptions, and what may wait for one that is not lossless."""
 
-    cameras: frozenset[str]
-    has_all: bool
-    starts: dict[str, Start]
+    max_subscribers: int = 64
+    max_pending_items: int = 256
+    max_pending_bytes: int = 64 << 20
 
 
 class Subscription:
     """One open subscription."""
 
-    def __init__(self, number: int, name: str, principal: Principal, hub: Hub, clock: Clock) -> None:
+    def __init__(
+        self,
+        number: int,
+        terms: Terms,
+        bounds: Bounds,
+        principal: Principal,
+        registry: CameraRegistry,
+        hub: Hub,
+        clock: Clock,
+    ) -> None:
         self.number = number
-        self.name = name
+        self.name = terms.name or principal.name
+        self.terms = terms
         self.principal = principal
         self.opened_ns = clock.utc_ns()
         self.cameras: set[str] = set()
-        self._leaving: set[str] = set()
-        self.has_all = False
         self.is_stopping = False
+        self._registry = registry
+        self._selection = Selection(frozenset(), False, {}, {})
+        self._starts: dict[str, Start] = {}
+        self._leaving: set[str] = set()
         self._news = asyncio.Event()
-        self.subscriber = Subscriber(hub, self._news.set)
+        self.subscriber = Subscriber(
+            hub,
+            self._news.set,
+            delivery=terms.delivery,
+            max_rate=terms.max_rate,
+            max_pending_items=_least(terms.max_pending_items, bounds.max_pending_items),
+            max_pending_bytes=_least(terms.max_pending_bytes, bounds.max_pending_bytes),
+        )
 
-    def apply(self, wanted: Wanted) -> None:
-        """Takes a new camera set; cameras in both go on without a seam."""
-        self.has_all = wanted.has_all
-        for camera in self.cameras - wanted.cameras:
-            self.subscriber.remove(camera)
-        for camera in sorted(wanted.cameras - self.cameras):
-            self.subscriber.add(camera, wanted.starts.get(camera))
-        self.cameras = set(wanted.cameras)
+    def apply(self, selection: Selection) -> None:
+        """Takes a new camera set; cameras in both go on without a seam.
 
-    def camera_added(self, camera: str) -> None:
-        """A camera was added to the broker."""
-        if self.has_all and self.principal.allows(camera) and camera not in self.cameras:
-            self.cameras.add(camera)
-            self.subscriber.add(camera, None)
+        Raises PermissionDenied, NoSuchCamera; then nothing has changed.
+        """
+        for camera in selection.named:
+            self.principal.require(camera)
+            if camera not in self._registry:
+                raise NoSuchCamera(f"camera {camera!r}")
+        self._selection = selection
+        self._starts = dict(selection.starts)
+        wanted = {entry.stored.id for entry in self._registry.entries() if self._wants(entry.stored.id)}
+        for camera in self.cameras - wanted:
+            self._remove(camera)
+        for camera in sorted(wanted - self.cameras):
+            self._add(camera)
+
+    def camera_changed(self, camera: str) -> None:
+        """A camera was added to the broker, or its labels may have changed."""
+        if self._wants(camera):
+            if camera not in self.cameras:
+                self._add(camera)
+        elif camera in self.cameras:
+            self._remove(camera)
 
     def camera_removed(self, camera: str) -> None:
         """A camera left the broker: what is still in its ring goes out, then it is forgotten."""
@@ -82,6 +109,19 @@ class Subscription:
         """The broker stops: what is there goes out, then the stream ends."""
         self.is_stopping = True
         self._news.set()
+
+    def _wants(self, camera: str) -> bool:
+        labels = self._registry.get(camera).stored.labels
+        return self._selection.includes(camera, labels) and self.principal.allows(camera)
+
+    def _add(self, camera: str) -> None:
+        self.cameras.add(camera)
+        # A start is for once: whoever comes back later begins live.
+        self.subscriber.add(camera, self._starts.pop(camera, None))
+
+    def _remove(self, camera: str) -> None:
+        self.cameras.discard(camera)
+        self.subscriber.remove(camera)
 
     async def pump(self, write: Write) -> None:
         """Hands out batches until the subscription is stopped. When a write completes, all that waits goes out next."""
@@ -104,13 +144,21 @@ class Subscription:
 
 
 class Subscriptions:
-    """All open subscriptions, at most so many."""
+    """All open subscriptions, at most so many; `admit_more` raises if one more cannot be carried."""
 
-    def __init__(self, registry: CameraRegistry, hub: Hub, clock: Clock, max_subscribers: int) -> None:
+    def __init__(
+        self,
+        registry: CameraRegistry,
+        hub: Hub,
+        clock: Clock,
+        max_subscribers: int,
+        admit_more: Callable[[], None] = lambda: None,
+    ) -> None:
         self._registry = registry
         self._hub = hub
         self._clock = clock
-        self._max_subscribers = max_subscribers
+        self._bounds.max_subscribers = max_subscribers
+        self._admit_more = admit_more
         self._open: dict[int, Subscription] = {}
         self._last_number = 0
         self._is_stopping = False
@@ -138,12 +186,15 @@ class Subscriptions:
         first = await anext(aiter(requests), None)
         if first is None:
             raise InvalidArgument("subscription", "ended before its first request")
-        wanted = self._check(first, principal)
-        subscription = self._admit(first, principal)
-        stop_following = self._registry.follow(subscription.camera_added, subscription.camera_removed)
-        log.info("subscribed", number=subscription.number, subscriber=subscription.name, principal=principal.name)
+        terms, selection = terms_of(first), selection_of(first)
+        await self._registry.until_loaded()
+        subscription = self._admit(terms, principal)
+        stop_following = self._registry.follow(
+            subscription.camera_changed, subscription.camera_removed, subscription.camera_changed
+        )
         try:
-            subscription.apply(wanted)
+            subscription.apply(selection)
+            log.info("subscribed", number=subscription.number, subscriber=subscription.name, principal=principal.name)
             # The pump runs in this very task: a write costs no switch between tasks.
             async with asyncio.TaskGroup() as tasks:
                 changing = tasks.create_task(self._follow_requests(subscription, requests))
@@ -160,18 +211,20 @@ class Subscriptions:
             log.info("unsubscribed", number=subscription.number, subscriber=subscription.name)
         raise Unavailable("broker", "is stopping", "Open the stream again; it resumes at the last ids.")
 
-    def _admit(self, request: broker_pb2.StreamFramesRequest, principal: Principal) -> Subscription:
+    def _admit(self, terms: Terms, principal: Principal) -> Subscription:
         if self._is_stopping:
             raise Unavailable("broker", "is stopping", "Open the stream again; it resumes at the last ids.")
-        if len(self._open) >= self._max_subscribers:
+        if len(self._open) >= self._bounds.max_subscribers:
             raise ResourceExhausted(
                 "subscription",
-                f"would be one more than the {self._max_subscribers} this broker accepts",
+                f"would be one more than the {self._bounds.max_subscribers} this broker accepts",
                 "Raise broker.max_subscribers, or end another.",
             )
+        self._admit_more()
         self._last_number += 1
-        name = request.subscriber or principal.name
-        subscription = Subscription(self._last_number, name, principal, self._hub, self._clock)
+        subscription = Subscription(
+            self._last_number, terms, self._bounds, principal, self._registry, self._hub, self._clock
+        )
         self._open[subscription.number] = subscription
         self._idle.clear()
         return subscription
@@ -180,44 +233,12 @@ class Subscriptions:
         self, subscription: Subscription, requests: AsyncIterator[broker_pb2.StreamFramesRequest]
     ) -> None:
         async for request in requests:
-            subscription.apply(self._check(request, subscription.principal))
-
-    def _check(self, request: broker_pb2.StreamFramesRequest, principal: Principal) -> Wanted:
-        if request.delivery not in (broker_pb2.DELIVERY_UNSPECIFIED, broker_pb2.DELIVERY_LOSSLESS):
-            raise InvalidArgument(f"delivery {request.delivery}", "is not known", "Use DELIVERY_LOSSLESS.")
-        if len(request.subscriber) > _MAX_NAME_CHARACTERS or not request.subscriber.isprintable():
-            raise InvalidArgument("subscriber", f"is longer than {_MAX_NAME_CHARACTERS} characters or not printable")
-        if not request.cameras and not request.all_cameras:
-            raise InvalidArgument("cameras", "are none", "Name cameras, or set all_cameras.")
-        if request.cameras and request.all_cameras:
-            raise InvalidArgument("cameras", "are named although all are asked for", "Leave one of the two out.")
-        for camera in request.cameras:
-            validate_camera_id(camera)
-            principal.require(camera)
-            if camera not in self._registry:
-                raise NoSuchCamera(f"camera {camera!r}")
-        if request.all_cameras:
-            cameras = frozenset(principal.visible(entry.stored.id for entry in self._registry.entries()))
-        else:
-            cameras = frozenset(request.cameras)
-        return Wanted(cameras, request.all_cameras, _starts(request.starts))
+            require_same_terms(request, subscription.terms)
+            subscription.apply(selection_of(request))
 
 
-def _starts(starts: Iterable[broker_pb2.CameraStart]) -> dict[str, Start]:
-    checked: dict[str, Start] = {}
-    for start in starts:
-        validate_camera_id(start.camera)
-        kind = start.WhichOneof("from")
-        if kind == "after":
-            after = FrameId.from_proto(start.after)
-            if after.camera != start.camera or after.epoch < 0 or after.seq < 0:
-                raise InvalidArgument(f"start {after}", f"is no frame of camera {start.camera!r}")
-            checked[start.camera] = after
-        elif kind == "received_ns":
-            checked[start.camera] = start.received_ns
-        else:
-            checked[start.camera] = None
-    return checked
+def _least(asked: int, bound: int) -> int:
+    return min(asked, bound) if asked else bound
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,11 +1,15 @@
-"""Cameras as protobuf shows them: credentials taken out, counters put in. Used by the gRPC face only."""
+"""Cameras and loads as protobuf shows them: credentials taken out, counters put in. Used by the gRPC face only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from broker.load import LoadRow
 from broker.registry import Entry
 from broker.rtsp.clock import ClockState
 from broker.store import StoredCamera
 from mesh.redact import redact_url
+from trueframe.v1.broker_pb2 import GetLoadResponse, Load
 from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraClock, CameraSpec
 
 
@@ -76,4 +80,23 @@ def stored_of(spec: CameraSpec) -> StoredCamera:
         transport=spec.transport,
         tls_sha256=spec.tls_sha256,
         device=spec.device,
+    )
+
+
+def load_view(rows: Iterable[LoadRow], measured_ns: int) -> GetLoadResponse:
+    """How loaded the broker is; `measured_ns` is UTC."""
+    return GetLoadResponse(
+        loads=[
+            Load(
+                name=row.name,
+                used=row.used,
+                limit=row.limit,
+                unit=row.unit,
+                warns_at=row.warns_at,
+                degraded=row.degraded,
+                detail=row.detail,
+            )
+            for row in rows
+        ],
+        measured_ns=measured_ns,
     )

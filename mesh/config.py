@@ -83,6 +83,16 @@ class BrokerConfig:
     ring_bytes: int = option(
         33_554_432, "Packets kept in memory for each camera, in bytes.", at_least=1_048_576, at_most=1 << 34
     )
+    memory_bytes: int = option(
+        2_147_483_648,
+        "Packets kept in memory for all cameras together, in bytes. Beyond, the oldest of the fullest rings go first.",
+        at_least=16_777_216, at_most=1 << 42,
+    )  # fmt: skip
+    min_ring_seconds: float = option(
+        5.0,
+        "A camera is refused if `memory_bytes` would then hold less than this of every camera, as they send now.",
+        at_least=0, at_most=3600,
+    )  # fmt: skip
     silent_after_s: float = option(
         5.0, "A connected camera that sends nothing for so long is silent.", at_least=0.1, at_most=600
     )
