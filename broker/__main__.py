@@ -13,18 +13,20 @@ from broker.camera import Timing
 from broker.clock_watch import ClockVerdict, ClockWatch
 from broker.core import Hub
 from broker.load_watch import LoadWatch, raise_descriptor_limit
+from broker.discovery.probe import Prober
+from broker.discovery.service import DISCOVERY_SERVICE, DiscoveryServicer
 from broker.metrics import BrokerCollector
 from broker.registry import CameraRegistry, StateChange, source_player
 from broker.service import BROKER_SERVICE, CAMERA_SERVICE, BrokerServicer, CameraServicer
 from broker.store import BrokerStore, StoredCamera
-from broker.subscriptions import Subscriptions
+from broker.subscriptions import Limits, Subscriptions
 from broker.view import load_view
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
 from mesh.config import CameraSeed, Config
 from mesh.runner import run_service
 from mesh.server import serve
-from trueframe.v1 import broker_pb2_grpc, cameras_pb2_grpc
+from trueframe.v1 import broker_pb2_grpc, cameras_pb2_grpc, discovery_pb2_grpc
 from trueframe.v1.cameras_pb2 import TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_UNSPECIFIED
 
 # Host names are resolved in threads; a hanging resolver of some cameras must leave some for the others.
@@ -65,11 +67,12 @@ async def main(config: Config) -> None:
             name = entry.stored.display_name if entry else ""
             announcer.clock_changed(verdict, name or verdict.camera, entry.feed.newest_id if entry else None)
 
+        play = source_player(settings.connect_timeout_s)
         registry = CameraRegistry(
             hub,
             store,
             clock,
-            source_player(settings.connect_timeout_s),
+            play,
             Timing(silent_after_s=settings.silent_after_s),
             settings.max_cameras,
             on_state,
@@ -78,13 +81,21 @@ async def main(config: Config) -> None:
         clocks = ClockWatch(registry, clock, round(settings.clock_alarm_s * 1e9), on_clock)
         registry.follow(lambda camera: None, lambda camera: announcer.removed(camera, camera, clock.utc_ns()))
         registry.follow(lambda camera: None, clocks.forget)
-        subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers, lambda: load.admit_subscription())
+        subscriptions = Subscriptions(
+            registry,
+            hub,
+            clock,
+            settings.max_subscribers,
+            lambda: load.admit_subscription(),
+            Limits(settings.max_pending_items, settings.max_pending_bytes),
+        )
         load = LoadWatch(
             registry, subscriptions, hub, clock, capacity, lambda row: announcer.load_changed(row, clock.utc_ns())
         )
         stack.enter_context(BrokerCollector(registry, subscriptions, load))
         broker = BrokerServicer(subscriptions, lambda: load_view(load.rows, load.measured_ns))
         cameras = CameraServicer(registry, clock)
+        discovery = DiscoveryServicer(registry, Prober(registry, play, clock))
         await stack.enter_async_context(
             serve(
                 settings.endpoint,
@@ -92,6 +103,7 @@ async def main(config: Config) -> None:
                 servicers=[
                     (broker_pb2_grpc.add_BrokerServiceServicer_to_server, broker, BROKER_SERVICE),
                     (cameras_pb2_grpc.add_CameraServiceServicer_to_server, cameras, CAMERA_SERVICE),
+                    (discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server, discovery, DISCOVERY_SERVICE),
                 ],
                 generic=[broker.stream_handler()],
             )

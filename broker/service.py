@@ -158,6 +158,10 @@ def _subscription_view(subscription: Subscription, allows: Any) -> broker_pb2.Su
             for camera in sorted(subscription.subscriber.cameras)
             if allows(camera)
         ],
+        delivery=subscription.terms.delivery,
+        pending_bytes=subscription.subscriber.pending_bytes,
+        delivered_bytes=subscription.subscriber.delivered_bytes,
+        delivered_batches=subscription.subscriber.delivered_batches,
     )
 
 

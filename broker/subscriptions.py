@@ -31,12 +31,18 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What this broker grants: subscriptions, and what may wait for one that is not lossless."""
+class Limits:
+    """What may wait for a subscription that is not lossless: items of each camera, bytes of all its cameras."""
 
-    max_subscribers: int = 64
     max_pending_items: int = 256
     max_pending_bytes: int = 64 << 20
+
+    def granted(self, terms: Terms) -> Limits:
+        """What was asked for, as far as these allow."""
+        return Limits(
+            min(terms.max_pending_items or self.max_pending_items, self.max_pending_items),
+            min(terms.max_pending_bytes or self.max_pending_bytes, self.max_pending_bytes),
+        )
 
 
 class Subscription:
@@ -46,7 +52,7 @@ class Subscription:
         self,
         number: int,
         terms: Terms,
-        bounds: Bounds,
+        limits: Limits,
         principal: Principal,
         registry: CameraRegistry,
         hub: Hub,
@@ -69,8 +75,8 @@ class Subscription:
             self._news.set,
             delivery=terms.delivery,
             max_rate=terms.max_rate,
-            max_pending_items=_least(terms.max_pending_items, bounds.max_pending_items),
-            max_pending_bytes=_least(terms.max_pending_bytes, bounds.max_pending_bytes),
+            max_pending_items=limits.max_pending_items,
+            max_pending_bytes=limits.max_pending_bytes,
         )
 
     def apply(self, selection: Selection) -> None:
@@ -153,11 +159,13 @@ class Subscriptions:
         clock: Clock,
         max_subscribers: int,
         admit_more: Callable[[], None] = lambda: None,
+        limits: Limits = Limits(),
     ) -> None:
         self._registry = registry
         self._hub = hub
         self._clock = clock
-        self._bounds.max_subscribers = max_subscribers
+        self._max_subscribers = max_subscribers
+        self._limits = limits
         self._admit_more = admit_more
         self._open: dict[int, Subscription] = {}
         self._last_number = 0
@@ -214,16 +222,16 @@ class Subscriptions:
     def _admit(self, terms: Terms, principal: Principal) -> Subscription:
         if self._is_stopping:
             raise Unavailable("broker", "is stopping", "Open the stream again; it resumes at the last ids.")
-        if len(self._open) >= self._bounds.max_subscribers:
+        if len(self._open) >= self._max_subscribers:
             raise ResourceExhausted(
                 "subscription",
-                f"would be one more than the {self._bounds.max_subscribers} this broker accepts",
+                f"would be one more than the {self._max_subscribers} this broker accepts",
                 "Raise broker.max_subscribers, or end another.",
             )
         self._admit_more()
         self._last_number += 1
         subscription = Subscription(
-            self._last_number, terms, self._bounds, principal, self._registry, self._hub, self._clock
+            self._last_number, terms, self._limits.granted(terms), principal, self._registry, self._hub, self._clock
         )
         self._open[subscription.number] = subscription
         self._idle.clear()
@@ -235,10 +243,6 @@ class Subscriptions:
         async for request in requests:
             require_same_terms(request, subscription.terms)
             subscription.apply(selection_of(request))
-
-
-def _least(asked: int, bound: int) -> int:
-    return min(asked, bound) if asked else bound
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -102,6 +102,15 @@ class BrokerConfig:
     )
     max_cameras: int = option(256, "Cameras that this broker accepts.", at_least=1, at_most=10_000)
     max_subscribers: int = option(64, "Open subscriptions that this broker accepts.", at_least=1, at_most=10_000)
+    max_pending_items: int = option(
+        256,
+        "Items of a camera that may wait for a subscriber that is not lossless; then it goes on at a join point.",
+        at_least=1,
+        at_most=1 << 20,
+    )
+    max_pending_bytes: int = option(
+        67_108_864, "The same in bytes, of all its cameras together.", at_least=1 << 16, at_most=1 << 40
+    )
 
 
 @dataclass(frozen=True, slots=True)
