@@ -12,9 +12,9 @@ from broker.announcer import Announcer
 from broker.camera import Timing
 from broker.clock_watch import ClockVerdict, ClockWatch
 from broker.core import Hub
-from broker.load_watch import LoadWatch, raise_descriptor_limit
 from broker.discovery.probe import Prober
 from broker.discovery.service import DISCOVERY_SERVICE, DiscoveryServicer
+from broker.load_watch import LoadWatch, raise_descriptor_limit
 from broker.metrics import BrokerCollector
 from broker.registry import CameraRegistry, StateChange, source_player
 from broker.service import BROKER_SERVICE, CAMERA_SERVICE, BrokerServicer, CameraServicer

@@ -37,13 +37,14 @@ from trueframe.running import NotRunning, Running, find_running
 if TYPE_CHECKING:
     from aggregate.client import InspectionClient, LedgerClient, SyncInspectionClient, SyncLedgerClient
     from broker.client import BrokerClient, SyncBrokerClient
+    from broker.discovery.client import DiscoveryClient, SyncDiscoveryClient
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
     from event_center.client import EventClient, SyncEventClient
     from media_center.client import FootageClient, SyncFootageClient
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
-_CLIENTS = ("broker", "footage", "events", "inspections", "ledger", "pixels")
+_CLIENTS = ("broker", "discovery", "footage", "events", "inspections", "ledger", "pixels")
 
 
 class _Instance:
@@ -76,6 +77,13 @@ class Client(_Instance):
         from broker.client import SyncBrokerClient
 
         return SyncBrokerClient(self.running.endpoints["broker"], self.token_file)
+
+    @cached_property
+    def discovery(self) -> SyncDiscoveryClient:
+        """Devices on the network, their profiles, and what a source would give."""
+        from broker.discovery.client import SyncDiscoveryClient
+
+        return SyncDiscoveryClient(self.running.endpoints["broker"], self.token_file)
 
     @cached_property
     def footage(self) -> SyncFootageClient:
@@ -133,6 +141,13 @@ class AsyncClient(_Instance):
         from broker.client import BrokerClient
 
         return BrokerClient(self.running.endpoints["broker"], self.token_file)
+
+    @cached_property
+    def discovery(self) -> DiscoveryClient:
+        """Devices on the network, their profiles, and what a source would give."""
+        from broker.discovery.client import DiscoveryClient
+
+        return DiscoveryClient(self.running.endpoints["broker"], self.token_file)
 
     @cached_property
     def footage(self) -> FootageClient:
