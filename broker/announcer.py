@@ -66,6 +66,11 @@ class Announcer:
         self._news = asyncio.Event()
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        """Messages that the bus has not stored yet."""
+        return len(self._pending)
+
     def state_changed(self, change: StateChange, camera_name: str, last: FrameId | None) -> None:
         """Puts a change of state into the queue."""
         self._put(
