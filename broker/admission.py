@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker.load import amount
+from mesh.amounts import amount
 from mesh.errors import ResourceExhausted
 
 # Control connection, RTP and RTCP.

@@ -38,7 +38,7 @@ from mesh.grpc_bytes import bytes_stream_stream
 from mesh.ids import FrameId
 from mesh.logs import get_logger
 from trueframe.v1 import broker_pb2, broker_pb2_grpc, cameras_pb2, cameras_pb2_grpc
-from trueframe.v1.broker_pb2 import StreamFramesRequest, Subscription
+from trueframe.v1.broker_pb2 import Load, StreamFramesRequest, Subscription
 from trueframe.v1.cameras_pb2 import Camera, CameraSpec, CameraState, WatchCamerasResponse
 from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Gap
 
@@ -53,6 +53,7 @@ __all__ = [
     "FrameId",
     "Gap",
     "H264Inspector",
+    "Load",
     "Start",
     "StreamItem",
     "Subscription",
@@ -255,6 +256,12 @@ class BrokerClient:
             answer = await self._broker.ListSubscriptions(broker_pb2.ListSubscriptionsRequest(), timeout=_DEADLINE_S)
             return list(answer.subscriptions)
 
+    async def load(self) -> list[Load]:
+        """How much of every limit the broker uses, by name."""
+        with _translated():
+            answer = await self._broker.GetLoad(broker_pb2.GetLoadRequest(), timeout=_DEADLINE_S)
+            return list(answer.loads)
+
 
 class SyncBrokerClient:
     """The same for programs without an event loop. One thread at a time for each stream."""
@@ -390,6 +397,12 @@ class SyncBrokerClient:
         with _translated():
             answer = self._broker.ListSubscriptions(broker_pb2.ListSubscriptionsRequest(), timeout=_DEADLINE_S)
             return list(answer.subscriptions)
+
+    def load(self) -> list[Load]:
+        """How much of every limit the broker uses, by name."""
+        with _translated():
+            answer = self._broker.GetLoad(broker_pb2.GetLoadRequest(), timeout=_DEADLINE_S)
+            return list(answer.loads)
 
 
 def _camera(answer: Any) -> Camera:

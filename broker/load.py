@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mesh.amounts import amount
+
 _NS = 1_000_000_000
 
 
@@ -93,14 +95,14 @@ class LoadBook:
     def measure(self, used: Mapping[str, float], now_ns: int) -> list[LoadRow]:
         """Takes measurements (others stay) at a monotonic time; returns the rows whose `degraded` has changed."""
         changed = []
-        for name, amount in used.items():
+        for name, value in used.items():
             standing = self._standings[name]
             was_degraded = standing.row.degraded
-            standing.row = replace(standing.row, used=amount)
+            standing.row = replace(standing.row, used=value)
             if self._is_turning(standing, now_ns):
                 standing.contrary_since_ns = None
                 standing.row = replace(standing.row, degraded=not was_degraded, since_ns=now_ns)
-            detail = _detail(standing.limit, amount) if standing.row.degraded else ""
+            detail = _detail(standing.limit, value) if standing.row.degraded else ""
             standing.row = replace(standing.row, detail=detail)
             if standing.row.degraded != was_degraded:
                 changed.append(standing.row)
@@ -167,15 +169,3 @@ def _fresh(limit: Limit) -> LoadRow:
 
 def _detail(limit: Limit, used: float) -> str:
     return f"{amount(used, limit.unit)} of {amount(limit.limit, limit.unit)}. {limit.effect}. {limit.remedy}"
-
-
-def amount(value: float, unit: str) -> str:
-    """A number for a human: "1.07 GB", "0.91 cores", "250 ms", "57 cameras"."""
-    if unit == "bytes":
-        for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-            if value >= size:
-                return f"{value / size:.3g} {name}"
-        return f"{value:.0f} bytes"
-    if unit == "seconds":
-        return f"{value * 1e3:.0f} ms"
-    return f"{value:.2f} {unit}" if unit == "cores" else f"{value:.0f} {unit}"

@@ -56,7 +56,10 @@ def test_status_tells_that_everything_answers(instance: Embedded) -> None:
     (status,) = lines(command(instance.data, "status", "--json"))
     assert status["services"] == dict.fromkeys(("broker", "pixels", "media_center", "event_center", "aggregate"), True)
     assert status["cameras"] == {"live": 2}
-    assert b"cameras: 2 live" in command(instance.data, "status").stdout
+    assert {load["name"]: load["degraded"] for load in status["loads"]}["ring_memory"] is False  # type: ignore[attr-defined]
+    said = command(instance.data, "status").stdout
+    assert b"cameras: 2 live" in said
+    assert b"broker: cameras 2 of 256" in said
 
 
 def test_cameras_are_added_changed_watched_and_removed_live(instance: Embedded) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mesh.amounts import amount
 from trueframe.commands.options import data_option, json_option, show_json
 from trueframe.running import Running, find_running
 from trueframe.times import show_duration, show_time
+
+if TYPE_CHECKING:
+    from broker.client import Load
 
 SERVICES = ("broker", "pixels", "media_center", "event_center", "aggregate")
 
@@ -34,18 +40,32 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def _load_json(load: Load) -> dict[str, object]:
+    names = ("name", "used", "limit", "unit", "warns_at", "degraded", "detail")
+    return {name: getattr(load, name) for name in names}
+
+
+def _load_text(load: Load) -> str:
+    name = load.name.replace("_", " ")
+    used = amount(load.used, load.unit).removesuffix(f" {name}")
+    return (
+        f"{name} {used} of {amount(load.limit, load.unit).removesuffix(f' {name}')}" if load.limit else f"{name} {used}"
+    )
+
+
 @click.command("status")
 @json_option
 @data_option
 def command(data: str, as_json: bool) -> None:
     """Say how services, cameras and footage are. Exit code 1 if a service does not answer, 3 if nothing runs."""
-    from mesh.errors import TrueframeError
+    from mesh.errors import PermissionDenied, TrueframeError, Unavailable
     from trueframe.client import Client
     from trueframe.sights import camera_state
 
     running = find_running(data)
     health = asyncio.run(_health(running))
     states: dict[str, int] = {}
+    loads: list[Load] = []
     recorded = size = 0
     problems = []
     with Client(running) as tf:
@@ -55,6 +75,9 @@ def command(data: str, as_json: bool) -> None:
                 states[state] = states.get(state, 0) + 1
         except TrueframeError as error:
             problems.append(str(error))
+        # Whoever may not look inside is told the rest.
+        with contextlib.suppress(PermissionDenied, Unavailable):
+            loads = tf.broker.load()
         try:
             for recording in tf.footage.recordings().recordings:
                 recorded += recording.frames
@@ -72,6 +95,7 @@ def command(data: str, as_json: bool) -> None:
                 "children": running.children,
                 "restarts": running.restarts,
                 "cameras": states,
+                "loads": [_load_json(load) for load in loads],
                 "recorded_frames": recorded,
                 "recorded_bytes": size,
             }
@@ -88,6 +112,11 @@ def command(data: str, as_json: bool) -> None:
         cameras = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
         click.echo(f"cameras: {cameras}")
         click.echo(f"footage: {recorded} frames, {size / 1e6:.1f} MB")
+        if loads:
+            click.echo("broker: " + ", ".join(_load_text(load) for load in loads))
+        for load in loads:
+            if load.degraded:
+                click.echo(f"  DEGRADED {load.name}: {load.detail}")
         for problem in problems:
             click.echo(f"trueframe: {problem}", err=True)
     if not all(health.values()):

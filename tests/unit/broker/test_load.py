@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.load import Limit, LoadBook, LoadRow, amount, broker_limits
+from broker.load import Limit, LoadBook, LoadRow, broker_limits
 from broker.load_watch import open_descriptors, raise_descriptor_limit, usable_cores
 from broker.view import load_view
+from mesh.amounts import amount
 
 SECOND = 1_000_000_000
 RINGS = Limit("ring_memory", "bytes", 1000.0, 0.9, "Rings are nearly full", "Old frames go", "Raise it.")
