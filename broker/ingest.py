@@ -65,6 +65,8 @@ class FeedCounters:
     epochs: int = 0
     connections: int = 0
     audio_packets_dropped: int = 0
+    packets_lost: int = 0
+    packets_reordered: int = 0
     last_received_ns: int = 0
 
 

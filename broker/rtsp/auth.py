@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,28 +36,33 @@ class Challenge:
     parameters: dict[str, str]
 
 
-def parse_challenge(value: str) -> Challenge:
-    """Splits a WWW-Authenticate header into its scheme (lower case) and parameters (lower-case names)."""
-    scheme, _, rest = value.strip().partition(" ")
-    parameters: dict[str, str] = {}
+_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+(?=[^\s,=])|\s*(?=,|$))")
+_PARAMETER = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=\s*")
+
+
+def parse_challenges(value: str) -> list[Challenge]:
+    """Splits a WWW-Authenticate header, which may hold several challenges; what makes no sense is skipped."""
+    found: list[Challenge] = []
     position = 0
-    while position < len(rest):
-        equals = rest.find("=", position)
-        if equals < 0:
-            break
-        name = rest[position:equals].strip(" ,\t").lower()
-        position = equals + 1
-        while position < len(rest) and rest[position] in " \t":
-            position += 1
-        if position < len(rest) and rest[position] == '"':
-            text, position = _quoted(rest, position + 1)
+    while position < len(value):
+        if found and (parameter := _PARAMETER.match(value, position)):
+            text, position = _value(value, parameter.end())
+            found[-1].parameters.setdefault(parameter.group(1).lower(), text)
+        elif scheme := _SCHEME.match(value, position):
+            found.append(Challenge(scheme.group(1).lower(), {}))
+            position = scheme.end()
         else:
-            end = rest.find(",", position)
-            end = len(rest) if end < 0 else end
-            text, position = rest[position:end].strip(), end
-        parameters[name] = text
-        position = rest.find(",", position) + 1 or len(rest)
-    return Challenge(scheme.lower(), parameters)
+            comma = value.find(",", position + 1)
+            position = len(value) if comma < 0 else comma
+    return found
+
+
+def _value(text: str, position: int) -> tuple[str, int]:
+    if position < len(text) and text[position] == '"':
+        return _quoted(text, position + 1)
+    end = text.find(",", position)
+    end = len(text) if end < 0 else end
+    return text[position:end].strip(), end
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:
@@ -90,7 +96,8 @@ class Authenticator:
 
         True if another try makes sense: a supported scheme, and not the same nonce refused again.
         """
-        best = max((parse_challenge(c) for c in challenges), key=_strength, default=None)
+        offered = [challenge for header in challenges for challenge in parse_challenges(header)]
+        best = max(offered, key=_strength, default=None)
         if best is None or _strength(best) == 0:
             return False
         is_stale = best.parameters.get("stale", "").lower() == "true"
@@ -99,9 +106,18 @@ class Authenticator:
         self._challenge, self._count, self._was_accepted = best, 0, False
         return deserves_another
 
-    def accepted(self) -> None:
-        """A request got through: a later 401 brings a new nonce and deserves another try."""
+    def accepted(self, information: str = "") -> None:
+        """A request got through: a later 401 brings a new nonce and deserves another try.
+
+        `information` is the answer's Authentication-Info, which may name the nonce of the next request.
+        """
         self._was_accepted = True
+        if self._challenge is not None and self._challenge.scheme == "digest" and information:
+            # It is a challenge's list of parameters without the scheme.
+            (said,) = parse_challenges(f"Digest {information}")[:1] or (Challenge("", {}),)
+            if nonce := said.parameters.get("nextnonce"):
+                self._challenge = Challenge("digest", {**self._challenge.parameters, "nonce": nonce})
+                self._count = 0
 
     def header(self, method: str, url: str) -> str | None:
         """The value of Authorization for one request; None before the first challenge."""
@@ -119,18 +135,21 @@ class Authenticator:
         ha1 = digest(f"{user}:{realm}:{password}".encode())
         if algorithm.upper().endswith("-SESS"):
             ha1 = digest(f"{ha1}:{nonce}:{client_nonce}".encode())
-        ha2 = digest(f"{method}:{url}".encode())
+        protection = _protection(parameters)
+        # Requests have no body: integrity protection hashes nothing.
+        body = f":{digest(b'')}" if protection == "auth-int" else ""
+        ha2 = digest(f"{method}:{url}{body}".encode())
         fields = [
             f'username="{_escaped(user)}"',
             f'realm="{_escaped(realm)}"',
             f'nonce="{_escaped(nonce)}"',
             f'uri="{url}"',
         ]
-        if _offers_auth(parameters):
+        if protection:
             self._count += 1
             count = f"{self._count:08x}"
-            fields += [f'response="{digest(f"{ha1}:{nonce}:{count}:{client_nonce}:auth:{ha2}".encode())}"']
-            fields += ["qop=auth", f"nc={count}", f'cnonce="{client_nonce}"']
+            fields += [f'response="{digest(f"{ha1}:{nonce}:{count}:{client_nonce}:{protection}:{ha2}".encode())}"']
+            fields += [f"qop={protection}", f"nc={count}", f'cnonce="{client_nonce}"']
         else:
             fields += [f'response="{digest(f"{ha1}:{nonce}:{ha2}".encode())}"']
             if algorithm.upper().endswith("-SESS"):
@@ -146,8 +165,10 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _offers_auth(parameters: dict[str, str]) -> bool:
-    return "auth" in (option.strip() for option in parameters.get("qop", "").split(","))
+def _protection(parameters: dict[str, str]) -> str:
+    """The quality of protection to answer with: `auth`, else `auth-int`, else none."""
+    offered = {option.strip().lower() for option in parameters.get("qop", "").split(",")}
+    return "auth" if "auth" in offered else "auth-int" if "auth-int" in offered else ""
 
 
 def _strength(challenge: Challenge) -> int:
@@ -156,6 +177,6 @@ def _strength(challenge: Challenge) -> int:
         return 1
     if challenge.scheme != "digest" or "nonce" not in challenge.parameters:
         return 0
-    if "qop" in challenge.parameters and not _offers_auth(challenge.parameters):
+    if challenge.parameters.get("qop", "").strip() and not _protection(challenge.parameters):
         return 0
     return {"MD5": 2, "SHA-256": 3}.get(challenge.parameters.get("algorithm", "MD5").upper().removesuffix("-SESS"), 0)

@@ -10,19 +10,23 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from broker.core import H264Depacketiser, InterleavedError, InterleavedParser, Unit
-from broker.errors import SourceFailure, SourceUnreachable
+from broker.core import InterleavedError, InterleavedParser, Unit
+from broker.core.rtp import Depacketiser
+from broker.errors import SourceFailure, SourceUnreachable, StreamMoved
 from broker.rtsp import messages
 from broker.rtsp.messages import MalformedMessage, Request, Response
-from broker.rtsp.session import nonsense
+from broker.rtsp.refusals import nonsense
 from broker.sources.notation import RtspSource
 from mesh.clocks import Clock
 from mesh.logs import get_logger
+from mesh.redact import redact
 
 log = get_logger("broker.rtsp")
 
 _SHOWN_BYTES = 64
 _MAX_UNSENT_BYTES = 1 << 20
+_MAX_UNANSWERED = 64
+_BY_ITSELF = "The broker connects again by itself."
 
 
 class RtspConnection(asyncio.BufferedProtocol):
@@ -36,6 +40,8 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._cseq = 0
         self._waiting: dict[int, asyncio.Future[Response]] = {}
+        # Requests that were given up; their answers may still come.
+        self._unanswered: set[int] = set()
         self._first_bytes = b""
         self._has_spoken_rtsp = False
         self._on_unit: Callable[[Unit], None] = lambda unit: None
@@ -61,8 +67,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         except TimeoutError:
             if self._parser.skipped_bytes and not self._has_spoken_rtsp:
                 raise nonsense(self._source, self._first_bytes) from None
-            thing, reason = self._thing(), f"did not answer {method} within {self._timeout_s:g} s"
-            raise SourceUnreachable(thing, reason, "Check the camera and the network.") from None
+            if len(self._unanswered) < _MAX_UNANSWERED:
+                self._unanswered.add(cseq)
+            reason = f"did not answer {method} within {self._timeout_s:g} s"
+            raise SourceUnreachable(self._source.thing, reason, "Check the camera and the network.") from None
         finally:
             self._waiting.pop(cseq, None)
         if not answer.done():
@@ -72,7 +80,7 @@ class RtspConnection(asyncio.BufferedProtocol):
     def attach(
         self,
         channel: int,
-        depacketiser: H264Depacketiser,
+        depacketiser: Depacketiser,
         on_unit: Callable[[Unit], None],
         on_packet: Callable[[int, bytes], None],
     ) -> None:
@@ -80,6 +88,23 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._parser.attach(channel, depacketiser)
         self._on_unit = on_unit
         self._on_packet = on_packet
+
+    @property
+    def local_address(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """Our side of the connection, as sockets give it."""
+        transport = self._transport
+        if transport is None:
+            raise self._fresh_failure()
+        address: tuple[str, int] | tuple[str, int, int, int] = transport.get_extra_info("sockname")
+        return address
+
+    @property
+    def peer_host(self) -> str:
+        """The camera's address."""
+        transport = self._transport
+        if transport is None:
+            raise self._fresh_failure()
+        return str(transport.get_extra_info("peername")[0])
 
     def send_packet(self, channel: int, packet: bytes) -> None:
         """Sends an interleaved packet, unless the camera does not read what it is sent."""
@@ -90,7 +115,7 @@ class RtspConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Closes the connection; idempotent."""
-        self._fail(SourceUnreachable(self._thing(), "the connection was closed by the broker"))
+        self._fail(SourceUnreachable(self._source.thing, "the connection was closed by the broker"))
         if self._transport is not None:
             self._transport.abort()
 
@@ -123,7 +148,7 @@ class RtspConnection(asyncio.BufferedProtocol):
             self._fail(nonsense(self._source, self._first_bytes))
         except Exception as error:  # A fault of ours must end this connection only.
             log.exception("connection failed", host=self._source.host)
-            self._fail(SourceFailure(self._thing(), f"internal fault ({type(error).__name__})"))
+            self._fail(SourceFailure(self._source.thing, f"internal fault ({type(error).__name__})"))
 
     def eof_received(self) -> bool:
         """The camera closed its side; so do we."""
@@ -134,17 +159,18 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._transport = None
         if self._has_spoken_rtsp or not self._first_bytes:
             reason = "closed the connection" if exc is None else f"the connection broke ({exc})"
-            self._fail(SourceUnreachable(self._thing(), reason, "The broker connects again by itself."))
+            self._fail(SourceUnreachable(self._source.thing, reason, _BY_ITSELF))
         else:
             self._fail(nonsense(self._source, self._first_bytes))
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
-    def _thing(self) -> str:
-        return f"camera at {self._source.host}:{self._source.port}"
-
     def _fresh_failure(self) -> SourceFailure:
-        known = self.failure.result() if self.failure.done() else SourceUnreachable(self._thing(), "is not connected")
+        known = (
+            self.failure.result() if self.failure.done() else SourceUnreachable(self._source.thing, "is not connected")
+        )
+        if isinstance(known, StreamMoved):
+            return StreamMoved(known.thing, known.reason, known.remedy, known.location, known.is_proxy)
         return type(known)(known.thing, known.reason, known.remedy)
 
     def _fail(self, failure: SourceFailure) -> None:
@@ -160,20 +186,37 @@ class RtspConnection(asyncio.BufferedProtocol):
             self._answer(message)
             return
         cseq = message.cseq
-        if cseq is None and len(self._waiting) == 1:
-            # Some cameras leave CSeq out of refusals; with one request under way there is no doubt.
+        if cseq in self._unanswered:
+            self._unanswered.discard(cseq)
+            return
+        if cseq not in self._waiting and len(self._waiting) == 1:
+            # Some cameras leave CSeq out of refusals or count by themselves; with one request under way there is no
+            # doubt.
             cseq = next(iter(self._waiting))
         answer = self._waiting.get(cseq) if cseq is not None else None
         if answer is not None and not answer.done():
             answer.set_result(message)
 
     def _answer(self, request: Request) -> None:
-        if self._transport is None or request.cseq is None:
-            return
         if request.method == "TEARDOWN":
-            self._fail(SourceUnreachable(self._thing(), "ended the session", "The broker connects again by itself."))
+            self._fail(
+                SourceUnreachable(self._source.thing, "ended the session", "The broker connects again by itself.")
+            )
+            return
+        if request.method == "REDIRECT":
+            self._redirect(request)
+            return
+        if self._transport is None or request.cseq is None:
             return
         if request.method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
             self._transport.write(messages.encode_response(200, "OK", request.cseq))
         elif self._transport.get_write_buffer_size() <= _MAX_UNSENT_BYTES:
             self._transport.write(messages.encode_response(501, "Not Implemented", request.cseq))
+
+    def _redirect(self, request: Request) -> None:
+        """The camera asks to be left for another place, or to be asked anew."""
+        if self._transport is not None and request.cseq is not None:
+            self._transport.write(messages.encode_response(200, "OK", request.cseq))
+        location = request.headers.get("Location")
+        reason = f"asks to be looked for at {redact(location)[:200]!r}" if location else "asks to be connected to anew"
+        self._fail(StreamMoved(self._source.thing, reason, "The broker does that by itself.", location))

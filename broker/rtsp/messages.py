@@ -100,12 +100,14 @@ def parse_message(data: bytes) -> Response | Request:
         raise MalformedMessage(f"header of {len(head)} bytes")
     lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     headers = _parse_headers(lines[1:])
-    words = lines[0].split(" ", 2)
+    words = lines[0].strip().split(None, 2)
+    if not words:
+        raise MalformedMessage("empty first line")
     if words[0].startswith("RTSP/"):
         status = _number(words[1]) if len(words) > 1 else None
         if status is None or not 100 <= status <= 999:
             raise MalformedMessage(f"status line {lines[0][:80]!r}")
-        return Response(status, words[2].strip() if len(words) > 2 else "", headers, body)
+        return Response(status, words[2] if len(words) > 2 else "", headers, body)
     if len(words) == 3 and words[2].startswith("RTSP/"):
         return Request(words[0], words[1], headers, body)
     raise MalformedMessage(f"first line {lines[0][:80]!r}")
@@ -122,7 +124,7 @@ def _parse_headers(lines: list[str]) -> Headers:
             continue
         name, colon, value = line.partition(":")
         if not colon:
-            raise MalformedMessage(f"header line {line[:80]!r}")
+            continue  # Cameras print debug words and stray status lines between their headers.
         pairs.append((name.strip(), value.strip()))
         if len(pairs) > MAX_HEADERS:
             raise MalformedMessage(f"more than {MAX_HEADERS} headers")
@@ -143,18 +145,3 @@ def session_of(value: str, default_timeout_s: float = 60.0) -> tuple[str, float]
         if name.strip().lower() == "timeout" and seconds:
             return session, float(seconds)
     return session, default_timeout_s
-
-
-def interleaved_channels(transport: str) -> tuple[int, int] | None:
-    """The channel pair that a Transport header names (`…;interleaved=0-1`); None if it names none."""
-    for part in transport.split(";"):
-        name, _, text = part.strip().partition("=")
-        if name.lower() != "interleaved":
-            continue
-        first, _, second = text.partition("-")
-        rtp = _number(first)
-        rtcp = _number(second) if second else None
-        if rtp is None or rtp > 254:
-            return None
-        return rtp, rtcp if rtcp is not None and rtcp <= 255 else rtp + 1
-    return None

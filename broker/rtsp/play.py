@@ -1,24 +1,35 @@
-"""One RTSP connection from beginning to end: connect, converse, receive, keep alive, say good-bye."""
+"""One camera from beginning to end: connect, converse, receive, keep alive, say good-bye; by the transport that works,
+at the place that the camera names.
+
+Belongs here: the order of these, and what is tried when one of them fails at once. Does not belong here: waits between
+attempts (`camera`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import socket
+from collections.abc import Callable
 
-from broker.core import canonical_from_nals
-from broker.errors import SourceFailure, SourceUnreachable
+from broker.errors import SourceFailure, SourceRefused, SourceSilent, SourceUnreachable, StreamMoved, TransportRefused
 from broker.ingest import Feed
 from broker.rtsp.connection import RtspConnection
-from broker.rtsp.receiver import Receiver
+from broker.rtsp.dial import dial
+from broker.rtsp.pulse import Pulse
+from broker.rtsp.route import Route
 from broker.rtsp.session import RtspSession, VideoStream
+from broker.rtsp.transports import Way, ways_to_try
+from broker.rtsp.wires import open_wire
 from broker.sources.notation import RtspSource
+from mesh.redact import redact
+from trueframe.v1.cameras_pb2 import TRANSPORT_TCP
 
 _GOOD_BYE_S = 0.5
 _KEEP_ALIVE_AT_LEAST_S = 2.0
 _KEEP_ALIVE_AT_MOST_S = 30.0
+# After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left.
+_FIRST_PACKET_S = 3.0
+_FIRST_PACKET_AT_LAST_S = 8.0
 
 
 async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
@@ -26,66 +37,86 @@ async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
 
     `timeout_s`: longest wait for the connection and for each answer.
     """
-    connection = await _connect(source, feed, timeout_s)
-    session = RtspSession(source, connection)
-    receiver: Receiver | None = None
-    try:
-        media = await session.describe()
-        stream = await session.set_up(media)
-        # Stored before the first frame can arrive.
-        ingest = await feed.open_epoch((1, stream.clock_rate), canonical_from_nals(stream.parameter_sets))
-        receiver = Receiver(
-            stream,
-            ingest,
-            feed.counters,
-            lambda packet: connection.send_packet(stream.rtcp_channel, packet),
-            feed.clock_state,
-        )
-        connection.attach(stream.rtp_channel, receiver.depacketiser, receiver.unit, receiver.packet)
-        await session.play()
-        feed.connected()
-        await _stay(connection, session, stream)
-    finally:
-        if not connection.failure.done():
-            with contextlib.suppress(TimeoutError, SourceFailure):
-                async with asyncio.timeout(_GOOD_BYE_S):
-                    await session.tear_down()
-        connection.close()
-        if receiver is not None:
-            receiver.end()
+    route = Route(source)
+    while True:
+        try:
+            await _play_some_way(route.source, feed, timeout_s)
+        except StreamMoved as moved:
+            feed.end_epoch(moved.end_reason, redact(str(moved)))
+            route.follow(moved, feed.clock.monotonic_ns())
 
 
-async def _connect(source: RtspSource, feed: Feed, timeout_s: float) -> RtspConnection:
-    thing = f"camera at {source.host}:{source.port}"
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, connection = await loop.create_connection(
-                lambda: RtspConnection(source, feed.clock, timeout_s), source.host, source.port
+async def _play_some_way(source: RtspSource, feed: Feed, timeout_s: float) -> None:
+    """By the first transport that the camera does not refuse and that packets come by."""
+    ways = ways_to_try(source.transport, feed.transport_that_worked)
+    first: SourceFailure | None = None
+    for way in ways:
+        is_last = way == ways[-1]
+        # Nothing is remembered of a way that failed; it is remembered again once packets come.
+        feed.transport_that_worked = ""
+        try:
+            await _play(source, feed, timeout_s, way, _FIRST_PACKET_AT_LAST_S if is_last else _FIRST_PACKET_S)
+        except (TransportRefused, SourceSilent) as error:
+            feed.end_epoch(error.end_reason, redact(str(error)))
+            if is_last:
+                raise _neither(source, first, error) from error
+            first = error
+
+
+def _neither(source: RtspSource, first: SourceFailure | None, last: SourceFailure) -> SourceFailure:
+    """The failure when no transport is left."""
+    if first is None:
+        if source.transport == TRANSPORT_TCP and not source.is_tls:
+            remedy = (
+                f"{last.remedy.rstrip('.')}, or let the broker use UDP (`trueframe cameras set … --transport auto`)."
             )
-    except TimeoutError:
-        reason = f"does not answer within {timeout_s:g} s"
-        raise SourceUnreachable(thing, reason, "Check the address, the camera and the network.") from None
-    except socket.gaierror as error:
-        raise SourceUnreachable(
-            thing, f"the host name cannot be resolved ({error.strerror})", "Check the name."
-        ) from error
-    except OSError as error:
-        if error.errno == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
-            raise SourceUnreachable(thing, "refuses the connection", "Check the port; is RTSP switched on?") from error
-        # asyncio writes the address into the text of its own errors; the number tells what happened.
-        reason = f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
-        raise SourceUnreachable(thing, reason, "Check the address, the camera and the network.") from error
-    return connection
+            return type(last)(last.thing, last.reason, remedy)
+        return last
+    kind = SourceSilent if SourceSilent in (type(first), type(last)) else SourceRefused
+    remedy = last.remedy if isinstance(last, SourceSilent) else first.remedy
+    return kind(source.thing, f"{first.reason}, and {last.reason}", remedy)
 
 
-async def _stay(connection: RtspConnection, session: RtspSession, stream: VideoStream) -> None:
+async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, first_packet_s: float) -> None:
+    """One connection, by one transport."""
+    connection = await dial(source, feed.clock, timeout_s)
+    session = RtspSession(source, connection)
+    with contextlib.ExitStack() as stack:
+        try:
+            await session.describe()
+            wire = stack.enter_context(contextlib.closing(open_wire(way, source, connection, feed)))
+            stream = await wire.set_up(session)
+            # Stored before the first frame can arrive.
+            ingest = await feed.open_epoch((1, stream.clock_rate), stream.parameter_sets)
+            receiver = wire.receiver(stream, ingest)
+            stack.callback(receiver.end)
+            await session.play()
+            wire.refresh()
+            await wire.first_packet(first_packet_s)
+            feed.transport_used, feed.transport_that_worked = wire.name, way
+            feed.connected()
+            pulse = Pulse(source.thing, feed, receiver, wire.look)
+            stack.callback(pulse.stop)
+            pulse.start()
+            await _stay(connection, session, stream, wire.refresh)
+        finally:
+            if not connection.failure.done():
+                with contextlib.suppress(TimeoutError, SourceFailure):
+                    async with asyncio.timeout(_GOOD_BYE_S):
+                        await session.tear_down()
+            connection.close()
+
+
+async def _stay(
+    connection: RtspConnection, session: RtspSession, stream: VideoStream, refresh: Callable[[], None]
+) -> None:
     """Keeps the session alive until the connection fails; raises that failure."""
     every_s = min(max(stream.session_timeout_s * 0.45, _KEEP_ALIVE_AT_LEAST_S), _KEEP_ALIVE_AT_MOST_S)
     while True:
         done, _ = await asyncio.wait([connection.failure], timeout=every_s)
         if done:
             raise connection.failure.result()
+        refresh()
         # A camera that does not answer and goes on sending frames is left in peace.
         with contextlib.suppress(SourceUnreachable):
             await session.keep_alive()

@@ -1,26 +1,29 @@
 """The conversation that makes a camera play: OPTIONS, DESCRIBE, SETUP, PLAY, keep-alive, TEARDOWN.
 
-Belongs here: the order of requests, what the answers mean, and their failures as `SourceFailure`. Does not belong
-here: sockets and bytes (`connection`), frames (`ingest`).
+Belongs here: the order of requests, and what is tried when a camera refuses one of them. Does not belong here: sockets
+and bytes (`connection`, `udp`), what a refusal means (`refusals`), which stream is taken (`offer`), frames (`ingest`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from broker.errors import SourceFailure, SourceRefused, SourceSpokeNonsense, SourceUnauthorised
-from broker.rtsp import messages, sdp
+from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised, TransportRefused
+from broker.kinds import Codec
+from broker.rtsp import messages, offer, sdp, transports
 from broker.rtsp.auth import Authenticator
 from broker.rtsp.messages import Response
+from broker.rtsp.refusals import REDIRECTS, WRONG_URL, refusal, unauthorised
+from broker.rtsp.transports import Agreed
 from broker.sources.notation import RtspSource
-from mesh.redact import redact
+from trueframe.v1.frames_pb2 import CODEC_H264
 
 USER_AGENT = "trueframe"
 _MAX_TRIES = 3
 _MAX_AUDIO_STREAMS = 4
-_CODEC_NAMES = {"H265": "H.265", "JPEG": "Motion JPEG", "MP4V-ES": "MPEG-4 Part 2", "MP2T": "an MPEG transport stream"}
+_KEEP_ALIVE = ("GET_PARAMETER", "OPTIONS")
 
 
 class Peer(Protocol):
@@ -33,15 +36,17 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
-    """What will arrive, and where."""
+    """What will arrive, and where. Channels matter inside the RTSP connection only, `agreed` tells of UDP."""
 
     clock_rate: int
     payload_type: int
     rtp_channel: int
     rtcp_channel: int
-    parameter_sets: tuple[bytes, ...]
+    parameter_sets: bytes
     audio_channels: frozenset[int]
     session_timeout_s: float
+    codec: Codec = CODEC_H264
+    agreed: Agreed = field(default_factory=Agreed)
 
 
 class RtspSession:
@@ -52,105 +57,163 @@ class RtspSession:
         self._peer = peer
         self._authenticator = Authenticator(source.credentials) if source.credentials else None
         self._session_id = ""
-        self._aggregate_url = source.url
+        self._aggregate_urls = [source.url]
+        self._video: offer.Video | None = None
+        self._video_urls: list[str] = []
         self._audio_urls: list[str] = []
-        self._keep_alive_method = "OPTIONS"
-        self._thing = f"camera at {source.host}:{source.port}"
+        # The signs of life that the camera was not seen to refuse, the one it promised first.
+        self._keep_alive_methods = ["OPTIONS", "GET_PARAMETER"]
 
-    async def describe(self) -> sdp.Media:
-        """OPTIONS and DESCRIBE; returns the video that the broker can carry. Raises SourceFailure."""
+    async def describe(self) -> offer.Video:
+        """OPTIONS and DESCRIBE; returns the video that the broker takes. Raises SourceFailure."""
         options = await self._request("OPTIONS", self._source.url, [], accepts_refusal=True)
-        if options.status == 200 and "GET_PARAMETER" in options.headers.get("Public"):
-            self._keep_alive_method = "GET_PARAMETER"
+        public = ",".join(options.headers.all("Public")).upper()
+        if options.status == 200 and "GET_PARAMETER" in public:
+            self._keep_alive_methods = list(_KEEP_ALIVE)
         answer = await self._request("DESCRIBE", self._source.url, [("Accept", "application/sdp")])
         try:
             description = sdp.parse_sdp(answer.body)
         except sdp.MalformedDescription as error:
-            raise SourceRefused(self._thing, f"describes its stream in a way that cannot be read ({error})") from error
-        base = answer.headers.get("Content-Base") or answer.headers.get("Content-Location") or self._source.url
+            reason = f"describes its stream in a way that cannot be read ({error})"
+            raise SourceRefused(self._source.thing, reason) from error
+        base = answer.headers.get("Content-Base") or answer.headers.get("Content-Location")
         base = base if "://" in base else self._source.url
-        aggregate = sdp.resolve_control(base, description.control)
-        self._aggregate_url = sdp.on_same_host(aggregate, self._source.url)
-        media = self._choose(description)
-        # RFC 2326 C.1.1 resolves against Content-Base, and session-level control only names the aggregate; but an
-        # absolute session control is what some cameras mean media controls to be below.
-        media_base = aggregate if "://" in description.control else base
-        url = sdp.on_same_host(sdp.resolve_control(media_base, media.control), self._source.url)
-        self._audio_urls = [
-            sdp.on_same_host(sdp.resolve_control(media_base, m.control), self._source.url)
-            for m in description.media
-            if m.kind == "audio"
-        ][:_MAX_AUDIO_STREAMS]
-        return sdp.Media(media.kind, media.payload_type, media.encoding, media.clock_rate, url, media.parameters)
+        self._video = offer.choose(self._source.thing, description)
+        sections = {media.section for media in description.media}
 
-    def _choose(self, description: sdp.Description) -> sdp.Media:
-        video = [m for m in description.media if m.kind == "video"]
-        if not video:
-            if any(m.kind == "audio" for m in description.media):
-                raise SourceRefused(self._thing, "sends audio only", "Give the URL of a stream that has video.")
-            raise SourceRefused(self._thing, "offers no video", "Give the URL of a stream that has video.")
-        for media in video:
-            if media.encoding == "H264" and media.parameters.get("packetization-mode", "0") in ("0", "1"):
-                return media
-        name = _CODEC_NAMES.get(video[0].encoding, video[0].encoding[:40] or f"payload type {video[0].payload_type}")
-        if video[0].encoding == "H264":
-            name = "H.264 in interleaved packetization mode"
-        raise SourceRefused(
-            self._thing, f"sends {name}, which this version does not carry", "Set this stream to H.264 in the camera."
-        )
+        def urls(media: sdp.Media) -> list[str]:
+            return sdp.control_urls(base, self._source.url, description.control, media, len(sections) == 1)
 
-    async def set_up(self, media: sdp.Media) -> VideoStream:
-        """SETUP of the one video stream over TCP, and of audio beside it, which is dropped. Raises SourceFailure."""
-        transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
-        answer = await self._request("SETUP", media.control, [("Transport", transport)])
-        session = answer.headers.get("Session")
-        self._session_id, timeout_s = messages.session_of(session)
-        given = answer.headers.get("Transport")
-        channels = messages.interleaved_channels(given)
-        if channels is None:
-            if given and "tcp" not in given.lower():
-                raise self._no_tcp()
-            channels = (0, 1)
-        return VideoStream(
-            clock_rate=media.clock_rate,
-            payload_type=media.payload_type,
-            rtp_channel=channels[0],
-            rtcp_channel=channels[1],
-            parameter_sets=tuple(media.parameter_sets),
-            audio_channels=await self._set_up_audio(max(channels) + 1),
-            session_timeout_s=timeout_s,
-        )
+        self._video_urls = urls(self._video.media)
+        self._audio_urls = [urls(media)[0] for media in offer.audio_controls(description)][:_MAX_AUDIO_STREAMS]
+        aggregate = sdp.on_same_host(sdp.resolve_control(base, description.control), self._source.url)
+        self._aggregate_urls = list(dict.fromkeys([aggregate, self._source.url]))
+        return self._video
 
-    async def _set_up_audio(self, channel: int) -> frozenset[int]:
+    # ---- SETUP ------------------------------------------------------------------------------------------------------
+
+    async def set_up_interleaved(self) -> VideoStream:
+        """SETUP of the video inside this connection, and of audio beside it, which is dropped.
+
+        Raises SourceFailure; TransportRefused if the camera offers no TCP.
+        """
+        try:
+            answer = await self._set_up_video(transports.interleaved(0))
+        except TransportRefused as error:
+            raise self._no_tcp(error) from error
+        agreed = transports.agreed(answer.headers.get("Transport"))
+        if agreed.is_interleaved is False:
+            raise self._no_tcp(None)
+        channels = agreed.channels or (0, 1)
+        audio = await self._set_up_audio_interleaved(max(channels) + 1)
+        return self._stream(answer, agreed, channels, audio)
+
+    async def set_up_datagrams(self, ports: tuple[int, int], audio_ports: Callable[[], tuple[int, int]]) -> VideoStream:
+        """SETUP of the video over UDP to these ports of ours, and of audio to others. Raises as the other does."""
+        try:
+            answer = await self._set_up_video(transports.datagrams(ports))
+        except TransportRefused as error:
+            raise self._no_udp(error) from error
+        agreed = transports.agreed(answer.headers.get("Transport"))
+        if agreed.is_interleaved:
+            raise self._no_udp(None)
+        for url in self._audio_urls:
+            headers = [*self._session(), ("Transport", transports.datagrams(audio_ports()))]
+            await self._request("SETUP", url, headers, accepts_refusal=True)
+        return self._stream(answer, agreed, (0, 1), frozenset())
+
+    async def _set_up_video(self, transport: str) -> Response:
+        """Tries the URLs that the stream may have, best first; the first refusal is told if none of them works."""
+        first: SourceFailure | None = None
+        for number, url in enumerate(self._video_urls):
+            answer = await self._request("SETUP", url, [("Transport", transport)], accepts_refusal=True)
+            if answer.status == 200:
+                if number:
+                    # The base that the camera named leads nowhere: what we asked for is the better name for it all.
+                    self._aggregate_urls.reverse()
+                self._aggregate_urls.append(url)
+                self._session_id, _ = messages.session_of(answer.headers.get("Session"))
+                return answer
+            first = first or refusal(self._source, "SETUP", answer)
+            if answer.status not in WRONG_URL:
+                break
+        assert first is not None
+        raise first
+
+    async def _set_up_audio_interleaved(self, channel: int) -> frozenset[int]:
         """Takes audio only to drop it: a server that feeds both from one file stops when one of them is not taken
         (seen with GStreamer: video ended when 200 kB of audio had piled up). A refusal is no failure.
         """
         taken = set()
         for url in self._audio_urls:
-            headers = [*self._session(), ("Transport", f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}")]
+            headers = [*self._session(), ("Transport", transports.interleaved(channel))]
             answer = await self._request("SETUP", url, headers, accepts_refusal=True)
             if answer.status == 200:
-                given = messages.interleaved_channels(answer.headers.get("Transport"))
+                given = transports.agreed(answer.headers.get("Transport")).channels
                 taken.add(given[0] if given else channel)
                 channel = max(channel, *(given or (0,))) + 2
         return frozenset(taken)
 
+    def _stream(
+        self, answer: Response, agreed: Agreed, channels: tuple[int, int], audio: frozenset[int]
+    ) -> VideoStream:
+        assert self._video is not None
+        media = self._video.media
+        return VideoStream(
+            clock_rate=media.clock_rate,
+            payload_type=media.payload_type,
+            rtp_channel=channels[0],
+            rtcp_channel=channels[1],
+            parameter_sets=self._video.parameter_sets,
+            audio_channels=audio,
+            session_timeout_s=messages.session_of(answer.headers.get("Session"))[1],
+            codec=self._video.codec,
+            agreed=agreed,
+        )
+
+    # ---- PLAY and after ---------------------------------------------------------------------------------------------
+
     async def play(self) -> None:
         """PLAY from now on. Frames may arrive before this returns. Raises SourceFailure."""
-        await self._request("PLAY", self._aggregate_url, [*self._session(), ("Range", "npt=0.000-")])
+        first: SourceFailure | None = None
+        for url in self._aggregate_urls:
+            answer = await self._request("PLAY", url, [*self._session(), ("Range", "npt=0.000-")], accepts_refusal=True)
+            if answer.status == 457:  # A live stream has no beginning to play from, say some.
+                answer = await self._request("PLAY", url, self._session(), accepts_refusal=True)
+            if answer.status == 200:
+                self._aggregate_urls = [url]
+                return
+            first = first or refusal(self._source, "PLAY", answer)
+            if answer.status not in WRONG_URL:
+                break
+        assert first is not None
+        raise first
 
     async def keep_alive(self) -> None:
-        """One sign of life. Raises SourceFailure if the camera no longer knows the session."""
-        answer = await self._request(
-            self._keep_alive_method, self._aggregate_url, self._session(), accepts_refusal=True
-        )
-        if answer.status == 454:
-            raise SourceFailure(self._thing, "no longer knows our session", "The broker connects again by itself.")
+        """One sign of life, by a method that the camera does not refuse; without any, receiver reports must do.
+
+        Raises SourceFailure if the camera no longer knows the session.
+        """
+        while self._keep_alive_methods:
+            method = self._keep_alive_methods[0]
+            try:
+                answer = await self._request(method, self._aggregate_urls[0], self._session(), accepts_refusal=True)
+            except SourceUnauthorised:
+                # It goes on sending to those it let in; whom it does not let in any more it cuts off by itself.
+                self._keep_alive_methods.pop(0)
+                continue
+            if answer.status == 454:
+                raise refusal(self._source, method, answer)
+            if answer.status == 200:
+                return
+            self._keep_alive_methods.pop(0)
 
     async def tear_down(self) -> None:
         """Says good-bye. Raises SourceFailure; the caller closes the connection in any case."""
         if self._session_id:
-            await self._request("TEARDOWN", self._aggregate_url, self._session(), accepts_refusal=True)
+            await self._request("TEARDOWN", self._aggregate_urls[0], self._session(), accepts_refusal=True)
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _session(self) -> list[tuple[str, str]]:
         return [("Session", self._session_id)] if self._session_id else []
@@ -167,58 +230,23 @@ class RtspSession:
                 if self._authenticator and self._authenticator.accept(answer.headers.all("WWW-Authenticate")):
                     continue
                 break
-            if answer.status == 200:
-                if self._authenticator:
-                    self._authenticator.accepted()
+            if answer.status == 200 and self._authenticator:
+                self._authenticator.accepted(answer.headers.get("Authentication-Info"))
+            if answer.status == 200 or (accepts_refusal and answer.status not in REDIRECTS):
                 return answer
-            if accepts_refusal:
-                return answer
-            raise self._refusal(method, answer)
+            raise refusal(self._source, method, answer)
         if accepts_refusal and method == "OPTIONS":
             return answer
-        raise self._unauthorised()
+        raise unauthorised(self._source, self._authenticator is not None)
 
-    def _unauthorised(self) -> SourceUnauthorised:
-        if self._authenticator is None:
-            return SourceUnauthorised(
-                self._thing, "asks for a user and a password", "Give the source as rtsp://USER:PASSWORD@HOST/PATH."
-            )
-        return SourceUnauthorised(
-            self._thing, "refuses the user or the password", "Correct the credentials in the source."
-        )
+    def _no_tcp(self, said: TransportRefused | None) -> TransportRefused:
+        reason = "does not offer RTP over TCP (interleaved)"
+        return TransportRefused(self._source.thing, _with(reason, said), "Enable RTP over RTSP/TCP in the camera.")
 
-    def _refusal(self, method: str, answer: Response) -> SourceFailure:
-        path = urlsplit(self._source.url).path or "/"
-        said = redact(f"{answer.status} {answer.reason}".strip()[:120])
-        if answer.status == 403:
-            return SourceUnauthorised(self._thing, "forbids this stream to this user", "Give the user that right.")
-        if answer.status == 404:
-            return SourceRefused(self._thing, f"has no stream at the path {path!r}", "Correct the path in the source.")
-        if 300 <= answer.status < 400:
-            target = redact(answer.headers.get("Location"))[:200]
-            return SourceRefused(self._thing, f"has moved the stream to {target!r}", "Give that URL as the source.")
-        if answer.status == 461:
-            return self._no_tcp()
-        if answer.status in (453, 503):
-            return SourceRefused(
-                self._thing, f"serves no further viewer now ({said})", "Close other connections to it."
-            )
-        if answer.status == 454:
-            return SourceFailure(self._thing, "no longer knows our session", "The broker connects again by itself.")
-        return SourceRefused(self._thing, f"answered {method} with {said!r}")
-
-    def _no_tcp(self) -> SourceRefused:
-        return SourceRefused(
-            self._thing, "does not offer RTP over TCP (interleaved)", "Enable RTP over RTSP/TCP in the camera."
-        )
+    def _no_udp(self, said: TransportRefused | None) -> TransportRefused:
+        reason = "does not offer RTP over UDP"
+        return TransportRefused(self._source.thing, _with(reason, said), "Set the camera's transport to TCP.")
 
 
-def nonsense(source: RtspSource, received: bytes) -> SourceSpokeNonsense:
-    """The failure for a peer that is no RTSP server; its first bytes tell a human what it may be."""
-    start = received[:24].decode("ascii", "replace").split("\r")[0].split("\n")[0]
-    shown = "".join(c if c.isprintable() else "." for c in start)
-    return SourceSpokeNonsense(
-        f"camera at {source.host}:{source.port}",
-        f"does not speak RTSP (it said {shown!r})",
-        f"Check the port; RTSP is usually on {554}.",
-    )
+def _with(reason: str, said: TransportRefused | None) -> str:
+    return f"{reason}: it {said.reason}" if said is not None and said.reason.startswith("answered") else reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.rtsp.auth import Authenticator, Credentials, parse_challenge
+from broker.rtsp.auth import Authenticator, Credentials, parse_challenges
 
 RFC2617 = (
     'Digest realm="testrealm@host.com", qop="auth,auth-int", '
@@ -94,5 +94,5 @@ def test_credentials_do_not_show_in_repr() -> None:
 
 
 def test_quoted_commas_and_escapes_are_read() -> None:
-    challenge = parse_challenge(r'Digest realm="a, \"b\" c",nonce=abc , stale=FALSE')
+    (challenge,) = parse_challenges(r'Digest realm="a, \"b\" c",nonce=abc , stale=FALSE')
     assert challenge.parameters == {"realm": 'a, "b" c', "nonce": "abc", "stale": "FALSE"}

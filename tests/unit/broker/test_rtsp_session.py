@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised
+from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised, TransportRefused
 from broker.rtsp.messages import Headers, Response
 from broker.rtsp.session import RtspSession
 from broker.sources.notation import RtspSource, parse_source
@@ -70,7 +70,8 @@ async def test_a_camera_is_made_to_play_and_its_audio_is_taken_to_be_dropped() -
         )
     )
     talk = session(camera)
-    stream = await talk.set_up(await talk.describe())
+    await talk.describe()
+    stream = await talk.set_up_interleaved()
     await talk.play()
     await talk.keep_alive()
     await talk.tear_down()
@@ -99,16 +100,34 @@ async def test_audio_that_is_refused_leaves_the_video_as_it_is() -> None:
         )
     )
     talk = session(camera)
-    stream = await talk.set_up(await talk.describe())
+    await talk.describe()
+    stream = await talk.set_up_interleaved()
     assert (stream.rtp_channel, stream.audio_channels) == (4, frozenset())
 
 
 async def test_options_keeps_alive_where_get_parameter_is_not_offered() -> None:
-    camera = Camera(but("OPTIONS", answer(501, "Not Implemented")))
+    camera = Camera(but("OPTIONS", answer(Public="DESCRIBE, SETUP, PLAY, OPTIONS")))
     talk = session(camera)
-    await talk.set_up(await talk.describe())
+    await talk.describe()
+    await talk.set_up_interleaved()
     await talk.keep_alive()
     assert camera.asked[-1][0] == "OPTIONS"
+
+
+async def test_a_sign_of_life_that_is_refused_is_replaced_by_the_other_and_then_by_none() -> None:
+    def deaf(method: str, url: str, headers: dict[str, str]) -> Response:
+        if method == "OPTIONS" and "Session" in headers or method == "GET_PARAMETER":
+            return answer(501, "Not Implemented")
+        return ordinary(method, url, headers)
+
+    camera = Camera(deaf)
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    before = len(camera.asked)
+    await talk.keep_alive()
+    await talk.keep_alive()
+    assert [method for method, _, _ in camera.asked[before:]] == ["GET_PARAMETER", "OPTIONS"]
 
 
 async def test_a_challenge_is_answered_once_and_then_without_being_asked() -> None:
@@ -119,7 +138,8 @@ async def test_a_challenge_is_answered_once_and_then_without_being_asked() -> No
 
     camera = Camera(locked)
     talk = session(camera, "rtsp://u:p@gate.example/live")
-    await talk.set_up(await talk.describe())
+    await talk.describe()
+    await talk.set_up_interleaved()
     assert [method for method, _, _ in camera.asked] == ["OPTIONS", "DESCRIBE", "DESCRIBE", "SETUP", "SETUP"]
 
 
@@ -166,13 +186,14 @@ async def test_a_refusal_says_what_and_what_helps(response: Response, kind: type
 )
 async def test_a_camera_without_interleaving_is_refused_by_name(response: Response) -> None:
     talk = session(Camera(but("SETUP", response)))
-    media = await talk.describe()
-    with pytest.raises(SourceRefused, match="RTP over TCP"):
-        await talk.set_up(media)
+    await talk.describe()
+    with pytest.raises(TransportRefused, match="RTP over TCP"):
+        await talk.set_up_interleaved()
 
 
 async def test_a_session_that_the_camera_forgot_is_a_failure() -> None:
     talk = session(Camera(but("GET_PARAMETER", answer(454, "Session Not Found"))))
-    await talk.set_up(await talk.describe())
+    await talk.describe()
+    await talk.set_up_interleaved()
     with pytest.raises(SourceFailure, match="no longer knows our session"):
         await talk.keep_alive()
