@@ -5,6 +5,14 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+cdef enum:
+    PARAMETER_SET_LIMIT = 4096
+    # All sets of a stream together: they are inserted at every join point, and a real camera has a few hundred bytes.
+    PARAMETER_SETS_LIMIT = 16384
+    RBSP_LIMIT = 4096
+    # Where only the beginning of a NAL matters.
+    HEAD_LIMIT = 32
+
 cdef struct Bits:
     const uint8_t* data
     Py_ssize_t size_bits

@@ -10,6 +10,8 @@ from broker.core.annexb import (
     to_length_prefixed,
 )
 from broker.core.h264 import H264Inspector
+from broker.core.h265 import H265Inspector
+from broker.core.jpeg import JpegInspector
 from broker.core.unit_info import (
     JOIN_EXACT,
     JOIN_NONE,
@@ -25,6 +27,8 @@ __all__ = [
     "MAX_UNIT_BYTES",
     "DamageTracker",
     "H264Inspector",
+    "H265Inspector",
+    "JpegInspector",
     "UnitInfo",
     "annexb_from_length_prefixed",
     "canonical",

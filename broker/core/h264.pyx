@@ -10,10 +10,8 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t
 
 from broker.core.annexb cimport end_of_nal, find_start_code
-from broker.core.bits cimport Bits, bits_open, ue, unescape
-from broker.core.h264_bits cimport (
-    PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Sps, parse_recovery_point, parse_sps, read_pps_numbers,
-)
+from broker.core.bits cimport PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Bits, bits_open, ue, unescape
+from broker.core.h264_bits cimport Sps, parse_recovery_point, parse_sps, read_pps_numbers
 from broker.core.unit_info cimport UnitInfo
 
 from broker.core.annexb import MAX_UNIT_BYTES

@@ -1,11 +1,4 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-
-cdef enum:
-    PARAMETER_SET_LIMIT = 4096
-    # All sets of a stream together: they are inserted at every join point, and a real camera has a few hundred bytes.
-    PARAMETER_SETS_LIMIT = 16384
-    RBSP_LIMIT = 4096
-    HEAD_LIMIT = 32
+from libc.stdint cimport uint8_t
 
 cdef struct Sps:
     int number

@@ -6,7 +6,9 @@ it (`h264`), and how bits are read (`bits`). Every loop is bounded by the standa
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from broker.core.bits cimport Bits, bits_open, flag, se, skip_bits, take_bits, ue, unescape
+from broker.core.bits cimport (
+    HEAD_LIMIT, PARAMETER_SET_LIMIT, Bits, bits_open, flag, se, skip_bits, take_bits, ue, unescape,
+)
 
 
 cdef void _skip_scaling_list(Bits* bits, int size) noexcept nogil:

@@ -16,10 +16,11 @@ JOIN_RECOVERS_AFTER = 3
 cdef class UnitInfo:
     """What one access unit says of itself.
 
-    `join_point` and `recovers_after` as in the proto; `has_sps`, `has_pps`: carried inside this unit; `starts_picture`:
-    a slice with macroblock 0 is there; `decodable`: the sets its slices name are known; `width`, `height`: of the
-    active SPS after cropping, in pixels, 0 while unknown; `malformed`: some of it could not be read;
-    `parameter_sets_changed`: it replaced sets that were known before by different ones; `nals`: how many it has.
+    `join_point` and `recovers_after` as in the proto; `has_vps`, `has_sps`, `has_pps`: carried inside this unit (JPEG:
+    `has_sps` with a frame header); `starts_picture`: its first slice is there; `decodable`: the sets its slices name
+    are known; `width`, `height`: of the active SPS after cropping, in pixels, 0 while unknown; `malformed`: some of it
+    could not be read; `parameter_sets_changed`: it replaced sets that were known before by different ones; `nals`: how
+    many NALs, or JPEG segments, it has; 0 says that it is no unit at all.
     """
 
     def __repr__(self):

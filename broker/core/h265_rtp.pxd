@@ -1,0 +1,11 @@
+from libc.stdint cimport uint8_t
+
+from broker.core.depacketiser cimport Depacketiser
+
+cdef class H265Depacketiser(Depacketiser):
+    # An access unit delimiter was seen: then every unit begins with one.
+    cdef bint _is_delimited
+
+    cdef int _begin_nal(self, const uint8_t* header, const uint8_t* body, Py_ssize_t size) except -1
+    cdef int _take_aggregate(self, const uint8_t* payload, Py_ssize_t size) except -1
+    cdef int _take_fragment(self, const uint8_t* payload, Py_ssize_t size) except -1
