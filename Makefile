@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## Run the benchmarks and print one JSON object each
 asan: $(VENV)/.dev ## Run the compiled core's tests under AddressSanitizer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/asan.sh
 
-deps-real: ## Install the real peers that tests talk to (Debian, as root): GStreamer RTSP server, ffmpeg, tmux
+deps-real: ## Install the real peers that tests talk to (Debian, as root): GStreamer RTSP server, ffmpeg, tmux, VLC
 	@deploy/install-real-peers.sh
 
 build: ## Generate stubs and compile the Cython core in place

@@ -1,4 +1,4 @@
-"""Peers from Debian that tests need and PyPI does not have: GStreamer's RTSP server, ffmpeg, tmux, chromium.
+"""Peers from Debian that tests need and PyPI does not have: GStreamer, ffmpeg, tmux, VLC, chromium, Go.
 
 `require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
 fails instead. `shared("footage/…")` does the same for clips that are too large for the repository ("footage").
@@ -31,7 +31,13 @@ _PROVIDED_OTHERWISE = {
     # Debian 12 has 1.19, which knows no tools in go.mod.
     "go": "curl -sL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | sudo tar -xzC /usr/local",
 }
-_PROGRAMS = {"ffmpeg": ("ffmpeg", "ffprobe"), "tmux": ("tmux",), "chromium": ("chromium",), "go": ("go",)}
+_PROGRAMS = {
+    "ffmpeg": ("ffmpeg", "ffprobe"),
+    "tmux": ("tmux",),
+    "vlc": ("cvlc", "setpriv"),
+    "chromium": ("chromium",),
+    "go": ("go",),
+}
 # Where Go's own archive is unpacked to, by its instructions.
 _PATH = os.environ.get("PATH", "") + ":/usr/local/go/bin"
 _PROBE = """
@@ -40,13 +46,16 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gst, GstRtspServer
 Gst.init(None)
-missing = [n for n in ("h264parse", "rtph264pay", "appsrc", "rtpmp4gpay") if Gst.ElementFactory.find(n) is None]
+missing = [n for n in (
+    "h264parse", "rtph264pay", "h265parse", "rtph265pay", "jpegparse", "rtpjpegpay", "multipartmux", "multifdsink",
+    "appsrc", "rtpmp4gpay",
+) if Gst.ElementFactory.find(n) is None]
 raise SystemExit(", ".join(missing) or 0)
 """
 
 
 def require(peer: str) -> None:
-    """Skips the test unless the peer (rtsp, ffmpeg, tmux, chromium, go) is there.
+    """Skips the test unless the peer (rtsp, ffmpeg, tmux, vlc, chromium, go) is there.
 
     Fails instead if TRUEFRAME_REQUIRE lists it.
     """
@@ -83,7 +92,7 @@ def shared(name: str) -> Path:
 
 
 class GstreamerServer:
-    """GStreamer's RTSP server, serving H.264 files in a loop. `start` after `stop` takes the same port."""
+    """GStreamer's RTSP server, serving H.264, H.265 and Motion JPEG files in a loop. `start` after `stop` takes the same port."""
 
     def __init__(self, files: Mapping[str, Path], user: str = "", password: str = "") -> None:
         self._files = files
