@@ -65,7 +65,7 @@ class Recorder:
     async def _receive(self) -> None:
         starts = await self._starts()
         stream = self._client.stream(all_cameras=True, starts=starts, subscriber=SUBSCRIBER)
-        async with contextlib.aclosing(stream):  # type: ignore[type-var]  # an async generator, typed as an iterator
+        async with contextlib.aclosing(stream):
             async for item in stream:
                 self.take(item)
 
