@@ -12,6 +12,7 @@ import select
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import av
 import gi
@@ -58,7 +59,7 @@ class Stream:
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers with a stream, and leaves the socket to GStreamer."""
 
-    streams: dict[str, Stream] = {}
+    streams: ClassVar[dict[str, Stream]] = {}
 
     def do_GET(self) -> None:
         stream = self.streams.get(self.path.lstrip("/"))

@@ -92,7 +92,7 @@ def shared(name: str) -> Path:
 
 
 class GstreamerServer:
-    """GStreamer's RTSP server, serving H.264, H.265 and Motion JPEG files in a loop. `start` after `stop` takes the same port."""
+    """GStreamer's RTSP server, serving files in a loop. `start` after `stop` takes the same port."""
 
     def __init__(self, files: Mapping[str, Path], user: str = "", password: str = "") -> None:
         self._files = files
