@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from broker.core import MAX_UNIT_BYTES, DamageTracker, H264Inspector, Hub, encode_frame, sha256
+from broker.core import MAX_UNIT_BYTES, DamageTracker, Hub, encode_frame, inspector_for, sha256
 from broker.epochs import CLOCK_STEP_NS, Epoch, EpochBook
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
-from broker.kinds import EndReason, Reason
+from broker.kinds import Codec, EndReason, Reason
 from broker.rtsp.clock import ClockState
 from mesh.clocks import Clock
 from mesh.ids import FrameId
@@ -24,6 +24,8 @@ from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
 from trueframe.v1.frames_pb2 import (
     CODEC_H264,
+    CODEC_H265,
+    CODEC_MJPEG,
     EPOCH_END_REASON_CLOCK_STEPPED,
     EPOCH_END_REASON_CONNECTION_LOST,
     EPOCH_END_REASON_FORMAT_CHANGED,
@@ -46,10 +48,20 @@ _HELD_BYTES = 2 * MAX_UNIT_BYTES
 _PATIENCE_NS = 90_000_000_000
 _EPOCHS_AT_ONCE = 5
 _EPOCHS_WITHIN_NS = 60_000_000_000
+_CODEC_NAMES = {CODEC_H264: "H.264", CODEC_H265: "H.265", CODEC_MJPEG: "Motion JPEG"}
 _UNCLEAN_ENDS = frozenset({EPOCH_END_REASON_CONNECTION_LOST, EPOCH_END_REASON_SILENT, EPOCH_END_REASON_PROTOCOL_ERROR})
 
 # payload, pts, damaged, lost_before, monotonic_ns, camera_time_ns, uncertainty_ns
 _Unit: TypeAlias = "tuple[bytes, int | None, bool, bool, int, int | None, int | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How the units of an epoch are to be read."""
+
+    codec: Codec
+    time_base: tuple[int, int]
+    parameter_sets: bytes
 
 
 @dataclass(slots=True)
@@ -102,9 +114,13 @@ class Feed:
             return FrameId(self.camera, self.ingest.number, self.ingest.last_seq)
         return self.last_id
 
-    async def open_epoch(self, time_base: tuple[int, int], parameter_sets: bytes) -> Ingest:
-        """Begins an epoch, stored before this returns. Call once a connection, just before frames can arrive."""
-        self.ingest = Ingest(self, await self.mint(), time_base, parameter_sets)
+    async def open_epoch(self, time_base: tuple[int, int], parameter_sets: bytes, codec: Codec = CODEC_H264) -> Ingest:
+        """Begins an epoch, stored before this returns. Call once a connection, just before frames can arrive.
+
+        `time_base`: seconds per tick of pts, as a ratio; `parameter_sets`: in canonical form, as far as known
+        beforehand.
+        """
+        self.ingest = Ingest(self, await self.mint(), _Format(codec, time_base, parameter_sets))
         return self.ingest
 
     async def mint(self) -> Epoch:
@@ -138,15 +154,15 @@ class Feed:
 class Ingest:
     """Mints the frames of one connection: one epoch, and those that follow on it when format or clock change."""
 
-    def __init__(self, feed: Feed, epoch: Epoch, time_base: tuple[int, int], parameter_sets: bytes) -> None:
+    def __init__(self, feed: Feed, epoch: Epoch, format_: _Format) -> None:
         self._feed = feed
         self._camera = feed.camera
         self._hub = feed.hub
         self._clock = feed.clock
         self._counters = feed.counters
-        self._time_base = time_base
-        self._inspector = H264Inspector(parameter_sets)
-        self._held: deque[_Unit] | None = None
+        self._adopt(format_)
+        self._next_format: _Format | None = None
+        self._held: deque[_Unit | _Format] | None = None
         self._held_bytes = 0
         self._minting: asyncio.Task[None] | None = None
         self._openings: deque[int] = deque(maxlen=_EPOCHS_AT_ONCE)
@@ -165,6 +181,13 @@ class Ingest:
         self._refused_pending = 0
         self._before_sets = 0
         self._waiting_since_ns = 0
+        self._last_join: int | None = None
+        self._key_frame_interval = 0
+
+    def _adopt(self, format_: _Format) -> None:
+        self._codec = format_.codec
+        self._time_base = format_.time_base
+        self._inspector = inspector_for(format_.codec, format_.parameter_sets)
 
     @property
     def epoch(self) -> int:
@@ -189,6 +212,16 @@ class Ingest:
     def size(self) -> tuple[int, int]:
         """Width and height of the open epoch in pixels; zeros before it was announced."""
         return self._size
+
+    @property
+    def codec(self) -> Codec:
+        """How the units that come are coded."""
+        return self._codec
+
+    @property
+    def key_frame_interval(self) -> int:
+        """Longest distance between join points in the open epoch, in frames; 0 while there were fewer than two."""
+        return self._key_frame_interval
 
     def unit(
         self,
@@ -218,7 +251,8 @@ class Ingest:
                 self._wait_for_sets(monotonic_ns)
                 return
             self._announce(monotonic_ns)
-        reason = self._reason_for_new_epoch(monotonic_ns, info.has_sps)
+        join_point = info.join_point
+        reason = self._reason_for_new_epoch(monotonic_ns, info.has_sps or (join_point != 1 and info.decodable))
         if reason is not None:
             self._hold((payload, pts, damaged, False, monotonic_ns, camera_time_ns, camera_time_uncertainty_ns))
             self._open_next(reason, monotonic_ns)
@@ -227,9 +261,9 @@ class Ingest:
         seq = self._seq
         if self._is_loss_pending or self._refused_pending:
             self._tell_gaps(received_ns, seq)
-        join_point = info.join_point
         if join_point != 1:  # JOIN_POINT_NONE
             payload = inspector.with_parameter_sets(payload)
+            self._note_join(seq)
         is_damaged = damaged or info.malformed
         follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after)
         item = encode_frame(
@@ -260,6 +294,11 @@ class Ingest:
         if seq == 0:
             self._feed.on_first_frame()
 
+    def _note_join(self, seq: int) -> None:
+        if self._last_join is not None:
+            self._key_frame_interval = max(self._key_frame_interval, seq - self._last_join)
+        self._last_join = seq
+
     def _wait_for_sets(self, monotonic_ns: int) -> None:
         """Counts a unit that nobody can decode yet. The camera is alive; after a while it is refused all the same."""
         if not self._before_sets:
@@ -281,6 +320,26 @@ class Ingest:
         """Packets are missing; told before the next frame, or before the end of the epoch."""
         self._is_loss_pending = True
 
+    def switch(self, codec: Codec, time_base: tuple[int, int], parameter_sets: bytes) -> None:
+        """The units from here on are coded otherwise, on the same connection: a new epoch, unless none was announced.
+
+        Arguments as of `Feed.open_epoch`.
+        """
+        format_ = _Format(codec, time_base, parameter_sets)
+        if self._has_ended:
+            return
+        if self._held is not None:
+            if len(self._held) < _HELD_UNITS:
+                self._held.append(format_)
+            else:
+                self._feed.on_failure(self._restless())
+        elif not self._is_announced:
+            self._adopt(format_)
+        else:
+            self._held = deque()
+            self._next_format = format_
+            self._open_next(EPOCH_END_REASON_FORMAT_CHANGED, self._clock.monotonic_ns())
+
     def end(self, reason: EndReason, detail: str) -> None:
         """Ends the epoch; what was held back for an epoch that never opened is counted as refused."""
         if self._has_ended:
@@ -292,13 +351,13 @@ class Ingest:
         if self._minting is not None:
             self._minting.cancel()
         if self._held:
-            self.refuse(len(self._held))
+            self.refuse(sum(not isinstance(unit, _Format) for unit in self._held))
         self._close_epoch(reason, detail, self._clock.monotonic_ns())
 
     # ---- epochs on the same connection ------------------------------------------------------------------------------
 
-    def _reason_for_new_epoch(self, monotonic_ns: int, has_sps: bool) -> EndReason | None:
-        if has_sps and (self._inspector.width, self._inspector.height) != self._size:
+    def _reason_for_new_epoch(self, monotonic_ns: int, tells_size: bool) -> EndReason | None:
+        if tells_size and (self._inspector.width, self._inspector.height) != self._size:
             return EPOCH_END_REASON_FORMAT_CHANGED
         if abs(self._clock.utc_ns() - monotonic_ns - self._utc_minus_monotonic) <= CLOCK_STEP_NS:
             return None
@@ -309,17 +368,24 @@ class Ingest:
 
     def _open_next(self, reason: EndReason, now_ns: int) -> None:
         detail = {
-            EPOCH_END_REASON_FORMAT_CHANGED: "The camera changed its picture size.",
+            EPOCH_END_REASON_FORMAT_CHANGED: (
+                "The camera changed its picture size."
+                if self._next_format is None
+                else f"The camera changed from {codec_name(self._codec)} to {codec_name(self._next_format.codec)}."
+            ),
             EPOCH_END_REASON_CLOCK_STEPPED: "The wall clock of the broker's host was stepped.",
         }[reason]
         self._close_epoch(reason, detail, now_ns)
         self._is_announced = False
         if len(self._openings) == _EPOCHS_AT_ONCE and now_ns - self._openings[0] < _EPOCHS_WITHIN_NS:
-            reason_text = f"changed its picture size {_EPOCHS_AT_ONCE} times within a minute"
-            self._feed.on_failure(SourceRefused(f"camera {self._camera!r}", reason_text, "Check the camera."))
+            self._feed.on_failure(self._restless())
             return
         self._openings.append(now_ns)
         self._minting = asyncio.get_running_loop().create_task(self._mint_next())
+
+    def _restless(self) -> SourceRefused:
+        reason = f"changed its picture size or its codec {_EPOCHS_AT_ONCE} times within a minute"
+        return SourceRefused(f"camera {self._camera!r}", reason, "Check the camera.")
 
     async def _mint_next(self) -> None:
         try:
@@ -331,8 +397,14 @@ class Ingest:
         refused, lost = self._refused_pending, self._is_loss_pending
         self._begin(epoch)
         self._refused_pending, self._is_loss_pending = refused, lost
+        if self._next_format is not None:
+            self._adopt(self._next_format)
+            self._next_format = None
         for unit in held:
-            self.unit(*unit)
+            if isinstance(unit, _Format):
+                self.switch(unit.codec, unit.time_base, unit.parameter_sets)
+            else:
+                self.unit(*unit)
 
     def _hold(self, unit: _Unit) -> None:
         """Keeps a unit until the next epoch is stored, some milliseconds; bounded: what does not fit is counted."""
@@ -353,7 +425,7 @@ class Ingest:
                 camera=self._camera,
                 epoch=self._number,
                 origin=EPOCH_ORIGIN_LIVE,
-                codec=CODEC_H264,
+                codec=self._codec,
                 width=self._size[0],
                 height=self._size[1],
                 parameter_sets=self._inspector.parameter_sets,
@@ -404,3 +476,8 @@ class Ingest:
         if before is not None:
             gap.before.CopyFrom(FrameId(self._camera, self._number, before).to_proto())
         self._hub.append_item(self._camera, gap)
+
+
+def codec_name(codec: Codec) -> str:
+    """The codec as people write it: "H.264"."""
+    return _CODEC_NAMES.get(codec, "an unknown codec")

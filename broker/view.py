@@ -11,6 +11,7 @@ from broker.store import StoredCamera
 from mesh.redact import redact_url
 from trueframe.v1.broker_pb2 import GetLoadResponse, Load
 from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraClock, CameraSpec
+from trueframe.v1.frames_pb2 import CODEC_UNSPECIFIED
 
 
 def camera_view(entry: Entry, now_ns: int) -> Camera:
@@ -47,6 +48,11 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
         audio_packets_dropped=counters.audio_packets_dropped,
         last_received_ns=counters.last_received_ns,
         version=entry.stored.version,
+        codec=ingest.codec if ingest and ingest.epoch else CODEC_UNSPECIFIED,
+        transport_used=feed.transport_used,
+        packets_lost=counters.packets_lost,
+        packets_reordered=counters.packets_reordered,
+        key_frame_interval=ingest.key_frame_interval if ingest and ingest.epoch else 0,
         clock=_clock_view(feed.clock_state),
     )
 

@@ -55,4 +55,4 @@ def inspector_for(codec: int, parameter_sets: bytes = b"") -> UnitInspector:
 
 
 def _name(codec: int) -> str:
-    return Codec.Name(codec) if codec in Codec.values() else f"codec {codec}"
+    return next((name for name, value in Codec.items() if value == codec), f"codec {codec}")
