@@ -110,8 +110,7 @@ class Receiver:
 
     def end(self) -> None:
         """The connection is gone: what there is of an unfinished unit is minted as damaged."""
-        unit = self.depacketiser.flush()
-        if unit is not None:
+        while (unit := self.depacketiser.flush()) is not None:
             self.unit(unit)
         if self.depacketiser.untold_refused:
             self._ingest.refuse(self.depacketiser.untold_refused)
