@@ -98,6 +98,7 @@ class Simulation:
     child: Child
     urls: dict[str, str]
     log_dir: Path
+    control_port: int
 
 
 class Instance:
@@ -150,7 +151,7 @@ class Instance:
         child = Child("simulator", process)
         self.children.append(child)
         ready = json.loads(_first_line(child, 180.0))
-        return Simulation(child, dict(ready["urls"]), log_dir)
+        return Simulation(child, dict(ready["urls"]), log_dir, int(ready["control"]))
 
     def wait_for_socket(self, endpoint: str, child: Child, timeout_s: float = 30.0) -> None:
         """Returns when somebody accepts connections at a "unix:" endpoint."""

@@ -37,11 +37,14 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--warm-up", type=float, default=3.0)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--camera", action="append", default=[], help="only these cameras; all without it")
+    parser.add_argument("--ages", type=Path, help="writes when each unit was sent, and how old it came, to this file")
     options = parser.parse_args()
     channel = connect_sync(options.endpoint, options.token_file)
     # The raw call: what is measured is the broker, so this side shall not cost more than it must.
     open_stream = bytes_stream_stream(channel, "trueframe.v1.BrokerService", "StreamFrames")
-    stream = open_stream(iter([StreamFramesRequest(all_cameras=True, subscriber="benchmark")]))
+    request = StreamFramesRequest(cameras=options.camera, all_cameras=not options.camera, subscriber="benchmark")
+    stream = open_stream(iter([request]))
     arrivals: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
     mismatched = holes = messages = 0
     gaps: Counter[str] = Counter()
@@ -71,7 +74,11 @@ def main() -> None:
             arrivals[item.camera].append((item.digest, now_ns))
     stream.cancel()
     channel.close()
-    result = judge(options.logs, arrivals, begin_ns, end_ns)
+    logs = [path for path in sorted(options.logs.glob("*.sent")) if not options.camera or path.stem in options.camera]
+    ages: list[tuple[int, float]] = []
+    result = judge(logs, arrivals, begin_ns, end_ns, ages)
+    if options.ages is not None:
+        options.ages.write_text(json.dumps(ages))
     json.dump({**result, "mismatched": mismatched, "holes": holes, "gaps": gaps, "messages": messages}, sys.stdout)
 
 
@@ -81,12 +88,20 @@ def batches(stream: Any) -> Iterator[bytes]:
         yield from stream
 
 
-def judge(logs: Path, arrivals: dict[str, list[tuple[bytes, int]]], begin_ns: int, end_ns: int) -> dict[str, Any]:
-    """Compares what arrived with what was sent inside the window, but for its last half second."""
+def judge(
+    logs: list[Path],
+    arrivals: dict[str, list[tuple[bytes, int]]],
+    begin_ns: int,
+    end_ns: int,
+    ages: list[tuple[int, float]],
+) -> dict[str, Any]:
+    """Compares what arrived with what was sent inside the window, but for its last half second.
+
+    Fills `ages`: when each unit was sent (monotonic, ns), and how old it came (ms).
+    """
     sent_units = lost = different = 0
-    latencies_ms: list[float] = []
     settled_ns = end_ns - 500_000_000
-    for path in sorted(logs.glob("*.sent")):
+    for path in logs:
         got = dict(arrivals.get(path.stem, []))
         known = set()
         for unit in read_log(path):
@@ -98,8 +113,9 @@ def judge(logs: Path, arrivals: dict[str, list[tuple[bytes, int]]], begin_ns: in
             if arrived_ns is None:
                 lost += 1
             else:
-                latencies_ms.append((arrived_ns - unit.sent_monotonic_ns) / 1e6)
+                ages.append((unit.sent_monotonic_ns, (arrived_ns - unit.sent_monotonic_ns) / 1e6))
         different += sum(digest not in known for digest in got)
+    latencies_ms = [age_ms for _, age_ms in ages]
     return {
         "sent": sent_units,
         "delivered": sent_units - lost,

@@ -1,13 +1,13 @@
 """Relay: simulated RTSP cameras through the shipped broker to its subscribers, every unit accounted for.
 
-`python -m benchmarks.relay --json` → lost, different, broker_us_per_unit, broker_core, p50_ms, p99_ms, rss_mb, and how it
-was run. CPU is that of the broker process with all its threads and children while the subscribers are measured. A unit
+`python -m benchmarks.relay --json` → lost, different, broker_us_per_unit, broker_core, p50_ms, p99_ms, rss_mb, and how
+it was run. CPU is that of the broker process with all its threads and children while the subscribers are measured. A unit
 is one access unit of one camera, however many subscribers get it; every subscriber compares every unit with the
 sender's log by number and SHA-256.
 
 From 20 seconds of measurement on it tells whether memory is flat: `rss_growth_mb` is the least-squares slope times the
-time left, `rss_range_mb` what lies between the largest and the smallest. For that the rings hold 15 s (`--ring-seconds`):
-rings that are still filling grow, as they should.
+time left, `rss_range_mb` what lies between the largest and the smallest. For that the rings hold 15 s
+(`--ring-seconds`): rings that are still filling grow, as they should.
 
 With `--peer` the same cameras then go through a restreamer to as many viewers of each (`benchmarks.restream`):
 `ratio_peer` is the broker's CPU over the restreamer's, both by delivered unit.
