@@ -155,7 +155,8 @@ cdef class H265Inspector:
                 info.join_point = 2
             elif picture == H265_CRA:
                 info.join_point = 3 if most_leading else 2
-                info.recovers_after = most_leading
+                # The frame behind the last leading one is the first that is exact.
+                info.recovers_after = most_leading + 1 if most_leading else 0
             elif found and exact_match:
                 info.join_point = 3
                 # Counted in output order: what is decoded later and shown earlier comes on top.
