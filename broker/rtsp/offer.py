@@ -14,7 +14,7 @@ from broker.kinds import Codec
 from broker.rtsp.sdp import Description, Media
 from trueframe.v1.frames_pb2 import CODEC_H264, CODEC_H265, CODEC_MJPEG
 
-_CODECS: dict[str, Codec] = {"H264": CODEC_H264}
+_CODECS: dict[str, Codec] = {"H264": CODEC_H264, "H265": CODEC_H265, "JPEG": CODEC_MJPEG}
 _NAMES = {
     "MP4V-ES": "MPEG-4 Part 2",
     "MP2T": "an MPEG transport stream",

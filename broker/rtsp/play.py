@@ -87,7 +87,7 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
             wire = stack.enter_context(contextlib.closing(open_wire(way, source, connection, feed)))
             stream = await wire.set_up(session)
             # Stored before the first frame can arrive.
-            ingest = await feed.open_epoch((1, stream.clock_rate), stream.parameter_sets)
+            ingest = await feed.open_epoch((1, stream.clock_rate), stream.parameter_sets, stream.codec)
             receiver = wire.receiver(stream, ingest)
             stack.callback(receiver.end)
             await session.play()

@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from broker.core import TimestampUnwrapper, Unit
-from broker.core.rtp import Goodbye, H264Depacketiser, RtcpParser, SenderReport, receiver_report
+from broker.core import TimestampUnwrapper, Unit, depacketiser_for
+from broker.core.rtp import Goodbye, RtcpParser, SenderReport, receiver_report
 from broker.ingest import FeedCounters, Ingest
 from broker.rtsp.clock import CameraClock, ClockState
 from broker.rtsp.session import VideoStream
@@ -52,8 +52,8 @@ class Receiver:
         self._last_report_ns = 0
         self.has_said_goodbye = False
         """The camera said by RTCP that this stream ends; frames that follow all the same outrank it."""
-        self.depacketiser = H264Depacketiser(
-            payload_type=stream.payload_type, reorder_packets=reorder_packets, reorder_ns=reorder_ns
+        self.depacketiser = depacketiser_for(
+            stream.codec, stream.payload_type, reorder_packets=reorder_packets, reorder_ns=reorder_ns
         )
         self._start_timeline()
 

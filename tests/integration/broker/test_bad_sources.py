@@ -142,11 +142,11 @@ async def test_audio_alone_is_refused(broker: BrokerProcess, gate: str) -> None:
 
 
 async def test_another_codec_is_refused_by_name_with_the_remedy(broker: BrokerProcess, gate: str) -> None:
-    sdp = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:a\r\n"
+    sdp = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:a\r\n"
     async with peer(describes(sdp)) as port, broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
         refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
-    assert "H.265" in refused.detail
+    assert "MPEG-4 Part 2" in refused.detail
     assert "Set this stream to H.264" in refused.detail
 
 

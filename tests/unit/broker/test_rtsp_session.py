@@ -166,7 +166,7 @@ async def test_a_login_that_is_refused_is_not_tried_for_ever(credentials: str, a
         (answer(500, "Oops"), SourceRefused, "answered DESCRIBE with '500 Oops'"),
         (answer(body="<html>"), SourceRefused, "cannot be read"),
         (answer(body="v=0\r\ns=x\r\n"), SourceRefused, "offers no video"),
-        (answer(body="v=0\r\nm=video 0 RTP/AVP 26\r\n"), SourceRefused, "Motion JPEG"),
+        (answer(body="v=0\r\nm=video 0 RTP/AVP 33\r\n"), SourceRefused, "an MPEG transport stream"),
         (
             answer(body="v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=2\r\n"),
             SourceRefused,
