@@ -18,10 +18,13 @@ import click
 from simulator import encode, log, service
 from simulator.faults import KINDS
 from simulator.files import FileError
-from simulator.rtsp import ServerOptions
+from simulator.http_server import HttpPorts
+from simulator.onvif_command import onvif
+from simulator.rtsp import Ports
 from simulator.scene import LAYOUTS
 from simulator.service import Plan
 from simulator.spec import IncidentSpec, SceneSpec, SpecError
+from simulator.traits import Traits, parse
 
 PORT = click.IntRange(0, 65535)
 _CAMERA_ID = re.compile(r"^[a-z0-9-]{1,63}$")
@@ -29,7 +32,7 @@ _CAMERA_ID = re.compile(r"^[a-z0-9-]{1,63}$")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Simulated RTSP cameras with known truth."""
+    """Simulated IP cameras with known truth."""
 
 
 @main.command()
@@ -43,7 +46,7 @@ def main() -> None:
 )
 @click.option("--scenes", default=",".join(LAYOUTS), show_default=True, help="Layouts, given to the cameras in turn.")
 @click.option(
-    "--file", "file_texts", multiple=True, metavar="ID=PATH", help="One more camera: this H.264 file, looped."
+    "--file", "file_texts", multiple=True, metavar="ID=PATH", help="One more camera: this H.264 or H.265 file, looped."
 )
 @click.option("--seed", default=1, show_default=True)
 @click.option("--fps", type=click.IntRange(1, 60), default=10, show_default=True)
@@ -57,6 +60,13 @@ def main() -> None:
     help="Time from one IDR picture to the next.",
 )
 @click.option("--bframes", default=0, show_default=True, help="B-frames in a row.")
+@click.option(
+    "--trait",
+    "trait_texts",
+    multiple=True,
+    metavar="CAMERA:NAME=VALUE,…",
+    help="What kind of camera it is, such as cam-2:codec=h265,audio=aac; * means all. Repeatable; see simulate.md.",
+)
 @click.option("--distinct", is_flag=True, help="Render a scene of its own for every camera.")
 @click.option(
     "--incident",
@@ -68,12 +78,20 @@ def main() -> None:
 @click.option("--no-incidents", is_flag=True, help="Ordinary traffic only.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, default=0, show_default=True, help="RTSP port; 0 takes a free one.")
+@click.option("--tls-port", type=PORT, default=0, show_default=True, help="RTSP over TLS, if a camera has it.")
+@click.option("--http-port", type=PORT, default=0, show_default=True, help="HTTP, if a camera has it.")
+@click.option("--https-port", type=PORT, default=0, show_default=True, help="HTTPS, if a camera has it.")
 @click.option("--control", "control_port", type=PORT, default=0, show_default=True, help="Control port on loopback.")
 @click.option(
     "--log", "log_folder", type=click.Path(path_type=Path), help="Sent logs and truth.json. [new temporary folder]"
 )
 @click.option("--cache", type=click.Path(path_type=Path), help=f"Encoded scenes. [{encode.default_cache()}]")
-@click.option("--auth", metavar="USER:PASSWORD", envvar="TRUEFRAME_SIMULATOR_AUTH", help="Digest login.")
+@click.option(
+    "--auth",
+    metavar="USER:PASSWORD",
+    envvar="TRUEFRAME_SIMULATOR_AUTH",
+    help="Login, digest unless traits say otherwise.",
+)
 @click.option("--transport", type=click.Choice(["both", "tcp", "udp"]), default="both", show_default=True)
 @click.option("--no-sprop", is_flag=True, help="Leave the parameter sets out of the SDP.")
 @click.option("--start-anywhere", is_flag=True, help="Begin with the next unit, not with the next join point.")
@@ -104,26 +122,18 @@ def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: 
         user, _, password = (auth or "").partition(":")
         if auth and not (user and password):
             raise SpecError("--auth is USER:PASSWORD, both of them")
+        scenes, files = _scenes(count, given), _files(file_texts, count)
         plan = Plan(
             log=folder.resolve(),
-            scenes=_scenes(count, given),
-            files=_files(file_texts, count),
+            scenes=scenes,
+            files=files,
+            traits=_traits([*scenes, *files], _common(transport, given), given["trait_texts"]),
             cache=given["cache"] or encode.default_cache(),
             host=given["host"],
-            port=given["port"],
+            ports=Ports(plain=given["port"], tls=given["tls_port"]),
+            http_ports=HttpPorts(plain=given["http_port"], tls=given["https_port"]),
             control_port=given["control_port"],
             login=(user, password) if auth else None,
-            options=ServerOptions(
-                sprop=not given["no_sprop"],
-                tcp=transport != "udp",
-                udp=transport != "tcp",
-                start_anywhere=given["start_anywhere"],
-                session_timeout_s=given["session_timeout"],
-            ),
-            mtu=given["mtu"],
-            aggregate=given["aggregate"],
-            pad_bytes=given["pad_bytes"],
-            clock_offset_s=given["clock_offset_s"],
         )
         if not plan.scenes and not plan.files:
             raise click.UsageError("nothing to serve: take --cameras 1 or more, or --file ID=PATH")
@@ -141,26 +151,49 @@ def _scenes(count: int, given: dict[str, Any]) -> dict[str, SceneSpec]:
     unknown = [name for name in layouts if name not in LAYOUTS]
     if unknown or not layouts:
         raise SpecError(f"scene {', '.join(unknown) or '(none)'} is unknown; there are {', '.join(LAYOUTS)}")
-    size = re.fullmatch(r"(\d+)x(\d+)", given["size"])
-    if not size:
-        raise SpecError(f"size {given['size']!r} is not WIDTHxHEIGHT, such as 640x360")
     names = [f"cam-{number + 1}" for number in range(count)]
     incidents = _incidents(given["incident_texts"], names)
     return {
         name: SceneSpec(
             layout=layouts[position % len(layouts)],
             seed=given["seed"] + (position // len(layouts) if given["distinct"] else 0),
-            width=int(size[1]),
-            height=int(size[2]),
-            fps=given["fps"],
             loop_s=given["loop_s"],
-            gop_s=given["gop_s"],
-            bframes=given["bframes"],
             delimiters=position % len(layouts) % 2 == 1,
             incidents=() if given["no_incidents"] else incidents.get(name),
         )
         for position, name in enumerate(names)
     }
+
+
+def _common(transport: str, given: dict[str, Any]) -> Traits:
+    """What the options say of every camera."""
+    return Traits(
+        bframes=given["bframes"],
+        size=given["size"],
+        fps=given["fps"],
+        gop_s=given["gop_s"],
+        sets="stream" if given["no_sprop"] else "both",
+        mtu=given["mtu"],
+        aggregate=given["aggregate"],
+        pad_bytes=given["pad_bytes"],
+        transport=transport,
+        timeout_s=given["session_timeout"],
+        clock_offset_s=given["clock_offset_s"],
+        start="anywhere" if given["start_anywhere"] else "join",
+    )
+
+
+def _traits(names: list[str], common: Traits, texts: tuple[str, ...]) -> dict[str, Traits]:
+    wishes: dict[str, dict[str, str]] = {name: {} for name in names}
+    for is_for_all in (True, False):
+        for text in texts:
+            name, _, wish = text.partition(":")
+            if name != "*" and name not in wishes:
+                raise SpecError(f"--trait {text}: camera {name!r} is unknown; there are {', '.join(names)}")
+            if (name == "*") == is_for_all:
+                for camera in names if is_for_all else [name]:
+                    wishes[camera] |= parse(wish)
+    return {name: common.with_texts(wish) for name, wish in wishes.items()}
 
 
 def _incidents(texts: tuple[str, ...], names: list[str]) -> dict[str, tuple[IncidentSpec, ...]]:
@@ -203,11 +236,12 @@ def _explained(error: OSError, given: dict[str, Any]) -> str:
 @click.option("--camera", default="*", show_default=True, help="Its id; * means all.")
 @click.option("--share", default=0.01, show_default=True, help="Share of packets that lose and corrupt hit.")
 @click.option("--seed", default=1, show_default=True)
+@click.option("--by-s", default=0.0, help="How far it jumps; how long it delays or holds back.")
 @click.option("--for-s", default=0.0, help="Heal after this many seconds.")
 @click.option("--control", "port", required=True, type=int, help="Control port, as the ready line names it.")
-def fault(kind: str, camera: str, share: float, seed: int, for_s: float, port: int) -> None:
+def fault(kind: str, camera: str, share: float, seed: int, by_s: float, for_s: float, port: int) -> None:
     """Give cameras a fault, or take it away (none)."""
-    request = {"camera": camera, "fault": kind, "share": share, "seed": seed, "for_s": for_s}
+    request = {"camera": camera, "fault": kind, "share": share, "seed": seed, "by_s": by_s, "for_s": for_s}
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(json.dumps(request).encode() + b"\n")
@@ -229,6 +263,9 @@ def show_log(path: Path) -> None:
             f"{row.number},{row.sent_ns},{row.sent_monotonic_ns},{row.digest.hex()},{row.frame_in_loop},"
             f"{row.packets},{row.dropped_packets},{row.connection}"
         )
+
+
+main.add_command(onvif)
 
 
 def run() -> None:

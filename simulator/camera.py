@@ -1,7 +1,8 @@
 """A simulated camera: a clip sent round and round at its own pace, numbered and logged.
 
-What belongs here: pace, running numbers, the camera's clock, what a fault does to sending. A camera is a camera: pace
-and numbers go on whether or not anybody is connected. What does not: RTSP (`rtsp`), the bytes of a packet (`packets`).
+What belongs here: pace, running numbers, what a fault does to sending. A camera is a camera: pace and numbers go on
+whether or not anybody is connected. What does not: requests (`rtsp_server`, `http_server`), the bytes of a packet
+(`show`, `packets`), its clock (`clock`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator import bitstream, log, sei
+from simulator import audio, log, rtcp
 from simulator.clip import CLOCK_HZ, Clip
-from simulator.faults import CUTS, Fault
-from simulator.packets import UnitPackets
+from simulator.clock import Clock
+from simulator.faults import CUTS, MOMENTS, Fault, FaultError
+from simulator.show import Show
+from simulator.traits import Traits
 from simulator.viewers import Viewer
 
 _NS_PER_TICK_NUM, _NS_PER_TICK_DEN = 100_000, 9  # 1e9 / 90000
@@ -26,43 +28,24 @@ _HOPELESSLY_LATE_NS = 2_000_000_000
 """Units that are overdue by more (the machine slept) are never sent; their numbers pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packetised:
-    """A clip with its units cut into packets; shared by all cameras that show it."""
-
-    clip: Clip
-    units: tuple[UnitPackets, ...]
-
-    @classmethod
-    def of(cls, clip: Clip, mtu: int = 1400, aggregate: bool = False, pad_bytes: int = 0) -> Packetised:
-        """Cuts every unit; with `pad_bytes`, units are first made about that long."""
-        return cls(
-            clip,
-            tuple(
-                UnitPackets(
-                    bitstream.padded(bitstream.with_stamp(unit.nals), pad_bytes), sei.PLACEHOLDER, mtu, aggregate
-                )
-                for unit in clip.units
-            ),
-        )
-
-
 class Camera:
     """One camera. Used from one event loop only."""
 
     def __init__(
         self,
         camera_id: str,
-        show: Packetised,
+        show: Show,
         log_folder: Path,
+        traits: Traits,
         *,
+        other: Show | None = None,
         phase: int = 0,
         stagger_ns: int = 0,
-        clock_offset_ns: int = 0,
     ) -> None:
         self.id = camera_id
         self.show = show
-        self.clip = show.clip
+        self.traits = traits
+        self.audio = audio.tone(traits.audio)
         self.phase = phase
         self.viewers: dict[Viewer, Callable[[], None]] = {}
         self.peak_viewers = 0
@@ -70,23 +53,29 @@ class Camera:
         self.units_sent = 0
         self.packets_dropped = 0
         self.fault = Fault()
+        self._other = other
+        self._is_resizing = False
         self._stagger_ns = stagger_ns
-        self._clock_offset_ns = clock_offset_ns
         self._log = log.LogWriter(log.path_of(log_folder, camera_id))
         self._first_number = self._log.next_number
         self.plays = self._log.last_connection
         self._position = phase
-        self._rtp_base = secrets.randbits(32)
+        self._clock = Clock(secrets.randbits(32), traits.clock_offset_s, traits.drift_ppm)
         self._start_monotonic_ns = 0
-        self._start_utc_ns = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def clip(self) -> Clip:
+        """What it shows now."""
+        return self.show.clip
 
     # Pace
 
     def start(self) -> None:
         """Begins with unit 0, now (less a stagger that keeps many cameras from sending in step)."""
         self._start_monotonic_ns = time.monotonic_ns() + self._stagger_ns
-        self._start_utc_ns = time.time_ns() + self._stagger_ns
+        # The clocks count from the beginning of the loop that the camera stands in.
+        self._clock.start(time.time_ns() + self._stagger_ns - _ns(self._ticks(self.phase, pts=True)))
         self._schedule()
 
     def close(self) -> None:
@@ -110,7 +99,7 @@ class Camera:
 
     def _due_ns(self, position: int) -> int:
         ticks = self._ticks(position, pts=False) - self._ticks(self.phase, pts=False)
-        return self._start_monotonic_ns + ticks * _NS_PER_TICK_NUM // _NS_PER_TICK_DEN
+        return self._start_monotonic_ns + _ns(ticks)
 
     def _ticks(self, position: int, *, pts: bool) -> int:
         loop, index = divmod(position, len(self.clip.units))
@@ -119,7 +108,7 @@ class Camera:
 
     def rtp_timestamp(self, position: int) -> int:
         """RTP timestamp of the unit at this position."""
-        return self._rtp_base + self._ticks(position, pts=True) & 0xFFFFFFFF
+        return self._clock.rtp(self._ticks(position, pts=True))
 
     @property
     def number(self) -> int:
@@ -131,10 +120,10 @@ class Camera:
 
     # Viewers
 
-    def next_start(self, anywhere: bool) -> int:
+    def next_start(self) -> int:
         """Position of the unit that a connection made now begins with: the next join point, or simply the next."""
         position = self._position
-        if not anywhere:
+        if self.traits.start == "join":
             units = self.clip.units
             while not units[position % len(units)].joins:
                 position += 1
@@ -148,7 +137,8 @@ class Camera:
 
     def leave(self, viewer: Viewer) -> None:
         """Ends sending to a viewer; unknown ones are ignored."""
-        self.viewers.pop(viewer, None)
+        if self.viewers.pop(viewer, None):
+            viewer.close()
 
     def next_connection(self) -> int:
         """The number of a new connection, from 1."""
@@ -158,38 +148,61 @@ class Camera:
     # Faults
 
     def set_fault(self, fault: Fault) -> None:
-        """Acts the fault out from now on. `drop` is over as soon as it has happened."""
-        self.fault = Fault() if fault.kind == "drop" else fault
+        """Acts the fault out from now on; `faults.MOMENTS` are over as soon as they have happened.
+
+        Raises FaultError for a change that the camera has no other side for, and then has done nothing.
+        """
+        if fault.kind in ("resize", "recode") and self._other is None:
+            raise FaultError(f"fault {fault.kind}: camera {self.id} has nothing to change to; give it trait other=…")
+        self.fault = Fault() if fault.kind in MOMENTS else fault
+        if fault.kind == "jump":
+            self._clock.jump_rtp(fault.by_s)
+        elif fault.kind == "clock-jump":
+            self._clock.jump_wall(fault.by_s)
+        elif fault.kind == "resize":
+            self._is_resizing = True
         for viewer in self.viewers:
             viewer.set_fault(self.fault)
+            if fault.kind == "cut-short":
+                viewer.cut_short()
         if fault.kind in CUTS:
             self._cut()
+        if fault.kind == "recode":
+            self._change()
 
     def _cut(self) -> None:
-        for cut in list(self.viewers.values()):
+        for viewer, cut in list(self.viewers.items()):
+            viewer.close()
             cut()
         self.viewers.clear()
+
+    def _change(self) -> None:
+        if self._other:
+            self.show, self._other = self._other, self.show
+        self._is_resizing = False
 
     # Sending
 
     def _send(self, position: int) -> None:
-        if not self.viewers or self.fault.kind in ("stall", "hang"):
-            return
         index = position % len(self.clip.units)
+        if self._is_resizing and self.clip.units[index].joins:
+            self._change()
         unit = self.clip.units[index]
-        if unit.silent:
+        if not self.viewers or self.fault.kind in ("stall", "hang") or unit.silent:
             return
-        packets = self.show.units[index]
+        sendable = self.show.units[index]
         number = self._number_at(position)
-        timestamp = self.rtp_timestamp(position)
+        ticks = self._ticks(position, pts=True)
+        timestamp = self._clock.rtp(ticks)
+        ntp = rtcp.ntp(self._clock.utc_of_ticks_ns(ticks)) if self.traits.onvif else 0
         digest = b""
         sent_ns = time.time_ns()
         for viewer in list(self.viewers):
             if position < viewer.start_position:
                 continue
             self._report_when_due(viewer)
-            sending = viewer.send_unit(packets, number, sent_ns, timestamp)
-            digest = digest or packets.digest(number, sent_ns)
+            sending = viewer.send_unit(sendable, number, sent_ns, timestamp, ntp)
+            digest = digest or sendable.digest(number, sent_ns)
             self._log.append(
                 number,
                 sent_ns,
@@ -210,14 +223,15 @@ class Camera:
         viewer.next_report_ns = now + _REPORT_EVERY_NS
         elapsed_ns = now - self._start_monotonic_ns
         ticks = self._ticks(self.phase, pts=True) + elapsed_ns * CLOCK_HZ // 1_000_000_000
-        utc_ns = self._start_utc_ns + elapsed_ns + self._clock_offset_ns
-        viewer.report(utc_ns, self._rtp_base + ticks & 0xFFFFFFFF)
+        viewer.report(self._clock.utc_of_ticks_ns(ticks), self._clock.rtp(ticks))
 
     def status(self) -> dict[str, Any]:
         """Counters, for the control port."""
         return {
             "number": self.number,
             "fault": self.fault.kind,
+            "codec": self.clip.codec,
+            "size": f"{self.clip.width}x{self.clip.height}",
             "viewers": len(self.viewers),
             "peak_viewers": self.peak_viewers,
             "plays": self.plays,
@@ -225,3 +239,7 @@ class Camera:
             "units_sent": self.units_sent,
             "packets_dropped": self.packets_dropped,
         }
+
+
+def _ns(ticks: int) -> int:
+    return ticks * _NS_PER_TICK_NUM // _NS_PER_TICK_DEN

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simulator.jpeg import ORDINARY, JpegForm
+
 CLOCK_HZ = 90_000
 PARTIAL_PREFIX = ".clip-"
 """Names of clips that are being written begin so."""
-_MAGIC = b"TFCLIP1\n"
+_MAGIC = b"TFCLIP2\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class ClipUnit:
     """One access unit, in decode order. Times are 90 kHz ticks from the start of the loop."""
 
     nals: tuple[bytes, ...]
-    """NAL units without start codes and without the stamp."""
+    """NAL units without start codes and without the stamp; of MJPEG the scan alone."""
     due_ticks: int
     """When it is sent."""
     pts_ticks: int
@@ -32,7 +34,7 @@ class ClipUnit:
     frame: int
     """The counter its picture shows: its position in presentation order."""
     joins: bool
-    """Whether a new connection may begin here: an IDR picture with parameter sets."""
+    """Whether a new connection may begin here: an IDR picture with parameter sets; with MJPEG any."""
     silent: bool = False
     """Whether the camera is scripted to send nothing at this moment."""
 
@@ -46,9 +48,13 @@ class Clip:
     height: int
     fps: float
     duration_ticks: int
-    sps: bytes
-    pps: bytes
     units: tuple[ClipUnit, ...]
+    codec: str = "h264"
+    """h264, h265 or mjpeg."""
+    parameter_sets: tuple[bytes, ...] = ()
+    """(VPS,) SPS and PPS; none of MJPEG."""
+    form: JpegForm = ORDINARY
+    """How MJPEG is coded."""
     truth: dict[str, Any] = field(default_factory=dict)
     """Ground truth of this loop: incidents, regions, where the counter stands. Empty for files."""
 
@@ -61,8 +67,9 @@ def save(clip: Clip, path: Path) -> None:
         "height": clip.height,
         "fps": clip.fps,
         "duration_ticks": clip.duration_ticks,
-        "sps": clip.sps.hex(),
-        "pps": clip.pps.hex(),
+        "codec": clip.codec,
+        "sets": [nal.hex() for nal in clip.parameter_sets],
+        "form": [clip.form.q, clip.form.type, clip.form.restart],
         "truth": clip.truth,
         "units": [
             [u.due_ticks, u.pts_ticks, u.frame, int(u.joins), int(u.silent), [len(nal) for nal in u.nals]]
@@ -105,9 +112,10 @@ def load(path: Path) -> Clip:
             height=head["height"],
             fps=head["fps"],
             duration_ticks=head["duration_ticks"],
-            sps=bytes.fromhex(head["sps"]),
-            pps=bytes.fromhex(head["pps"]),
             units=tuple(units),
+            codec=head["codec"],
+            parameter_sets=tuple(bytes.fromhex(text) for text in head["sets"]),
+            form=JpegForm(*head["form"]),
             truth=head["truth"],
         )
     except (KeyError, TypeError, UnicodeDecodeError, ValueError) as error:

@@ -4,6 +4,7 @@ What belongs here: the requests and their refusals. Loopback only. Requests:
 
     {"camera": "cam-1", "fault": "lose", "share": 0.01, "seed": 7}    any kind of `faults.KINDS`; camera "*" means all
     {"camera": "cam-1", "fault": "stall", "for_s": 3}                 heals by itself
+    {"camera": "cam-1", "fault": "jump", "by_s": -5}                  what has a length
     {"command": "status"}                                             counters of every camera
 """
 
@@ -67,13 +68,20 @@ class Control:
             return {"cameras": {name: camera.status() for name, camera in self._cameras.items()}}
         if "fault" not in request:
             raise ControlError('a request has a "fault" or {"command": "status"}')
-        unknown = set(request) - {"camera", "fault", "share", "seed", "for_s"}
+        unknown = set(request) - {"camera", "fault", "share", "seed", "for_s", "by_s"}
         if unknown:
-            raise ControlError(f"{', '.join(sorted(unknown))}: unknown; there are camera, fault, share, seed, for_s")
+            raise ControlError(
+                f"{', '.join(sorted(unknown))}: unknown; there are camera, fault, share, seed, for_s, by_s"
+            )
         name = request.get("camera", "*")
         if name != "*" and name not in self._cameras:
             raise ControlError(f"camera {name!r} is unknown; there are {', '.join(self._cameras)}")
-        fault = Fault(str(request["fault"]), float(request.get("share", 0.01)), int(request.get("seed", 1)))
+        fault = Fault(
+            str(request["fault"]),
+            float(request.get("share", 0.01)),
+            int(request.get("seed", 1)),
+            float(request.get("by_s", 0.0)),
+        )
         for_s = float(request.get("for_s", 0))
         chosen = list(self._cameras) if name == "*" else [name]
         for camera in chosen:

@@ -1,7 +1,7 @@
-"""Scene pictures into a clip: coded once as H.264 with libx264, kept in the cache folder.
+"""Scene pictures into a clip: coded once, with libx264, libx265 or as JPEGs, kept in the cache folder.
 
 What belongs here: encoder settings, the cache, and the processes that render several scenes side by side. Settings are
-pinned (one thread, one slice, constant quality), so equal specs give equal bytes on one build of x264.
+pinned (one thread, one slice, constant quality), so equal specs give equal bytes on one build of x264 and x265.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.codeccontext import VideoCodecContext
 
-from simulator import bitstream, clip, counter, parent
+from simulator import bitstream, clip, counter, jpeg, parent
 from simulator.clip import CLOCK_HZ, Clip, ClipUnit
 from simulator.scene import Scene
 from simulator.spec import SceneSpec
@@ -84,19 +85,21 @@ def render(spec: SceneSpec) -> Clip:
     ticks = CLOCK_HZ // spec.fps if CLOCK_HZ % spec.fps == 0 else Fraction(CLOCK_HZ, spec.fps)
     silent = scene.silent_frames()
     units: list[ClipUnit] = []
-    sps = pps = b""
-    for position, (data, frame) in enumerate(_encoded(_pictures(scene), spec)):
-        nals = bitstream.split(data)
-        kinds = [bitstream.kind(nal) for nal in nals]
-        if bitstream.SPS in kinds:
-            sps, pps = nals[kinds.index(bitstream.SPS)], nals[kinds.index(bitstream.PPS)]
+    sets: tuple[bytes, ...] = ()
+    for position, (nals, frame) in enumerate(_coded(_pictures(scene), spec)):
+        joins = True
+        if spec.codec != "mjpeg":
+            syntax = bitstream.of(spec.codec)
+            own = syntax.sets_in(nals)
+            sets = own or sets
+            joins = syntax.joins(nals) and bool(own)
         units.append(
             ClipUnit(
                 nals=tuple(nals),
                 due_ticks=int(position * ticks),
                 pts_ticks=int((frame + min(spec.bframes, 1)) * ticks),
                 frame=frame,
-                joins=bitstream.IDR in kinds and bitstream.SPS in kinds,
+                joins=joins,
                 silent=frame in silent,
             )
         )
@@ -106,9 +109,10 @@ def render(spec: SceneSpec) -> Clip:
         height=spec.height,
         fps=float(spec.fps),
         duration_ticks=int(spec.frames * ticks),
-        sps=sps,
-        pps=pps,
         units=tuple(units),
+        codec=spec.codec,
+        parameter_sets=sets,
+        form=spec.form,
         truth=scene.truth(),
     )
 
@@ -121,34 +125,58 @@ def _pictures(scene: Scene) -> Iterator[npt.NDArray[np.uint8]]:
         yield picture
 
 
-def _encoded(pictures: Iterable[npt.NDArray[np.uint8]], spec: SceneSpec) -> Iterator[tuple[bytes, int]]:
-    """Access units in Annex B form, in decode order, each with its position in presentation order."""
-    context = av.CodecContext.create("libx264", "w")
+def _coded(pictures: Iterable[npt.NDArray[np.uint8]], spec: SceneSpec) -> Iterator[tuple[list[bytes], int]]:
+    """NAL units (of MJPEG: the scan) of every picture in decode order, with its position in presentation order."""
+    if spec.codec == "mjpeg":
+        for index, picture in enumerate(pictures):
+            yield [jpeg.encode(_planes(picture, spec.height), spec.form)], index
+        return
+    for data, index in _encoded(pictures, _encoder(spec)):
+        yield bitstream.split(data), index
+
+
+def _planes(picture: npt.NDArray[np.uint8], height: int) -> list[npt.NDArray[np.uint8]]:
+    """Y, Cb and Cr of a picture in PyAV's layout of I420: planes one below the other, as wide as luma."""
+    half = (height // 2, picture.shape[1] // 2)
+    chroma = picture[height:].reshape(2, *half)
+    return [picture[:height], chroma[0], chroma[1]]
+
+
+def _encoder(spec: SceneSpec) -> VideoCodecContext:
+    name = "libx264" if spec.codec == "h264" else "libx265"
+    context = av.CodecContext.create(name, "w")
+    assert isinstance(context, VideoCodecContext)
     context.width, context.height, context.pix_fmt = spec.width, spec.height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, spec.fps), Fraction(spec.fps)
     context.thread_count = 1
-    settings = {
+    settings: dict[str, int | str] = {
         "keyint": spec.gop_frames,
         "min-keyint": spec.gop_frames,
         "scenecut": 0,
         "bframes": spec.bframes,
         "b-adapt": 0,
-        "b-pyramid": "none",
         "aud": int(spec.delimiters),
-        "threads": 1,
-        "sliced-threads": 0,
         "open-gop": 0,
-        # The fastest preset less its worst habits: as little flicker at key pictures as "veryfast" at half its time.
-        "cabac": 1,
-        "deblock": "0,0",
-        "8x8dct": 1,
     }
+    if spec.codec == "h264":
+        settings |= {"b-pyramid": "none", "threads": 1, "sliced-threads": 0}
+        # The fastest preset less its worst habits: as little flicker at key pictures as "veryfast" at half its time.
+        settings |= {"cabac": 1, "deblock": "0,0", "8x8dct": 1}
+    else:
+        settings |= {"b-pyramid": 0, "pools": "none", "frame-threads": 1, "wpp": 0, "repeat-headers": 1}
+        settings |= {"info": 0, "log-level": "none", "slices": 1, "rc-lookahead": max(spec.bframes + 1, 5)}
     context.options = {
         "preset": "ultrafast",
-        "tune": "zerolatency",
         "crf": "25",
-        "x264-params": ":".join(f"{name}={value}" for name, value in settings.items()),
+        f"{name[3:]}-params": ":".join(f"{key}={value}" for key, value in settings.items()),
     }
+    if spec.codec == "h264":
+        context.options = {**context.options, "tune": "zerolatency"}
+    return context
+
+
+def _encoded(pictures: Iterable[npt.NDArray[np.uint8]], context: VideoCodecContext) -> Iterator[tuple[bytes, int]]:
+    """Access units in Annex B form, in decode order, each with its position in presentation order."""
     for index, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.pts, frame.time_base = index, context.time_base

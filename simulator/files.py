@@ -1,4 +1,4 @@
-"""A video file as a clip: any H.264 file, served as it is coded.
+"""A video file as a clip: any H.264 or H.265 file, served as it is coded.
 
 What belongs here: demuxing with PyAV and bringing units to NAL units with parameter sets in the stream. Nothing is
 decoded or re-encoded; B-frames stay, in decode order.
@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from simulator import bitstream
+from simulator.bitstream import Syntax
 from simulator.clip import CLOCK_HZ, Clip, ClipUnit
 
 MAX_BYTES = 512 << 20
@@ -39,12 +40,14 @@ def _load(path: Path, container: av.container.InputContainer) -> Clip:
     stream = next(iter(container.streams.video), None)
     if stream is None:
         raise FileError(f"{path} has no video stream")
-    if stream.codec_context.name != "h264":
+    codec = {"h264": "h264", "hevc": "h265"}.get(stream.codec_context.name, "")
+    if not codec:
         raise FileError(
-            f"{path} is {stream.codec_context.name}, only H.264 is served; "
+            f"{path} is {stream.codec_context.name}, only H.264 and H.265 are served; "
             f"convert it: ffmpeg -i {path} -c:v libx264 -an out.mp4"
         )
-    length_bytes, sets = _parameter_sets(bytes(stream.codec_context.extradata or b""))
+    syntax = bitstream.of(codec)
+    length_bytes, sets = _parameter_sets(bytes(stream.codec_context.extradata or b""), syntax)
     base = Fraction(stream.time_base or Fraction(1, CLOCK_HZ))
     units: list[ClipUnit] = []
     last = 0
@@ -53,30 +56,28 @@ def _load(path: Path, container: av.container.InputContainer) -> Clip:
             continue
         data = bytes(packet)
         nals = bitstream.split_length_prefixed(data, length_bytes) if length_bytes else bitstream.split(data)
-        if not any(map(bitstream.is_picture, nals)):
+        if not any(map(syntax.is_picture, nals)):
             continue
-        joins = packet.is_keyframe or any(bitstream.kind(nal) == bitstream.IDR for nal in nals)
-        if joins or bitstream.has_recovery_point(nals):
-            sets = _sets_in(nals) or sets
-            nals = bitstream.with_parameter_sets(nals, sets)
+        joins = packet.is_keyframe or syntax.joins(nals)
+        if joins or syntax.has_recovery_point(nals):
+            sets = syntax.sets_in(nals) or sets
+            nals = syntax.with_parameter_sets(nals, sets)
         dts = _ticks(packet.dts if packet.dts is not None else packet.pts, base)
         last = dts + max(1, _ticks(packet.duration or 0, base))
         units.append(ClipUnit(tuple(nals), dts, _ticks(packet.pts, base), 0, joins))
     if not units or not sets:
-        raise FileError(f"{path} has no H.264 pictures with parameter sets")
+        raise FileError(f"{path} has no pictures with parameter sets")
     origin = units[0].due_ticks
     shown = {pts: rank for rank, pts in enumerate(sorted(unit.pts_ticks for unit in units))}
     duration = max(last - origin, units[-1].due_ticks - origin + 1)
-    sps = next(nal for nal in sets if bitstream.kind(nal) == bitstream.SPS)
-    pps = next(nal for nal in sets if bitstream.kind(nal) == bitstream.PPS)
     return Clip(
         name=path.stem,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
         fps=len(units) * CLOCK_HZ / duration,
         duration_ticks=duration,
-        sps=sps,
-        pps=pps,
+        codec=codec,
+        parameter_sets=sets,
         units=tuple(
             replace(
                 unit,
@@ -93,15 +94,12 @@ def _ticks(value: int | None, base: Fraction) -> int:
     return round((value or 0) * base * CLOCK_HZ)
 
 
-def _sets_in(nals: list[bytes]) -> list[bytes]:
-    found = [nal for nal in nals if bitstream.kind(nal) in (bitstream.SPS, bitstream.PPS)]
-    return found if {bitstream.kind(nal) for nal in found} == {bitstream.SPS, bitstream.PPS} else []
-
-
-def _parameter_sets(extradata: bytes) -> tuple[int, list[bytes]]:
+def _parameter_sets(extradata: bytes, syntax: Syntax) -> tuple[int, tuple[bytes, ...]]:
     """Bytes per NAL length (0: the stream is Annex B) and the parameter sets."""
     if extradata[:1] != b"\x01" or len(extradata) < 7:
-        return 0, _sets_in(bitstream.split(extradata))
+        return 0, syntax.sets_in(bitstream.split(extradata))
+    if syntax is bitstream.H265:
+        return (extradata[21] & 3) + 1, syntax.sets_in(_hevc_arrays(extradata))
     sets: list[bytes] = []
     at = 5
     for mask in (0x1F, 0xFF):
@@ -111,4 +109,17 @@ def _parameter_sets(extradata: bytes) -> tuple[int, list[bytes]]:
             size = int.from_bytes(extradata[at : at + 2], "big")
             sets.append(extradata[at + 2 : at + 2 + size])
             at += 2 + size
-    return (extradata[4] & 3) + 1, sets
+    return (extradata[4] & 3) + 1, tuple(sets)
+
+
+def _hevc_arrays(extradata: bytes) -> list[bytes]:
+    found: list[bytes] = []
+    at = 23
+    for _ in range(extradata[22]):
+        count = int.from_bytes(extradata[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(count):
+            size = int.from_bytes(extradata[at : at + 2], "big")
+            found.append(extradata[at + 2 : at + 2 + size])
+            at += 2 + size
+    return found

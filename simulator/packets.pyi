@@ -1,4 +1,4 @@
-"""Types of the compiled packetiser."""
+"""Types of the compiled packets."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,26 @@ class UnitPackets:
     count: int
     payload_bytes: int
     offsets: tuple[int, ...]
-    def __init__(self, nals: Iterable[bytes], stamp_text: bytes, mtu: int = 1400, aggregate: bool = False) -> None: ...
+    extension: bool
+    def __init__(
+        self,
+        payloads: Iterable[bytes],
+        whole: bytes,
+        stamp_text: bytes,
+        payload_type: int = 96,
+        marker: bool = True,
+        extension: bool = False,
+        flags: int = 0,
+    ) -> None: ...
     def stamped(
-        self, number: int, sent_ns: int, sequence: int, rtp_timestamp: int, ssrc: int, channel: int
+        self,
+        number: int,
+        sent_ns: int,
+        sequence: int,
+        rtp_timestamp: int,
+        ssrc: int,
+        channel: int,
+        ntp: int = 0,
     ) -> bytes: ...
     def canonical(self, number: int, sent_ns: int) -> bytes: ...
     def digest(self, number: int, sent_ns: int) -> bytes: ...

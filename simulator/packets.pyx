@@ -1,7 +1,8 @@
 """One access unit, cut into RTP packets once and sent many times.
 
-What belongs here: RFC 6184 packetisation (single NAL, STAP-A, FU-A) and the patching of what differs from one sending
-to the next. What does not: sockets, pace, faults, RTCP.
+What belongs here: laying out a unit's packets and patching what differs from one sending to the next (number, time,
+sequence numbers, RTP header extension). What does not: how a codec cuts a unit into payloads (`packetise`,
+`jpeg_packets`), sockets, pace, faults, RTCP.
 """
 
 import hashlib
@@ -12,8 +13,8 @@ from libc.string cimport memcpy
 
 
 
-cdef bytes START_CODE = b"\x00\x00\x00\x01"
 cdef const char* HEX = "0123456789abcdef"
+ONVIF_PROFILE = 0xABAC
 
 
 cdef inline void put16(uint8_t* at, uint32_t value) noexcept nogil:
@@ -36,8 +37,11 @@ cdef inline void put_hex(uint8_t* at, uint64_t value) noexcept nogil:
 cdef class UnitPackets:
     """The packets of one access unit with room for a stamp (number and send time) that every sending fills in.
 
-    `nals` are NAL units without start codes. `stamp_text` is the placeholder, 32 bytes, that occurs once in one of them.
+    `payloads` are RTP payloads in order, `whole` is the canonical payload that a receiver puts together from them.
+    `stamp_text` is the placeholder, 32 bytes, that occurs once in both; empty for units that have no room for one.
     `offsets` says where each packet's interleaved header begins in the bytes of `stamped` and, last, how long they are.
+    With `extension`, the first packet carries an ONVIF header extension for the unit's NTP time, `flags` its byte of
+    flags (C, E, D, T from the top). Without `marker`, no packet ends the unit.
     """
 
     cdef bytes _wire
@@ -49,46 +53,61 @@ cdef class UnitPackets:
     cdef object _tail
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t payload_bytes
+    cdef readonly bint extension
 
-    def __init__(self, nals, bytes stamp_text not None, int mtu=1400, bint aggregate=False):
-        if len(stamp_text) != 32:
+    def __init__(self, payloads, bytes whole not None, bytes stamp_text not None, int payload_type=96,
+                 bint marker=True, bint extension=False, int flags=0):
+        if len(stamp_text) not in (0, 32):
             raise ValueError("the stamp's placeholder must be 32 bytes")
-        if mtu < 64 or mtu > 65000:
-            raise ValueError(f"mtu of {mtu} bytes: 64 to 65000 can be sent")
-        units = [bytes(nal) for nal in nals]
-        if not units or not all(units):
-            raise ValueError("an access unit needs NAL units, none of them empty")
-        payloads = payloads_of(units, mtu, aggregate)
+        payloads = list(payloads)
+        if not payloads or not all(payloads):
+            raise ValueError("an access unit needs payloads, none of them empty")
         self.count = len(payloads)
+        self.extension = extension
         wire = bytearray()
         offsets = []
         for position, payload in enumerate(payloads):
             offsets.append(len(wire))
-            wire += b"$\x00" + (12 + len(payload)).to_bytes(2, "big")
-            wire += bytes([0x80, 96 | (0x80 if position == self.count - 1 else 0)]) + bytes(10)
-            wire += payload
+            extra = b""
+            if extension and position == 0:
+                extra = ONVIF_PROFILE.to_bytes(2, "big") + b"\x00\x03" + bytes(8) + bytes([flags, 0, 0, 0])
+            wire += b"$\x00" + (12 + len(extra) + len(payload)).to_bytes(2, "big")
+            ends = marker and position == self.count - 1
+            wire += bytes([0x90 if extra else 0x80, payload_type | (0x80 if ends else 0)]) + bytes(10)
+            wire += extra + payload
         offsets.append(len(wire))
         self.offsets = tuple(offsets)
         self._wire = bytes(wire)
-        self._canonical = b"".join([START_CODE + nal for nal in units])
+        self._canonical = whole
         self.payload_bytes = sum(len(payload) for payload in payloads)
-        self._stamp_in_wire = only_position(self._wire, stamp_text)
-        self._stamp_in_canonical = only_position(self._canonical, stamp_text)
+        self._stamp_in_wire = self._stamp_in_canonical = -1
+        if stamp_text:
+            self._stamp_in_wire = only_position(self._wire, stamp_text)
+            self._stamp_in_canonical = only_position(whole, stamp_text)
         # What stands before the stamp never changes: it is hashed once, here.
-        self._head_hash = hashlib.sha256(self._canonical[: self._stamp_in_canonical])
-        self._tail = memoryview(self._canonical)[self._stamp_in_canonical + 32 :]
+        head = max(self._stamp_in_canonical, 0)
+        self._head_hash = hashlib.sha256(whole[:head])
+        self._tail = memoryview(whole)[head + len(stamp_text) :]
 
     def stamped(self, uint64_t number, uint64_t sent_ns, uint32_t sequence, uint32_t rtp_timestamp, uint32_t ssrc,
-                uint8_t channel):
-        """All packets as they go over an interleaved connection, ready for one write."""
+                uint8_t channel, uint64_t ntp=0):
+        """All packets as they go over an interleaved connection, ready for one write.
+
+        `ntp` is the camera's time as a 64-bit NTP timestamp, for the header extension.
+        """
         cdef Py_ssize_t size = len(self._wire)
         cdef bytes out = PyBytes_FromStringAndSize(NULL, size)
         cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(out)
         cdef uint8_t* end = at + size
         cdef uint32_t length
         memcpy(at, PyBytes_AS_STRING(self._wire), size)
-        put_hex(at + self._stamp_in_wire, number)
-        put_hex(at + self._stamp_in_wire + 16, sent_ns)
+        if self._stamp_in_wire >= 0:
+            put_hex(at + self._stamp_in_wire, number)
+            put_hex(at + self._stamp_in_wire + 16, sent_ns)
+        if self.extension:
+            put32(at + 20, ntp >> 32)
+            put32(at + 24, ntp & 0xFFFFFFFF)
+            at[29] = sequence & 0xFF
         while at < end:
             length = (<uint32_t> at[2] << 8) | at[3]
             at[1] = channel
@@ -100,15 +119,18 @@ cdef class UnitPackets:
         return out
 
     def canonical(self, uint64_t number, uint64_t sent_ns):
-        """The unit's canonical payload with this stamp: a four-byte start code before every NAL."""
-        stamp = b"%016x%016x" % (number, sent_ns)
+        """The unit's canonical payload with this stamp."""
         at = self._stamp_in_canonical
+        if at < 0:
+            return self._canonical
+        stamp = b"%016x%016x" % (number, sent_ns)
         return self._canonical[:at] + stamp + self._canonical[at + 32 :]
 
     def digest(self, uint64_t number, uint64_t sent_ns):
         """SHA-256 of `canonical(number, sent_ns)`, 32 bytes."""
         state = self._head_hash.copy()
-        state.update(b"%016x%016x" % (number, sent_ns))
+        if self._stamp_in_canonical >= 0:
+            state.update(b"%016x%016x" % (number, sent_ns))
         state.update(self._tail)
         return state.digest()
 
@@ -118,47 +140,3 @@ cdef Py_ssize_t only_position(bytes data, bytes text) except -1:
     if at < 0 or data.find(text, at + 1) >= 0:
         raise ValueError("the stamp's placeholder must occur exactly once, unfragmented")
     return at
-
-
-cdef list payloads_of(list nals, int mtu, bint aggregate):
-    """RTP payloads of the NAL units, in order."""
-    cdef list payloads = []
-    cdef list waiting = []
-    cdef int waiting_bytes = 1
-    for nal in nals:
-        small = aggregate and len(nal) + 3 <= mtu
-        if waiting and (not small or waiting_bytes + 2 + len(nal) > mtu):
-            payloads.append(stap_a(waiting))
-            waiting, waiting_bytes = [], 1
-        if small:
-            waiting.append(nal)
-            waiting_bytes += 2 + len(nal)
-        elif len(nal) <= mtu:
-            payloads.append(nal)
-        else:
-            payloads.extend(fu_a(nal, mtu))
-    if waiting:
-        payloads.append(stap_a(waiting))
-    return payloads
-
-
-cdef bytes stap_a(list nals):
-    if len(nals) == 1:
-        return nals[0]
-    importance = max(nal[0] & 0x60 for nal in nals)
-    return bytes([importance | 24]) + b"".join([len(nal).to_bytes(2, "big") + nal for nal in nals])
-
-
-cdef list fu_a(bytes nal, int mtu):
-    cdef list pieces = []
-    cdef Py_ssize_t at = 1
-    cdef Py_ssize_t size = len(nal)
-    cdef Py_ssize_t room = mtu - 2
-    indicator = (nal[0] & 0xE0) | 28
-    kind = nal[0] & 0x1F
-    while at < size:
-        end = min(at + room, size)
-        header = kind | (0x80 if at == 1 else 0) | (0x40 if end == size else 0)
-        pieces.append(bytes([indicator, header]) + nal[at:end])
-        at = end
-    return pieces

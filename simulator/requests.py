@@ -1,4 +1,4 @@
-"""RTSP requests out of a TCP stream.
+"""RTSP and HTTP requests out of a TCP stream.
 
 What belongs here: framing (requests with bodies, interleaved packets between them) with bounds, and the form of an
 answer. Pure: bytes in, values out.
@@ -6,7 +6,7 @@ answer. Pure: bytes in, values out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -14,8 +14,10 @@ MAX_HEAD_BYTES = 16_384
 MAX_BODY_BYTES = 65_536
 REASONS = {
     200: "OK",
+    302: "Moved Temporarily",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     454: "Session Not Found",
@@ -53,9 +55,10 @@ class Interleaved:
 
 
 class RequestParser:
-    """Takes bytes as they come, gives back whole requests and packets."""
+    """Takes bytes as they come, gives back whole requests and packets. `protocol` is RTSP or HTTP."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "RTSP") -> None:
+        self._protocol = protocol
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Request | Interleaved]:
@@ -82,7 +85,7 @@ class RequestParser:
             if len(buffer) > MAX_HEAD_BYTES:
                 raise RequestError("a request's head is too long")
             return None
-        request = _parsed(bytes(buffer[:end]))
+        request = _parsed(bytes(buffer[:end]), self._protocol)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             raise RequestError("a request's body is too long")
@@ -92,13 +95,13 @@ class RequestParser:
         return request
 
 
-def _parsed(head: bytes) -> Request:
+def _parsed(head: bytes, protocol: str) -> Request:
     try:
         first, *lines = head.decode("utf-8").split("\r\n")
         method, url, version = first.split(" ")
     except ValueError as error:
         raise RequestError("a request line is malformed") from error
-    if not version.startswith("RTSP/1."):
+    if not version.startswith(f"{protocol}/1."):
         raise RequestError(f"{version[:20]} is not spoken here")
     headers = {}
     for line in lines:
@@ -107,15 +110,20 @@ def _parsed(head: bytes) -> Request:
     return Request(method, url, headers)
 
 
-def answer(status: int, request: Request, headers: Mapping[str, str] | None = None, body: str = "") -> bytes:
-    """The bytes of a response."""
-    lines = [
-        f"RTSP/1.0 {status} {REASONS[status]}",
-        f"CSeq: {request.headers.get('cseq', '0')}",
-        "Server: trueframe-simulator",
-    ]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+Headers = Iterable[tuple[str, str]]
+
+
+def answer(
+    status: int, request: Request, headers: Headers = (), body: str = "", manners: frozenset[str] = frozenset()
+) -> bytes:
+    """The bytes of a response, with the bad manners (`traits.SLOPPY`) of the camera that gives it."""
+    lines = [f"RTSP/1.0 {status} {REASONS[status]}"]
     data = body.encode()
+    all_headers = [("CSeq", request.headers.get("cseq", "0"))] if "no-cseq" not in manners else []
+    all_headers += [("Server", "trueframe-simulator"), *headers]
     if data:
-        lines.append(f"Content-Length: {len(data)}")
-    return ("\r\n".join([*lines, "", ""])).encode() + data
+        all_headers.append(("Content-Length", str(len(data))))
+    for name, value in all_headers:
+        lines.append(f"{name.swapcase()} :   {value} " if "case" in manners else f"{name}: {value}")
+    end = "\n" if "lf" in manners else "\r\n"
+    return end.join([*lines, "", ""]).encode() + data

@@ -12,6 +12,9 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from simulator.jpeg import ORDINARY, JpegForm
+
+CODECS = ("h264", "h265", "mjpeg")
 INCIDENT_KINDS = ("intrusion", "running", "freeze", "signal-lost", "silence")
 _INCIDENT = re.compile(r"^(?P<kind>[a-z-]+)@(?P<start>\d+(\.\d+)?)(\+(?P<length>\d+(\.\d+)?))?$")
 
@@ -55,8 +58,13 @@ class SceneSpec:
     delimiters: bool = False
     incidents: tuple[IncidentSpec, ...] | None = None
     """None: those that belong to the layout."""
+    codec: str = "h264"
+    form: JpegForm = ORDINARY
+    """Of MJPEG."""
 
     def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise SpecError(f"codec {self.codec!r} is unknown; there are {', '.join(CODECS)}")
         if self.width % 2 or self.height % 2 or not (128 <= self.width <= 4096 and 72 <= self.height <= 2304):
             raise SpecError(f"size {self.width}x{self.height}: take even numbers from 128x72 to 4096x2304")
         if not 1 <= self.fps <= 60:
@@ -73,6 +81,8 @@ class SceneSpec:
             )
         if not 0 <= self.bframes <= 4:
             raise SpecError(f"{self.bframes} B-frames in a row: take 0 to 4")
+        if self.codec == "mjpeg" and self.bframes:
+            raise SpecError("MJPEG has no B-frames; take bframes=0")
 
     @property
     def frames(self) -> int:
@@ -90,11 +100,14 @@ class SceneSpec:
         return f"{self.layout}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
+_DECIDES = ("counter.py", "encode.py", "jpeg.py", "jpeg_scan.pyx", "spec.py")
+
+
 def _code_hash() -> str:
     """Changes whenever the code that draws or codes changes, so that a stale clip is never served."""
     digest = hashlib.sha256()
     folder = Path(__file__).parent
-    for path in sorted([*folder.glob("scene/*.py*"), folder / "counter.py", folder / "encode.py", Path(__file__)]):
+    for path in sorted([*folder.glob("scene/*.py*"), *(folder / name for name in _DECIDES)]):
         if path.suffix in (".py", ".pyx"):
             digest.update(path.read_bytes())
     return digest.hexdigest()

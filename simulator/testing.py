@@ -49,6 +49,8 @@ class Simulator:
         self.urls: dict[str, str] = self.ready["urls"]
         self.port: int = self.ready["port"]
         self.control_port: int = self.ready["control"]
+        self.tls_sha256: str = self.ready["tls_sha256"]
+        """Fingerprint of the certificate; empty if no camera uses TLS."""
         self.log_folder = log_folder
         self.pid = self._process.pid
 
@@ -108,14 +110,21 @@ def running(
     gop_s: float = 1.0,
     log: Path | None = None,
     files: Mapping[str, Path | str] | None = None,
+    traits: Mapping[str, str | Mapping[str, object]] | None = None,
     arguments: tuple[str, ...] = (),
 ) -> Iterator[Simulator]:
-    """A simulator with `n` scene cameras (cam-1, …) and these files, stopped at the end. `arguments` go to `serve`."""
+    """A simulator with `n` scene cameras (cam-1, …) and these files, stopped at the end. `arguments` go to `serve`.
+
+    `traits` says what kind of camera each one is, by id, or `*` for all: `{"cam-2": "codec=h265,audio=aac"}` or
+    `{"cam-2": {"codec": "h265"}}`; see `simulator.traits`.
+    """
     folder = log or Path(tempfile.mkdtemp(prefix="trueframe-sim-"))
     folder.mkdir(parents=True, exist_ok=True)
     options = ["--cameras", str(n), "--fps", str(fps), "--size", size, "--loop-s", str(loop_s), "--gop-s", str(gop_s)]
     for name, path in (files or {}).items():
         options += ["--file", f"{name}={path}"]
+    for name, wish in (traits or {}).items():
+        options += ["--trait", f"{name}:{wish if isinstance(wish, str) else _written(wish)}"]
     try:
         simulator = Simulator([*options, *arguments], folder)
         try:
@@ -125,6 +134,11 @@ def running(
     finally:
         if log is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(traits: Mapping[str, object]) -> str:
+    texts = {True: "yes", False: "no"}
+    return ",".join(f"{name}={texts.get(v, v) if isinstance(v, bool) else v}" for name, v in traits.items())
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""A viewer: one connection that a camera's pictures are sent over, TCP interleaved or UDP.
+"""A viewer: one connection that a camera's pictures are sent over.
 
-What belongs here: sequence numbers, the bounded write buffer, faults that hit packets, sender reports. What does not:
-RTSP requests (`rtsp`), what is sent and when (`camera`).
+What belongs here: sequence numbers, what faults do to packets, and TCP interleaved and UDP as ways out. What does not:
+requests (`rtsp_server`), HTTP's way out (`http_viewer`), what is sent and when (`camera`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import asyncio
 import os
 import random
 import secrets
-import socket
 import struct
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 
 from simulator import rtcp
-from simulator.faults import Fault
+from simulator.faults import HITS, Fault
 from simulator.packets import UnitPackets
+from simulator.show import Sendable
 
 WRITE_BUFFER_BYTES = 4 << 20
 """Units that would have to wait behind more than this are dropped for that viewer, and logged as dropped."""
 _RTP_AND_INTERLEAVED_BYTES = 16
+_JUNK_CHANNEL = 201
+_STRAY = (b"\r\n", b"\r\n\r\n", b"\x00", b"\xff\xfe\xfd", b"stray")
+"""No dollar sign begins a packet here, and no line looks like an answer."""
 
 
 @dataclass(slots=True)
@@ -48,23 +51,47 @@ class Viewer:
         self.octets_sent = 0
         self.packets_dropped = 0
         self.next_report_ns = 0
+        self.manners: frozenset[str] = frozenset()
+        """Bad manners (`traits.SLOPPY`) that concern packets."""
         self._fault = Fault()
         self._dice = random.Random(0)
+        self._held: list[bytes] = []
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._is_ending = False
 
     def set_fault(self, fault: Fault) -> None:
         """From now on packets are hit as this fault says."""
+        if self._held:
+            self._release()  # else later units would overtake them
         self._fault, self._dice = fault, fault.dice()
 
-    def send_unit(self, unit: UnitPackets, number: int, sent_ns: int, rtp_timestamp: int) -> Sending:
+    def cut_short(self) -> None:
+        """The next unit ends inside a packet, and the connection with it."""
+        self._is_ending = True
+
+    def close(self) -> None:
+        """Sends nothing more."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self._held.clear()
+
+    def send_unit(self, unit: Sendable, number: int, sent_ns: int, rtp_timestamp: int, ntp: int = 0) -> Sending:
         """Hands one unit's packets to the socket, less those that a fault or a full buffer takes."""
+        assert isinstance(unit, UnitPackets)
         count = unit.count
-        data = unit.stamped(number, sent_ns, self.sequence, rtp_timestamp, self.ssrc, self.channel)
+        data = unit.stamped(number, sent_ns, self.sequence, rtp_timestamp, self.ssrc, self.channel, ntp)
         self.sequence = self.sequence + count & 0xFFFF
+        if self._is_ending:
+            self._send_half(data, unit.offsets)
+            return Sending(count, count, time.monotonic_ns())
         if self._is_full():
             self.packets_dropped += count
             return Sending(count, count, time.monotonic_ns())
-        if self._fault.kind in ("lose", "corrupt", "reorder", "garbage"):
+        if self._fault.kind in HITS or self.manners:
             dropped, moment = self._send_hit(unit, data)
+        elif self._fault.kind == "burst":
+            dropped, moment = self._hold(unit, data), time.monotonic_ns()
         else:
             dropped, moment = self._send_all(unit, data)
         self.packets_sent += count - dropped
@@ -73,121 +100,91 @@ class Viewer:
         return Sending(count, dropped, moment)
 
     def _send_hit(self, unit: UnitPackets, data: bytes) -> tuple[int, int]:
-        if self._fault.kind == "garbage":
+        kind, share = self._fault.kind, self._fault.share
+        if kind == "garbage":
             self._send_raw(os.urandom(1024))
             return unit.count, time.monotonic_ns()
         hit = 0
         kept: list[bytes] = []
         for start, end in pairwise(unit.offsets):
-            if self._dice.random() >= self._fault.share:
-                kept.append(data[start:end])
-                continue
-            if self._fault.kind == "reorder":
-                kept.insert(max(0, len(kept) - 1), data[start:end])
-                continue
-            hit += 1
-            if self._fault.kind == "corrupt":
-                body = start + _RTP_AND_INTERLEAVED_BYTES
-                kept.append(data[start:body] + self._dice.randbytes(end - body))
+            packet = data[start:end]
+            if kind == "junk" or self.manners:
+                kept += self._junk(kind)
+            if kind not in HITS or kind == "junk" or self._dice.random() >= share:
+                kept.append(packet)
+            elif kind == "reorder":
+                kept.insert(max(0, len(kept) - 1), packet)
+            elif kind == "duplicate":
+                kept += [packet, packet]
+            elif kind == "delay":
+                self._later(packet)
+            else:
+                hit += 1
+                if kind == "corrupt":
+                    body = start + _RTP_AND_INTERLEAVED_BYTES
+                    kept.append(data[start:body] + self._dice.randbytes(end - body))
         return hit, self._send_packets(kept)
+
+    def _junk(self, kind: str) -> list[bytes]:
+        """What a sloppy camera writes before a packet, now and then."""
+        found: list[bytes] = []
+        if (kind == "junk" or "junk" in self.manners) and self._dice.random() < 0.3:
+            body = self._dice.randbytes(self._dice.randrange(60))
+            found.append(struct.pack(">BBH", 0x24, _JUNK_CHANNEL, len(body)) + body)
+        if (kind == "junk" or "junk-bytes" in self.manners) and self._dice.random() < 0.2:
+            found.append(self._dice.choice(_STRAY))
+        return found
+
+    def _later(self, packet: bytes) -> None:
+        timer = asyncio.get_running_loop().call_later(self._fault.by_s, self._late, packet)
+        self._timers.add(timer)
+        if len(self._timers) > 1000:
+            now = asyncio.get_running_loop().time()
+            self._timers = {one for one in self._timers if one.when() >= now}
+
+    def _late(self, packet: bytes) -> None:
+        if not self._is_full():
+            self._send_packets([packet])
+
+    def _hold(self, unit: UnitPackets, data: bytes) -> int:
+        """Keeps a unit back until the burst; returns how many packets found no room."""
+        if sum(map(len, self._held)) + len(data) > WRITE_BUFFER_BYTES:
+            return unit.count
+        if not self._held:
+            self._timers.add(asyncio.get_running_loop().call_later(self._fault.by_s, self._release))
+        self._held += [data[start:end] for start, end in pairwise(unit.offsets)]
+        return 0
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        if not self._is_full():
+            self._send_packets(held)
 
     def report(self, utc_ns: int, rtp_timestamp: int) -> None:
         """Sends a sender report: this UTC time is that RTP timestamp."""
         self._send_rtcp(rtcp.sender_report(self.ssrc, utc_ns, rtp_timestamp, self.packets_sent, self.octets_sent))
 
+    def send_audio(self, packet: bytes, channel: int) -> None:
+        """Sends an RTP packet of the second track."""
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
+
     def _is_full(self) -> bool:
-        raise TypeError("a viewer is TcpViewer or UdpViewer")
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
 
     def _send_all(self, unit: UnitPackets, data: bytes) -> tuple[int, int]:
         """Sends every packet; returns how many failed and when the last was handed over."""
-        raise TypeError("a viewer is TcpViewer or UdpViewer")
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
 
     def _send_packets(self, packets: list[bytes]) -> int:
         """Sends these, each with its interleaved header; returns when the last was handed over."""
-        raise TypeError("a viewer is TcpViewer or UdpViewer")
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
+
+    def _send_half(self, data: bytes, offsets: tuple[int, ...]) -> None:
+        """Sends the beginning of a unit and ends the connection."""
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
 
     def _send_raw(self, data: bytes) -> None:
-        raise TypeError("a viewer is TcpViewer or UdpViewer")
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")
 
     def _send_rtcp(self, data: bytes) -> None:
-        raise TypeError("a viewer is TcpViewer or UdpViewer")
-
-
-class TcpViewer(Viewer):
-    """Pictures interleaved with RTSP on one TCP connection; one write per unit."""
-
-    def __init__(self, connection: int, start_position: int, transport: asyncio.Transport, channel: int) -> None:
-        super().__init__(connection, start_position)
-        self.channel = channel
-        self._transport = transport
-
-    def _is_full(self) -> bool:
-        return self._transport.is_closing() or self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES
-
-    def _send_all(self, unit: UnitPackets, data: bytes) -> tuple[int, int]:
-        moment = time.monotonic_ns()
-        self._transport.write(data)
-        return 0, moment
-
-    def _send_packets(self, packets: list[bytes]) -> int:
-        moment = time.monotonic_ns()
-        self._transport.write(b"".join(packets))
-        return moment
-
-    def _send_raw(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    def _send_rtcp(self, data: bytes) -> None:
-        if not self._is_full():
-            self._transport.write(struct.pack(">BBH", 0x24, self.channel + 1, len(data)) + data)
-
-
-class UdpViewer(Viewer):
-    """Pictures as datagrams. What the receiver's own buffer drops, this side cannot know."""
-
-    def __init__(
-        self,
-        connection: int,
-        start_position: int,
-        sockets: tuple[socket.socket, socket.socket],
-        peer: tuple[str, int, int],
-    ) -> None:
-        super().__init__(connection, start_position)
-        self._rtp, self._rtcp = sockets
-        host, rtp_port, rtcp_port = peer
-        self._rtp_peer, self._rtcp_peer = (host, rtp_port), (host, rtcp_port)
-
-    def _is_full(self) -> bool:
-        return False
-
-    def _send_all(self, unit: UnitPackets, data: bytes) -> tuple[int, int]:
-        view = memoryview(data)
-        offsets = unit.offsets
-        moment = failed = 0
-        for start, end in pairwise(offsets):
-            moment = time.monotonic_ns()
-            failed += not _sent(self._rtp, view[start + 4 : end], self._rtp_peer)
-        return failed, moment
-
-    def _send_packets(self, packets: list[bytes]) -> int:
-        moment = time.monotonic_ns()
-        for packet in packets:
-            moment = time.monotonic_ns()
-            if not _sent(self._rtp, packet[4:], self._rtp_peer):
-                self.packets_dropped += 1
-        return moment
-
-    def _send_raw(self, data: bytes) -> None:
-        _sent(self._rtp, data, self._rtp_peer)
-
-    def _send_rtcp(self, data: bytes) -> None:
-        _sent(self._rtcp, data, self._rtcp_peer)
-
-
-def _sent(sock: socket.socket, data: bytes | memoryview, peer: tuple[str, int]) -> bool:
-    """Whether the kernel took the datagram; a peer that is gone or a full buffer is an ordinary loss."""
-    try:
-        sock.sendto(data, peer)
-    except OSError:
-        return False
-    return True
+        raise TypeError("a viewer is TcpViewer, UdpViewer or HttpViewer")

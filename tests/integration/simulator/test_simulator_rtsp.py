@@ -200,7 +200,14 @@ def test_lost_packets_are_missing_on_the_wire_and_counted_in_the_log(sim: Simula
         packets = list(islice(client.packets(), 200))
     sequences = [int.from_bytes(packet[2:4], "big") for packet in packets]
     missing = sum((b - a) % 65536 - 1 for a, b in pairwise(sequences))
-    rows = [row for row in sim.log("cam-4") if row.connection == connection]
+    span = (sequences[-1] - sequences[0]) % 65536 + 1
+
+    def logged() -> list[log.SentUnit]:
+        # A unit's row follows its packets: the last packets may be here before it.
+        rows = [row for row in sim.log("cam-4") if row.connection == connection]
+        return rows if sum(row.packets for row in rows) >= span else []
+
+    rows = until(logged, 5, "the last unit is in the log")
     last = max(row.number for row in rows)
     sent_and_dropped = sum(row.packets for row in rows)
     dropped = sum(row.dropped_packets for row in rows)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import struct
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import log, rtcp, sdp
-from simulator.auth import REALM, Digest
+from simulator import audio, log, rtcp, sdp
+from simulator.auth import REALM, Login
 from simulator.clip import Clip, ClipUnit, load, save
 from simulator.control import Control, ControlError
 from simulator.faults import Fault, FaultError
 from simulator.requests import Interleaved, Request, RequestError, RequestParser, answer
 from simulator.spec import IncidentSpec, SceneSpec, SpecError
+from simulator.traits import Traits
 
 STREAM = (
     b"OPTIONS rtsp://h:1/cam-1 RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -74,38 +77,74 @@ def test_what_is_no_rtsp_is_refused(data: bytes) -> None:
 
 def test_an_answer_repeats_the_sequence_number_and_counts_its_body_in_bytes() -> None:
     request = Request("DESCRIBE", "rtsp://h/x", {"cseq": "7"})
-    head, _, body = answer(200, request, {"A": "b"}, "é").partition(b"\r\n\r\n")
+    head, _, body = answer(200, request, [("A", "b")], "é").partition(b"\r\n\r\n")
     assert head.startswith(b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n")
     assert b"Content-Length: 2" in head
     assert body == "é".encode()
 
 
-def digest_header(digest: Digest, user: str, password: str, method: str, qop: bool = False) -> str:
-    nonce = digest.challenge().split('nonce="')[1].split('"')[0]
+def digest_header(
+    digest: Login, user: str, password: str, method: str, qop: bool = False, count: int = 1, name: str = "md5"
+) -> str:
+    nonce = digest.challenges()[-1].split('nonce="')[1].split('"')[0]
     uri = "rtsp://h/cam-1"
 
-    def md5(text: str) -> str:
-        return hashlib.md5(text.encode()).hexdigest()
+    def hashed(text: str) -> str:
+        return hashlib.new(name, text.encode()).hexdigest()
 
-    middle = f"{nonce}:00000001:abcd:auth" if qop else nonce
-    response = md5(f"{md5(f'{user}:{REALM}:{password}')}:{middle}:{md5(f'{method}:{uri}')}")
-    more = ', qop=auth, nc=00000001, cnonce="abcd"' if qop else ""
+    middle = f"{nonce}:{count:08x}:abcd:auth" if qop else nonce
+    response = hashed(f"{hashed(f'{user}:{REALM}:{password}')}:{middle}:{hashed(f'{method}:{uri}')}")
+    more = f', qop=auth, nc={count:08x}, cnonce="abcd"' if qop else ""
     return f'Digest username="{user}", realm="{REALM}", nonce="{nonce}", uri="{uri}", response="{response}"{more}'
 
 
 @pytest.mark.parametrize("qop", [False, True])
 def test_the_right_password_is_accepted_and_no_other(qop: bool) -> None:
-    digest = Digest("anna", "s3cret")
+    digest = Login("anna", "s3cret", "digest-qop" if qop else "digest")
     assert digest.accepts("PLAY", digest_header(digest, "anna", "s3cret", "PLAY", qop))
     assert not digest.accepts("SETUP", digest_header(digest, "anna", "s3cret", "PLAY", qop))
     assert not digest.accepts("PLAY", digest_header(digest, "anna", "wrong", "PLAY", qop))
     assert not digest.accepts("PLAY", digest_header(digest, "bob", "s3cret", "PLAY", qop))
-    assert not digest.accepts("PLAY", digest_header(Digest("anna", "s3cret"), "anna", "s3cret", "PLAY", qop))
+    assert not digest.accepts("PLAY", digest_header(Login("anna", "s3cret"), "anna", "s3cret", "PLAY", qop))
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic YW5uYTpzM2NyZXQ=", "Digest", "Digest nonce=", 'Digest uri="'])
 def test_no_login_is_no_login(header: str | None) -> None:
-    assert not Digest("anna", "s3cret").accepts("PLAY", header)
+    assert not Login("anna", "s3cret").accepts("PLAY", header)
+
+
+def test_basic_is_accepted_where_it_is_offered_and_only_there() -> None:
+    header = "Basic YW5uYTpzM2NyZXQ="
+    assert Login("anna", "s3cret", "basic").accepts("PLAY", header)
+    assert Login("anna", "s3cret", "both").accepts("PLAY", header)
+    assert not Login("anna", "other", "basic").accepts("PLAY", header)
+    assert not Login("anna", "s3cret", "basic").accepts("PLAY", "Basic ???")
+    assert [one.partition(" ")[0] for one in Login("a", "b", "both").challenges()] == ["Basic", "Digest"]
+    assert [one.partition(" ")[0] for one in Login("a", "b", "basic").challenges()] == ["Basic"]
+
+
+def test_a_count_of_the_nonce_that_does_not_grow_is_refused() -> None:
+    login = Login("anna", "s3cret", "digest-qop")
+    assert login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", True, 1))
+    assert not login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", True, 1))
+    assert login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", True, 2))
+    assert not login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", False))
+
+
+def test_sha_256_is_asked_for_and_accepted_where_the_camera_wants_it() -> None:
+    login = Login("anna", "s3cret", "digest-sha256")
+    assert "algorithm=SHA-256" in login.challenges()[0]
+    assert login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", True, 1, "sha256"))
+    assert not login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY", True, 2))
+
+
+def test_a_nonce_that_was_used_up_is_called_stale_and_the_next_one_works() -> None:
+    login = Login("anna", "s3cret", "digest-stale")
+    for _ in range(3):
+        assert login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY"))
+    assert not login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY"))
+    assert "stale=true" in login.challenges()[0]
+    assert login.accepts("PLAY", digest_header(login, "anna", "s3cret", "PLAY"))
 
 
 def test_a_sender_report_says_when_and_how_much() -> None:
@@ -123,14 +162,31 @@ def a_clip() -> Clip:
         ClipUnit((b"\x67\x42\xc0\x1e", b"\x68p", b"\x65a"), 0, 0, 0, True),
         ClipUnit((b"\x41b",), 9000, 9000, 1, False, True),
     )
-    return Clip("yard", 640, 360, 10.0, 18000, b"\x67\x42\xc0\x1e", b"\x68p", units, {"incidents": []})
+    sets = (b"\x67\x42\xc0\x1e", b"\x68p")
+    return Clip("yard", 640, 360, 10.0, 18000, units, "h264", sets, truth={"incidents": []})
 
 
 def test_a_description_names_profile_and_parameter_sets_unless_told_not_to() -> None:
-    text = sdp.describe(a_clip(), "127.0.0.1", sprop=True)
+    text = sdp.describe(a_clip(), "127.0.0.1", Traits())
     assert "profile-level-id=42C01E;sprop-parameter-sets=Z0LAHg==,aHA=" in text
-    assert "sprop" not in sdp.describe(a_clip(), "127.0.0.1", sprop=False)
-    assert "m=video" not in sdp.describe(a_clip(), "127.0.0.1", sprop=True, audio_only=True)
+    assert "sprop" not in sdp.describe(a_clip(), "127.0.0.1", Traits(sets="stream"))
+    assert "m=video" not in sdp.describe(a_clip(), "127.0.0.1", Traits(), audio_only=True)
+
+
+def test_a_description_names_codec_audio_and_a_rate_that_need_not_be_true() -> None:
+    sets = tuple(bytes([kind << 1, 1, 7]) for kind in (32, 33, 34))
+    clip = replace(a_clip(), codec="h265", parameter_sets=sets)
+    text = sdp.describe(clip, "127.0.0.1", Traits(codec="h265", claims_fps=50), audio.tone("aac"))
+    assert "a=rtpmap:96 H265/90000\r\na=fmtp:96 sprop-vps=QAEH;sprop-sps=QgEH;sprop-pps=RAEH" in text
+    assert "a=framerate:50" in text
+    assert "a=rtpmap:97 mpeg4-generic/16000/1" in text
+    assert text.count("a=control:trackID=") == 2
+    bare = sdp.describe(
+        replace(clip, codec="mjpeg"), "127.0.0.1", Traits(codec="mjpeg", sloppy="no-rtpmap+no-control+lf")
+    )
+    assert "m=video 0 RTP/AVP 26\na=framerate" in bare
+    assert "control" not in bare
+    assert "\r" not in bare
 
 
 def test_a_clip_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -197,16 +253,19 @@ def test_a_scene_nobody_can_serve_is_refused(wrong: dict[str, int]) -> None:
 def test_every_parameter_changes_the_name_in_the_cache() -> None:
     specs = [
         SceneSpec("yard"), SceneSpec("gate"), SceneSpec("yard", 2), SceneSpec("yard", fps=11),
-        SceneSpec("yard", bframes=1),
+        SceneSpec("yard", bframes=1), SceneSpec("yard", codec="h265"), SceneSpec("yard", codec="mjpeg"),
         SceneSpec("yard", incidents=()), SceneSpec("yard", gop_s=1), SceneSpec("yard", delimiters=True),
     ]  # fmt: skip
     assert len({spec.key() for spec in specs}) == len(specs)
 
 
-@pytest.mark.parametrize("wrong", [("burn", 0.1), ("lose", 1.5), ("lose", -1)])
-def test_a_fault_nobody_can_act_out_is_refused(wrong: tuple[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kind": "burn"}, {"kind": "lose", "share": 1.5}, {"kind": "lose", "share": -1}, {"kind": "burst", "by_s": 60}],
+)
+def test_a_fault_nobody_can_act_out_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(FaultError):
-        Fault(*wrong)
+        Fault(**wrong)
 
 
 @pytest.mark.parametrize(
