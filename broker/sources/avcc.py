@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AvcConfiguration:
-    """Size of the length fields in bytes, and the parameter sets (SPS first)."""
+    """Size of the length fields in bytes, and the parameter sets (H.264: SPS first; H.265: VPS, SPS, PPS)."""
 
     nal_length_size: int
     parameter_sets: tuple[bytes, ...]

@@ -22,14 +22,25 @@ from broker.core import annexb_from_length_prefixed, canonical, canonical_from_n
 from broker.errors import SourceEnded, SourceRefused
 from broker.ingest import Feed
 from broker.sources.avcc import parse_avcc
+from broker.sources.hvcc import parse_hvcc
 from broker.sources.notation import FileSource
+from trueframe.v1 import frames_pb2
 
 _CHUNK_PACKETS = 16
 _CHUNK_BYTES = 4 << 20
 _LATE_NS = 1_000_000_000
 _NS = 1_000_000_000
 _FALLBACK_RATE = Fraction(25)
-_CODEC_NAMES = {"hevc": "H.265", "mjpeg": "Motion JPEG", "mpeg4": "MPEG-4 Part 2", "av1": "AV1", "vp9": "VP9"}
+_CODECS: dict[str, frames_pb2.Codec.ValueType] = {
+    "h264": frames_pb2.CODEC_H264,
+    "hevc": frames_pb2.CODEC_H265,
+    "mjpeg": frames_pb2.CODEC_MJPEG,
+}
+_CODEC_NAMES = {
+    "mpeg4": "MPEG-4 Part 2", "mpeg2video": "MPEG-2", "av1": "AV1", "libdav1d": "AV1", "vp8": "VP8", "vp9": "VP9",
+    "png": "PNG", "prores": "ProRes",
+}  # fmt: skip
+_PARSERS = {frames_pb2.CODEC_H264: parse_avcc, frames_pb2.CODEC_H265: parse_hvcc}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class FileReader:
         self._container: Any = None
         self._units: Iterator[FileUnit] = iter(())
         self.time_base = Fraction(1, 90_000)
+        self.codec = frames_pb2.CODEC_H264
         self.parameter_sets = b""
 
     def open(self) -> None:
@@ -94,13 +106,14 @@ class FileReader:
             reason = "holds sound and no video" if self._container.streams.audio else "holds no video"
             raise SourceRefused(self._thing, reason, "Give the path of a file that has video.")
         codec = self._container.streams.video[0].codec_context
-        if codec.name != "h264":
+        if codec.name not in _CODECS:
             name = _CODEC_NAMES.get(codec.name, codec.name)
             raise SourceRefused(
                 self._thing,
                 f"is coded as {name}, which this version does not carry",
                 f"Convert it: ffmpeg -i {path.name} -c:v libx264 {path.stem}-h264.mp4",
             )
+        self.codec = _CODECS[codec.name]
 
     def _played(self) -> Iterator[FileUnit]:
         shift = Fraction(0)
@@ -120,11 +133,12 @@ class FileReader:
         """Plays the file once, `shift` seconds later than it says; yields units and the time at which each ends."""
         stream = self._container.streams.video[0]
         self.time_base = time_base = stream.time_base or Fraction(1, 90_000)
+        parse = _PARSERS.get(self.codec)
         try:
-            avcc = parse_avcc(stream.codec_context.extradata or b"")
+            record = parse(stream.codec_context.extradata or b"") if parse else None
         except ValueError as error:
             raise SourceRefused(self._thing, "has a damaged header", "Give a file that other players play.") from error
-        self.parameter_sets = canonical_from_nals(avcc.parameter_sets) if avcc else b""
+        self.parameter_sets = canonical_from_nals(record.parameter_sets) if record else b""
         rate = stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
         frame_s = 1 / Fraction(rate)
         shift_ticks = round(shift / time_base)
@@ -141,8 +155,11 @@ class FileReader:
                 due = shift + dts - first_dts
                 pts = packet.pts + shift_ticks if packet.pts is not None else None
                 data = bytes(packet)
-                payload = annexb_from_length_prefixed(data, avcc.nal_length_size) if avcc else canonical(data)
-                yield FileUnit(payload, pts, int(due * _NS)), due + length_s
+                if record is not None:
+                    data = annexb_from_length_prefixed(data, record.nal_length_size)
+                elif parse is not None:
+                    data = canonical(data)
+                yield FileUnit(data, pts, int(due * _NS)), due + length_s
         except (av.error.FFmpegError, ValueError) as error:
             if self._source.is_looped and first_dts is not None:
                 return  # What can be read of it is played again.
@@ -163,7 +180,8 @@ async def play_file(source: FileSource, feed: Feed) -> None:
         if not chunk:
             raise SourceRefused(f"file {str(source.path)!r}", "holds no frames", "Give a file that has video.")
         base = reader.time_base
-        ingest = await feed.open_epoch((base.numerator, base.denominator), reader.parameter_sets)
+        ingest = await feed.open_epoch((base.numerator, base.denominator), reader.parameter_sets, reader.codec)
+        feed.transport_used = "file"
         feed.connected()
         started_ns = feed.clock.monotonic_ns()
         while chunk:

@@ -78,25 +78,6 @@ async def test_a_looped_file_plays_for_ever_with_continuous_times(broker: Broker
     assert sum(paced) / len(paced) == pytest.approx(40_000_000, rel=0.2)
 
 
-@pytest.mark.parametrize(
-    ("codec", "name", "reason"), [("mjpeg", "clip.avi", "Motion JPEG"), ("mpeg4", "clip.mp4", "MPEG-4 Part 2")]
-)
-async def test_another_codec_is_refused_with_the_command_that_converts_it(
-    broker: BrokerProcess, tmp_path: Path, codec: str, name: str, reason: str
-) -> None:
-    clip = make_clip(tmp_path / name, codec=codec)
-    async with broker.client() as client:
-        await client.add_camera("clip", str(clip))
-
-        async def refused() -> str:
-            camera = await client.get_camera("clip")
-            return camera.detail if camera.state == CAMERA_STATE_REFUSED else ""
-
-        detail = await auntil(refused, 10)
-    assert reason in str(detail)
-    assert "-c:v libx264" in str(detail)
-
-
 async def test_a_file_of_sound_alone_is_refused(broker: BrokerProcess, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "sound.mp4", with_audio=True, has_video=False)
     async with broker.client() as client:
