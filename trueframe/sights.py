@@ -8,10 +8,18 @@ from __future__ import annotations
 from mesh.ids import FrameId
 from trueframe.alarms import BoxSight, CommentSight, EventSight
 from trueframe.situation import CameraSight
-from trueframe.v1 import cameras_pb2, events_pb2
+from trueframe.v1 import cameras_pb2, events_pb2, frames_pb2
 
 _STATES: dict[int, str] = {
     int(number): name.removeprefix("CAMERA_STATE_").lower() for name, number in cameras_pb2.CameraState.items()
+}
+_CODECS: dict[int, str] = {
+    int(number): name.removeprefix("CODEC_").lower() for name, number in frames_pb2.Codec.items()
+}
+_TRANSPORTS: dict[cameras_pb2.Transport.ValueType, str] = {
+    cameras_pb2.TRANSPORT_UNSPECIFIED: "auto",
+    cameras_pb2.TRANSPORT_TCP: "tcp",
+    cameras_pb2.TRANSPORT_UDP: "udp",
 }
 _KINDS: dict[int, str] = {
     int(number): name.removeprefix("EVENT_KIND_").lower() for name, number in events_pb2.EventKind.items()
@@ -24,6 +32,21 @@ _ALARM_STATES: dict[int, str] = {
 def camera_state(number: int) -> str:
     """The lower-case name of a state."""
     return _STATES.get(number, f"state {number}")
+
+
+def codec_name(number: int) -> str:
+    """The lower-case name of a codec; "-" for none."""
+    return _CODECS.get(number, f"codec {number}") if number else "-"
+
+
+def transport_name(number: int) -> str:
+    """How packets come as people write it: "auto", "tcp" or "udp"."""
+    return next((text for known, text in _TRANSPORTS.items() if known == number), f"transport {number}")
+
+
+def transport_number(name: str) -> cameras_pb2.Transport.ValueType:
+    """The inverse of `transport_name`, for names that a command has checked."""
+    return {text: number for number, text in _TRANSPORTS.items()}[name]
 
 
 def event_kind(number: int) -> str:

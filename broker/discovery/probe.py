@@ -112,8 +112,11 @@ class Prober:
     ) -> ProbeSourceResponse:
         """Looks at a source for so long. Only ids that `allows` accepts are told.
 
-        Raises InvalidArgument (no source), ResourceExhausted (too many trials, or this source is being tried).
+        Without a source the camera of that id is described. Raises InvalidArgument (no source), NoSuchCamera,
+        ResourceExhausted (too many trials, or this source is being tried).
         """
+        if camera.id and not camera.source:
+            camera = self._registry.get(camera.id).stored
         key = stream_key(parse_source(camera.source, camera.transport, camera.tls_sha256))
         attached = self._attached(key)
         if attached is not None:

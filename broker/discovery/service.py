@@ -86,6 +86,8 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         seconds = _bounded("seconds", request.seconds or 5.0, 0.5, 30.0)
         principal = principal_of(context)
         with self._counted():
+            if request.spec.id and not request.spec.source:
+                principal.require(request.spec.id)
             log.info("source is tried", by=principal.name)
             return await self._prober.probe(stored_of(request.spec), seconds, principal.allows)
 

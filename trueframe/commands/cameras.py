@@ -1,4 +1,8 @@
-"""`trueframe cameras`: list, add, set, remove, watch. Every change is live; no other camera notices."""
+"""`trueframe cameras`: list, add, set, remove, watch. Every change is live; no other camera notices.
+
+What should not be in this module: finding cameras (`cameras_discover`), trying them (`cameras_probe`), tables of them
+(`cameras_table`).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,26 @@ import time
 import click
 
 from mesh.errors import InvalidArgument
+from trueframe.commands.cameras_discover import discover
+from trueframe.commands.cameras_probe import probe
+from trueframe.commands.cameras_table import export_cameras, import_cameras
 from trueframe.commands.options import data_option, json_option, show_json, show_table
 from trueframe.times import show_duration, show_time
 
 
 @click.group("cameras")
 def command() -> None:
-    """List, add, change, remove and watch cameras."""
+    """List, find, try, add, change, remove and watch cameras."""
+
+
+for _more in (discover, probe, import_cameras, export_cameras):
+    command.add_command(_more)
+
+_transport = click.option(
+    "--transport", type=click.Choice(["auto", "tcp", "udp"]), help="RTSP: how packets come; auto takes what works."
+)
+_tls = click.option("--tls-sha256", metavar="HEX", help="rtsps, https: SHA-256 of the certificate to believe.")
+_device = click.option("--device", help="The device that it belongs to; free text.")
 
 
 def _labels(texts: tuple[str, ...]) -> dict[str, str]:
@@ -50,7 +67,7 @@ def list_cameras(data: str, as_json: bool) -> None:
             camera.frames,
             camera.damaged_frames,
             camera.spec.source,
-            camera.detail,
+            camera.detail or camera.clock.detail,
         )
         for camera in cameras
     ]
@@ -61,10 +78,22 @@ def list_cameras(data: str, as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True, metavar="[NAME] SOURCE")
 @click.option("--id", "camera", help="Its id, [a-z0-9-]; made of the name or source when left out.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A free label; may be given several times.")
+@_transport
+@_tls
+@_device
 @json_option
 @data_option
-def add_camera(data: str, words: tuple[str, ...], camera: str | None, labels: tuple[str, ...], as_json: bool) -> None:
-    """Add a camera: rtsp://… or a file, with a NAME in any script before it (or as NAME=SOURCE)."""
+def add_camera(
+    data: str,
+    words: tuple[str, ...],
+    camera: str | None,
+    labels: tuple[str, ...],
+    transport: str | None,
+    tls_sha256: str | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Add a camera: rtsp://…, http://… or a file, with a NAME in any script before it (or as NAME=SOURCE)."""
     from trueframe.client import connect
     from trueframe.commands.records import camera_record
     from trueframe.sources import parse_sources
@@ -74,7 +103,13 @@ def add_camera(data: str, words: tuple[str, ...], camera: str | None, labels: tu
     (named,) = parse_sources(["=".join(words)])
     with connect(data) as tf:
         added = tf.broker.add_camera(
-            camera or named.id, named.source, display_name=named.display_name, labels=_labels(labels)
+            camera or named.id,
+            named.source,
+            display_name=named.display_name,
+            labels=_labels(labels),
+            transport=transport or "auto",
+            tls_sha256=tls_sha256 or "",
+            device=device or "",
         )
     if as_json:
         show_json(camera_record(added))
@@ -88,14 +123,27 @@ def add_camera(data: str, words: tuple[str, ...], camera: str | None, labels: tu
 @click.option("--name", help="Another name for people.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Replace all labels by these.")
 @click.option("--off/--on", "is_off", default=None, help="Switch it off or on.")
+@_transport
+@_tls
+@_device
 @json_option
 @data_option
 def set_camera(
-    data: str, camera: str, source: str, name: str | None, labels: tuple[str, ...], is_off: bool | None, as_json: bool
+    data: str,
+    camera: str,
+    source: str,
+    name: str | None,
+    labels: tuple[str, ...],
+    is_off: bool | None,
+    transport: str | None,
+    tls_sha256: str | None,
+    device: str | None,
+    as_json: bool,
 ) -> None:
     """Change a camera."""
     from trueframe.client import connect
     from trueframe.commands.records import camera_record
+    from trueframe.sights import transport_number
     from trueframe.sources import parse_sources
 
     with connect(data) as tf:
@@ -109,6 +157,12 @@ def set_camera(
             spec.labels.update(_labels(labels))
         if is_off is not None:
             spec.disabled = is_off
+        if transport is not None:
+            spec.transport = transport_number(transport)
+        if tls_sha256 is not None:
+            spec.tls_sha256 = tls_sha256
+        if device is not None:
+            spec.device = device
         changed = tf.broker.update_camera(spec)
     if as_json:
         show_json(camera_record(changed))

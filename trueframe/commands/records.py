@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from broker.client import WireFrame
 from mesh.ids import FrameId
-from trueframe.sights import alarm_state, camera_state, event_kind
+from trueframe.sights import alarm_state, camera_state, codec_name, event_kind, transport_name
 from trueframe.times import show_time
 from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
@@ -44,7 +44,30 @@ def camera_record(camera: cameras_pb2.Camera) -> dict[str, object]:
         "network_gaps": camera.network_gaps,
         "connections": camera.connections,
         "last_received_ns": camera.last_received_ns,
+        "transport": transport_name(camera.spec.transport),
+        "tls_sha256": camera.spec.tls_sha256,
+        "device": camera.spec.device,
+        "codec": codec_name(camera.codec),
+        "transport_used": camera.transport_used,
+        "packets_lost": camera.packets_lost,
+        "packets_reordered": camera.packets_reordered,
+        "key_frame_interval": camera.key_frame_interval,
+        "clock": clock_record(camera.clock) if camera.HasField("clock") else None,
         "version": camera.version,
+    }
+
+
+def clock_record(clock: cameras_pb2.CameraClock) -> dict[str, object]:
+    """What is known of a camera's own clock."""
+    return {
+        "source": clock.source,
+        "offset_ns": clock.offset_ns if clock.source else None,
+        "drift_ppm": round(clock.drift_ppm, 3) if clock.drift_uncertainty_ppm else None,
+        "drift_uncertainty_ppm": round(clock.drift_uncertainty_ppm, 3) if clock.drift_uncertainty_ppm else None,
+        "jumps": clock.jumps,
+        "last_jump_ns": clock.last_jump_ns,
+        "last_jump_at_ns": clock.last_jump_at_ns,
+        "detail": clock.detail,
     }
 
 
