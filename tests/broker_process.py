@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from broker.client import BrokerClient, SyncBrokerClient
@@ -49,14 +49,15 @@ class BrokerProcess:
         """All that the broker wrote to stderr."""
         return self.log_file.read_text()
 
-    def start(self) -> None:
-        """Starts the process and waits until it answers."""
+    def start(self, preexec_fn: Callable[[], None] | None = None) -> None:
+        """Starts the process and waits until it answers. `preexec_fn` is called in it before anything else."""
         arguments = [argument for setting in self._settings for argument in ("--set", setting)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "broker", *arguments],
                 stderr=log,
                 env={**os.environ, "TRUEFRAME_PARENT_PID": str(os.getpid())},
+                preexec_fn=preexec_fn,
             )
         with self.sync_client() as client:
             until(lambda: self._answers(client), 30, "the broker answers")
