@@ -265,7 +265,7 @@ class Ingest:
             payload = inspector.with_parameter_sets(payload)
             self._note_join(seq)
         is_damaged = damaged or info.malformed
-        follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after)
+        follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after, info.recovers_surely)
         item = encode_frame(
             self._camera,
             self._number,

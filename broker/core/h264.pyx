@@ -160,7 +160,8 @@ cdef class H264Inspector:
                     # The count is in reference pictures; units between them that nobody refers to come on top.
                     info.recovers_after = recovery * (1 + self._longest_run)
                     if may_reorder or broken_link:
-                        info.recovers_after += LEADING_PICTURES
+                        # The first exact one is that behind them.
+                        info.recovers_after += LEADING_PICTURES + 1
         info.width = self.width
         info.height = self.height
         self._inspected = payload if isinstance(payload, bytes) else None

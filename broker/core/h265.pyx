@@ -8,7 +8,7 @@ a malformed unit is called so; nothing here raises because of what a camera sent
 that would (RASL behind a BLA) are shown by no decoder. A CRA picture may be followed by leading pictures that refer to
 what stood before it; trailing pictures may not, and every leading picture comes before them in decoding order. Their
 number cannot be known when the CRA arrives, but the SPS bounds it: none if it allows no reordering, and then the CRA is
-EXACT; else RECOVERS_AFTER the bound. That holds for the first picture of a stream too: its leading pictures are lost
+EXACT; else RECOVERS_AFTER the bound, and one. That holds for the first picture of a stream too: its leading pictures are lost
 for ever, and nobody may call them exact. A recovery point counts in output order, and is the encoder's own promise.
 """
 
@@ -157,6 +157,7 @@ cdef class H265Inspector:
                 info.join_point = 3 if most_leading else 2
                 # The frame behind the last leading one is the first that is exact.
                 info.recovers_after = most_leading + 1 if most_leading else 0
+                info.recovers_surely = True
             elif found and exact_match:
                 info.join_point = 3
                 # Counted in output order: what is decoded later and shown earlier comes on top.

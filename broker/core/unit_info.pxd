@@ -1,6 +1,7 @@
 cdef class UnitInfo:
     cdef readonly int join_point
     cdef readonly int recovers_after
+    cdef readonly bint recovers_surely
     cdef readonly bint has_vps
     cdef readonly bint has_sps
     cdef readonly bint has_pps

@@ -61,11 +61,11 @@ def test_an_idr_picture_is_an_exact_join_point() -> None:
         (NO_REORDERING, recovery_point(0), False, (JOIN_RECOVERS_AFTER, 0)),
         (NO_REORDERING, recovery_point(10), False, (JOIN_RECOVERS_AFTER, 10)),
         (NO_REORDERING, recovery_point(10, exact=False), False, (JOIN_NONE, 0)),
-        (NO_REORDERING, recovery_point(0, broken=True), True, (JOIN_RECOVERS_AFTER, 16)),
-        (SPS, recovery_point(0), True, (JOIN_RECOVERS_AFTER, 16)),
+        (NO_REORDERING, recovery_point(0, broken=True), True, (JOIN_RECOVERS_AFTER, 17)),
+        (SPS, recovery_point(0), True, (JOIN_RECOVERS_AFTER, 17)),
         (sps(SpsFields(poc_type=2)), recovery_point(0), True, (JOIN_EXACT, 0)),
         (sps(SpsFields(profile=66)), recovery_point(0), True, (JOIN_EXACT, 0)),
-        (sps(SpsFields(vui=True, reorder=2)), recovery_point(0), True, (JOIN_RECOVERS_AFTER, 16)),
+        (sps(SpsFields(vui=True, reorder=2)), recovery_point(0), True, (JOIN_RECOVERS_AFTER, 17)),
     ],
 )
 def test_recovery_points_join_as_far_as_they_promise(
@@ -186,7 +186,7 @@ def test_no_unit_is_more_than_malformed(data: bytes, kind: int) -> None:
     payload = START + bytes([kind]) + data
     info = inspector.inspect(payload)
     assert 0 <= info.width <= 16384
-    assert 0 <= info.recovers_after <= 65535 * 17 + 16
+    assert 0 <= info.recovers_after <= 65535 * 17 + 17
     completed = inspector.with_parameter_sets(payload)
     assert len(completed) >= len(payload)
     inspector.inspect(completed)

@@ -92,8 +92,7 @@ def inexact(units: list[bytes], seq: int, inspector: H264Inspector, info: UnitIn
     began = list(units)
     began[seq] = inspector.with_parameter_sets(units[seq])
     pictures = decode(began, seq)
-    first = seq + info.recovers_after + (info.join_point == JOIN_RECOVERS_AFTER)
-    return [at for at in range(first, FRAMES) if pictures.get(at) != whole[at]]
+    return [at for at in range(seq + info.recovers_after, FRAMES) if pictures.get(at) != whole[at]]
 
 
 def test_a_recovery_point_is_the_encoders_own_promise() -> None:
