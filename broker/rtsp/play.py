@@ -83,7 +83,8 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
     session = RtspSession(source, connection)
     with contextlib.ExitStack() as stack:
         try:
-            await session.describe()
+            video = await session.describe()
+            feed.server, feed.claimed_frame_rate = session.server, video.media.frame_rate
             wire = stack.enter_context(contextlib.closing(open_wire(way, source, connection, feed)))
             stream = await wire.set_up(session)
             # Stored before the first frame can arrive.

@@ -38,6 +38,8 @@ class Media:
     parameters: dict[str, str] = field(default_factory=dict)
     section: int = 0
     protocol: str = "RTP/AVP"
+    frame_rate: float = 0.0
+    """What it claims (`a=framerate`); 0 if it claims nothing that can be."""
 
     @property
     def parameter_sets(self) -> list[bytes]:
@@ -118,13 +120,24 @@ def _media(lines: list[str], section: int) -> list[Media]:
     if len(words) < 4:
         return []
     control = _attribute(lines[1:], "control")
+    claimed = _frame_rate(_attribute(lines[1:], "framerate"))
     found = []
     for number in dict.fromkeys(int(word) for word in words[3:] if word.isascii() and word.isdigit() and len(word) < 4):
         encoding, clock_rate, parameters = _coding(lines[1:], number)
         found.append(
-            Media(words[0].lower(), number, encoding, clock_rate, control, parameters, section, words[2].upper())
+            Media(
+                words[0].lower(), number, encoding, clock_rate, control, parameters, section, words[2].upper(), claimed
+            )
         )
     return found
+
+
+def _frame_rate(text: str) -> float:
+    try:
+        rate = float(text.strip()[:40])
+    except ValueError:
+        return 0.0
+    return rate if 0 < rate <= 1000 else 0.0
 
 
 def _coding(lines: list[str], payload_type: int) -> tuple[str, int, dict[str, str]]:

@@ -54,6 +54,8 @@ class RtspSession:
 
     def __init__(self, source: RtspSource, peer: Peer) -> None:
         self._source = source
+        self.server = ""
+        """What it calls itself; known after `describe`."""
         self._peer = peer
         self._authenticator = Authenticator(source.credentials) if source.credentials else None
         self._session_id = ""
@@ -76,6 +78,7 @@ class RtspSession:
         except sdp.MalformedDescription as error:
             reason = f"describes its stream in a way that cannot be read ({error})"
             raise SourceRefused(self._source.thing, reason) from error
+        self.server = "".join(c for c in answer.headers.get("Server") if c.isprintable())[:200]
         base = answer.headers.get("Content-Base") or answer.headers.get("Content-Location")
         base = base if "://" in base else self._source.url
         self._video = offer.choose(self._source.thing, description)

@@ -46,6 +46,7 @@ async def play_http(source: HttpSource, feed: Feed, timeout_s: float) -> None:
     connection, head = await _request_stream(source, feed.clock, timeout_s)
     try:
         _check(connection.source, head)
+        feed.server = "".join(c for c in head.headers.get("Server") if c.isprintable())[:200]
         feed.transport_used = "https" if connection.source.is_tls else "http"
         ingest = await feed.open_epoch(_TIME_BASE, b"", frames_pb2.CODEC_MJPEG)
         feed.connected()
