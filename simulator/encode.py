@@ -87,7 +87,7 @@ def render(spec: SceneSpec) -> Clip:
     units: list[ClipUnit] = []
     sets: tuple[bytes, ...] = ()
     for position, (nals, frame) in enumerate(_coded(_pictures(scene), spec)):
-        joins = True
+        joins = spec.form.has_tables(position)
         if spec.codec != "mjpeg":
             syntax = bitstream.of(spec.codec)
             own = syntax.sets_in(nals)

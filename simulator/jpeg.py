@@ -20,6 +20,8 @@ from simulator import jpeg_scan, sei
 CHROMA_KEPT = 16
 """Coefficients of chroma, in zigzag order, that are coded."""
 EOI = b"\xff\xd9"
+TABLES_EVERY = 10
+"""Pictures from one that carries its tables to the next, with Q from 128 to 254."""
 _TABLE_QUALITY = 75
 
 
@@ -38,6 +40,10 @@ class JpegForm:
     def is_stamped(self) -> bool:
         """Whether its tables are its own and may differ from picture to picture."""
         return self.q == 255
+
+    def has_tables(self, index: int) -> bool:
+        """Whether a receiver can begin with this picture of the loop: its tables are known, or sent with it."""
+        return not 128 <= self.q < 255 or index % TABLES_EVERY == 0
 
     def tables(self) -> tuple[bytes, bytes]:
         """Luma and chroma table, 64 entries each in zigzag order; with room for the stamp, not filled in."""

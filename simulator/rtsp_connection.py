@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 _CLIENT_PORTS = re.compile(r"client_port=(\d+)(?:-(\d+))?")
 _INTERLEAVED = re.compile(r"interleaved=(\d+)")
-_KEEP_ALIVES = {"options": "OPTIONS", "get_parameter": "GET_PARAMETER", "set_parameter": "SET_PARAMETER"}
+_KEEP_ALIVES = {"options": "OPTIONS", "get_parameter": "GET_PARAMETER"}
 MOVED = "moved"
 """First part of the path of cameras that redirect."""
 _NOWHERE = "nowhere"
@@ -181,12 +181,12 @@ class Connection(asyncio.Protocol):
             return True
         if request.method == wanted and (session or wanted == "OPTIONS"):
             self.last_heard_s = time.monotonic()
-        return request.method == wanted or request.method not in _KEEP_ALIVES.values()
+        return request.method == wanted or request.method not in (*_KEEP_ALIVES.values(), "SET_PARAMETER")
 
     def _options_request(self, request: Request, camera: Camera | None) -> None:
         methods = METHODS
         if camera and (wanted := _KEEP_ALIVES.get(camera.traits.keepalive)):
-            gone = set(_KEEP_ALIVES.values()) - {wanted, "OPTIONS"}
+            gone = {"GET_PARAMETER", "SET_PARAMETER"} - {wanted}
             methods = ", ".join(name for name in METHODS.split(", ") if name not in gone)
         self._answer(200, request, camera, [("Public", methods)])
 

@@ -16,7 +16,8 @@ from simulator.clip import Clip, ClipUnit
 from simulator.packets import UnitPackets
 from simulator.traits import Traits
 
-_CLEAN, _TABLES_ANEW = 0x80, 30
+_CLEAN = 0x80
+"""A unit that a decoder may begin with, in the header extension."""
 
 
 class Sendable(Protocol):
@@ -89,7 +90,7 @@ def _scan(clip: Clip, unit: ClipUnit, index: int, traits: Traits) -> UnitPackets
     form, tables = clip.form, clip.form.tables()
     (scan,) = unit.nals
     width, height = jpeg_packets.told(clip.width), jpeg_packets.told(clip.height)
-    sent = b"".join(tables) if form.q == 255 or index % _TABLES_ANEW == 0 else None
+    sent = b"".join(tables) if form.has_tables(index) else None
     return UnitPackets(
         jpeg_packets.payloads(scan, sent, form, width, height, traits.mtu),
         jpeg.file(scan, tables, form, width, height),
@@ -97,7 +98,7 @@ def _scan(clip: Clip, unit: ClipUnit, index: int, traits: Traits) -> UnitPackets
         sdp.payload_type(clip.codec),
         marker=traits.marker,
         extension=traits.onvif,
-        flags=_CLEAN,
+        flags=_CLEAN if unit.joins else 0,
     )
 
 

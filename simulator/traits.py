@@ -39,7 +39,7 @@ _VALUES = {
     "scheme": ("rtsp", "rtsps", "http", "https"),
     "auth": ("auto", "none", "basic", "digest", "digest-qop", "digest-sha256", "digest-stale", "both"),
     "redirect": ("none", "path", "port", "tls", "plain", "loop"),
-    "keepalive": ("any", "options", "get_parameter", "set_parameter"),
+    "keepalive": ("any", "options", "get_parameter"),
     "start": ("join", "anywhere"),
     "boundary": ("plain", "quoted", "dashes", "odd"),
 }
