@@ -4,8 +4,10 @@ Belongs here: which state a camera is in, when to connect, when to give up, how 
 sockets, tasks, clocks (times come in as integers), texts of failures.
 
     DISABLED ──enable──▶ CONNECTING ──first frame──▶ LIVE ──nothing for silent_after──▶ SILENT
-        ▲                    │ failure                 │ failure                          │
-        └──disable── any     └───────▶ LOST / REFUSED / UNAUTHORISED / ENDED ◀────────────┘
+        ▲                    │ failure                │  ▲ │ failure                       │
+        └──disable── any     │             same bytes ▼  │ │                               │
+                             │                       FROZEN│                               │
+                             └───────▶ LOST / REFUSED / UNAUTHORISED / SILENT / ENDED ◀────┘
 
 Every state but DISABLED and ENDED holds a promise to try again: either an attempt is under way, or a retry is due. A
 failure state stays until a frame arrives, so that its duration tells how long the picture was missing.
@@ -23,6 +25,7 @@ from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_CONNECTING,
     CAMERA_STATE_DISABLED,
     CAMERA_STATE_ENDED,
+    CAMERA_STATE_FROZEN,
     CAMERA_STATE_LIVE,
     CAMERA_STATE_LOST,
     CAMERA_STATE_REFUSED,
@@ -31,6 +34,9 @@ from trueframe.v1.cameras_pb2 import (
 )
 
 _NS = 1_000_000_000
+_FROZEN = "The same picture comes again and again, noise included. Restart the camera or its encoder."
+# Frames arrive.
+PLAYING_STATES = frozenset({CAMERA_STATE_LIVE, CAMERA_STATE_FROZEN})
 
 
 def state_name(state: State) -> str:
@@ -66,8 +72,18 @@ class FrameArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureFroze:
+    """Frames arrive, and it is proven that they show the same picture, noise included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMoved:
+    """It is another picture again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt or the connection ended. `state` is one of LOST, REFUSED, UNAUTHORISED, ENDED."""
+    """The attempt or the connection ended. `state` is one of LOST, SILENT, REFUSED, UNAUTHORISED, ENDED."""
 
     state: State
     detail: str
@@ -85,7 +101,9 @@ class Stopped:
     """The broker is shutting down, or the camera was removed."""
 
 
-Event: TypeAlias = Started | Reconfigured | Connected | FrameArrived | Failed | TimePassed | Stopped
+Event: TypeAlias = (
+    Started | Reconfigured | Connected | FrameArrived | PictureFroze | PictureMoved | Failed | TimePassed | Stopped
+)
 
 
 # ---- decisions out --------------------------------------------------------------------------------------------------
@@ -160,6 +178,10 @@ class CameraMachine:
                 return []
             case FrameArrived() if self._is_attempting:
                 return self._live(now_ns)
+            case PictureFroze() if self._is_attempting and self.state == CAMERA_STATE_LIVE:
+                return self._announce(CAMERA_STATE_FROZEN, _FROZEN)
+            case PictureMoved() if self._is_attempting and self.state == CAMERA_STATE_FROZEN:
+                return self._announce(CAMERA_STATE_LIVE, "")
             case Failed() if self._is_attempting:
                 return self._failed(event, now_ns)
             case TimePassed():
@@ -247,6 +269,6 @@ class CameraMachine:
 
 
 RETRIED_STATES = frozenset(
-    {CAMERA_STATE_CONNECTING, CAMERA_STATE_LIVE, CAMERA_STATE_SILENT}
+    {CAMERA_STATE_CONNECTING, CAMERA_STATE_LIVE, CAMERA_STATE_FROZEN, CAMERA_STATE_SILENT}
     | {CAMERA_STATE_LOST, CAMERA_STATE_REFUSED, CAMERA_STATE_UNAUTHORISED}
 )

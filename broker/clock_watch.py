@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.camera import PLAYING_STATES
 from broker.registry import CameraRegistry, Entry
 from broker.rtsp.clock import ClockReading
 from mesh.clocks import Clock
 from mesh.logs import get_logger
-from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE
 
 log = get_logger("broker.clock")
 
@@ -147,7 +147,7 @@ class ClockWatch:
             watched.source = reading.source
             self._registry.notify(camera)
         now_ns = self._clock.utc_ns()
-        detail = watched.judge.look(reading, entry.owner.state.state == CAMERA_STATE_LIVE, now_ns)
+        detail = watched.judge.look(reading, entry.owner.state.state in PLAYING_STATES, now_ns)
         # The first verdict after a start is told even if it is good: an alarm of before may be open.
         if detail is None or detail == watched.verdict:
             return

@@ -18,6 +18,7 @@ from broker.epochs import CLOCK_STEP_NS, Epoch, EpochBook
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
 from broker.kinds import Codec, EndReason, Reason
 from broker.rtsp.clock import ClockState
+from broker.stillness import Stillness
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger
@@ -104,6 +105,8 @@ class Feed:
     # What the server calls itself and the frame rate it claims (0 if none), set by the source: told to who probes.
     server: str = ""
     claimed_frame_rate: float = 0.0
+    # The picture froze (True) or moves again.
+    on_frozen: Callable[[bool], None] = lambda is_frozen: None
     # What a source learnt of its camera and will try first next time; empty if nothing.
     transport_that_worked: str = ""
 
@@ -188,6 +191,7 @@ class Ingest:
         self._codec = format_.codec
         self._time_base = format_.time_base
         self._inspector = inspector_for(format_.codec, format_.parameter_sets)
+        self._stillness = Stillness() if format_.codec == CODEC_MJPEG else None
 
     @property
     def epoch(self) -> int:
@@ -266,6 +270,7 @@ class Ingest:
             self._note_join(seq)
         is_damaged = damaged or info.malformed
         follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after, info.recovers_surely)
+        digest = sha256(payload)
         item = encode_frame(
             self._camera,
             self._number,
@@ -279,7 +284,7 @@ class Ingest:
             info.recovers_after,
             is_damaged,
             follows_damage,
-            sha256(payload),
+            digest,
             payload,
         )
         self._hub.append_frame(self._camera, self._number, seq, received_ns, monotonic_ns, join_point, is_damaged, item)
@@ -293,6 +298,8 @@ class Ingest:
         self._feed.last_sign_ns = monotonic_ns
         if seq == 0:
             self._feed.on_first_frame()
+        if self._stillness is not None and (change := self._stillness.observe(digest, monotonic_ns)) is not None:
+            self._feed.on_frozen(change)
 
     def _note_join(self, seq: int) -> None:
         if self._last_join is not None:

@@ -17,12 +17,13 @@ from pathlib import Path
 from statistics import median
 
 from broker.admission import Capacity, Occupancy, admit_camera, admit_subscription
+from broker.camera import PLAYING_STATES
 from broker.core import Hub
 from broker.load import LoadBook, LoadRow, broker_limits
 from broker.registry import CameraRegistry
 from broker.subscriptions import Subscriptions
 from mesh.clocks import Clock
-from trueframe.v1.cameras_pb2 import CAMERA_STATE_DISABLED, CAMERA_STATE_LIVE, CAMERA_STATE_SILENT
+from trueframe.v1.cameras_pb2 import CAMERA_STATE_DISABLED, CAMERA_STATE_SILENT
 
 _EVERY_S = 1.0
 _WINDOW = 10
@@ -124,12 +125,12 @@ class LoadWatch:
 
     def _occupancy(self) -> Occupancy:
         entries = self._registry.entries()
-        connected = {CAMERA_STATE_LIVE, CAMERA_STATE_SILENT, CAMERA_STATE_DISABLED}
+        connected = PLAYING_STATES | {CAMERA_STATE_SILENT, CAMERA_STATE_DISABLED}
         now_ns = self._clock.monotonic_ns()
         rates = (
             entry.rates.rates(now_ns, entry.feed.counters.frames, entry.feed.counters.payload_bytes)[1]
             for entry in entries
-            if entry.owner.state.state == CAMERA_STATE_LIVE
+            if entry.owner.state.state in PLAYING_STATES
         )
         loop = self._book.row("loop_cpu")
         return Occupancy(

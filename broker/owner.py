@@ -143,6 +143,9 @@ class CameraOwner:
         feed = self.feed
         feed.on_connected = lambda: self._post(attempt, camera.Connected())
         feed.on_first_frame = lambda: self._post(attempt, camera.FrameArrived())
+        feed.on_frozen = lambda is_frozen: self._post(
+            attempt, camera.PictureFroze() if is_frozen else camera.PictureMoved()
+        )
         failed: asyncio.Future[SourceFailure] = asyncio.get_running_loop().create_future()
         feed.on_failure = lambda error: None if failed.done() else failed.set_result(error)
         failure: SourceFailure
@@ -175,7 +178,7 @@ class CameraOwner:
         try:
             self._inbox.put_nowait((attempt, event))
         except asyncio.QueueFull:
-            # Three events a session fit many times; only a blocked owner gets here, and it then loses the session.
+            # A few events a session fit many times; only a blocked owner gets here, and it then loses the session.
             log.error("owner is blocked", camera=self.feed.camera)
 
     async def _disconnect(self, reason: EndReason, detail: str) -> None:

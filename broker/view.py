@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from broker.camera import PLAYING_STATES
 from broker.load import LoadRow
 from broker.registry import Entry
 from broker.rtsp.clock import ClockState
 from broker.store import StoredCamera
 from mesh.redact import redact_url
 from trueframe.v1.broker_pb2 import GetLoadResponse, Load
-from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, Camera, CameraClock, CameraSpec
+from trueframe.v1.cameras_pb2 import Camera, CameraClock, CameraSpec
 from trueframe.v1.frames_pb2 import CODEC_UNSPECIFIED
 
 
@@ -20,7 +21,7 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
     counters = feed.counters
     ingest = feed.ingest
     rates = entry.rates.rates(now_ns, counters.frames, counters.payload_bytes)
-    frame_rate, bit_rate = rates if state.state == CAMERA_STATE_LIVE else (0.0, 0.0)
+    frame_rate, bit_rate = rates if state.state in PLAYING_STATES else (0.0, 0.0)
     return Camera(
         spec=CameraSpec(
             id=entry.stored.id,
