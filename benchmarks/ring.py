@@ -1,10 +1,10 @@
-"""Ring: what handing a decoded picture to four readers costs, against a memcpy of its bytes and against multiprocessing.
+"""Ring: what handing a picture to four readers costs, against a memcpy of its bytes and against multiprocessing.
 
 `python -m benchmarks.ring --json` → {"publish_ratio_small": …, "publish_ratio_large": …, "wake_p50_us": …,
 "wake_p99_us": …, "peer_ratio": …}. Small pictures are 1920x1080 (3.1 MB of I420), large ones 2560x1620 (6.2 MB).
 
 * publish_ratio: CPU of publishing a picture (the shipped Outlet: settled, pins, copy, record, waking) over that of one
-  memcpy of the same bytes into a rotating pool of as many slots, each picture followed by its own memcpy half an interval later, medians.
+  memcpy of the same bytes into a rotating pool of as many slots, half an interval after it; medians.
 * wake: from the moment a picture is whole in the ring to the moment a reader holds it, of all readers, small pictures.
 * peer_ratio: CPU of writer and readers together for a picture, over that of the peer: a pool of
   multiprocessing.shared_memory segments, a picture copied in, its slot sent over a multiprocessing.Queue to each reader

@@ -19,9 +19,9 @@ from tests.support import until
 class HostProcess:
     """`python -m broker.pixel` beside a broker."""
 
-    def __init__(self, broker: BrokerProcess, *settings: str) -> None:
+    def __init__(self, broker: BrokerProcess, *settings: str, endpoint: str = "") -> None:
         self.broker = broker
-        self.endpoint = f"unix:{broker.run_dir}/pixels.sock"
+        self.endpoint = endpoint or f"unix:{broker.run_dir}/pixels.sock"
         self.rings = broker.run_dir / "rings.sock"
         self.log_file = broker.data / "pixel.log"
         key = broker.data / "keys" / "service.token"
@@ -84,9 +84,9 @@ class HostProcess:
 
 
 @contextlib.contextmanager
-def running_pixel_host(broker: BrokerProcess, *settings: str) -> Iterator[HostProcess]:
-    """A started pixel host, stopped at the end."""
-    host = HostProcess(broker, *settings)
+def running_pixel_host(broker: BrokerProcess, *settings: str, endpoint: str = "") -> Iterator[HostProcess]:
+    """A started pixel host, stopped at the end; `endpoint` if the settings give it another one."""
+    host = HostProcess(broker, *settings, endpoint=endpoint)
     try:
         yield host.start()
     finally:

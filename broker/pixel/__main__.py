@@ -34,10 +34,17 @@ async def main(config: Config) -> None:
             slots=settings.slots,
             same_machine=config.broker.endpoint.startswith("unix:"),
         )
-        registration = (pixels_pb2_grpc.add_PixelServiceServicer_to_server, PixelServicer(host), PIXEL_SERVICE)
+        servicer = PixelServicer(host)
+        registration = (pixels_pb2_grpc.add_PixelServiceServicer_to_server, servicer, PIXEL_SERVICE)
         with PixelCollector(host):
             async with (
-                serve(settings.endpoint, config, [registration], verifier=verifier),
+                serve(
+                    settings.endpoint,
+                    config,
+                    [registration],
+                    generic=[servicer.pixels_handler()],
+                    verifier=verifier,
+                ),
                 serve_rings(config.rings_socket, verifier, host.take_seat),
                 asyncio.TaskGroup() as group,
             ):

@@ -21,6 +21,7 @@ from broker.pixel.inbox import Arrival, Dropped, Inbox, Waiting, joins
 from broker.pixel.outlet import Outlet
 from broker.pixel.pace import Age, Pace, Share
 from broker.pixel.picture import MissingReason
+from broker.pixel.plane_board import PlaneBoard
 from broker.pixel.planes import Planes, planes_of
 from broker.pixel.thumbnails import ThumbnailBoard
 from mesh.clocks import Clock
@@ -45,6 +46,7 @@ class DecoderFigures:
     failed_frames: int = 0
     lag_ns: int = 0
     decoder: str = ""
+    problem: str = ""
     width: int = 0
     height: int = 0
 
@@ -57,6 +59,7 @@ class CameraDecoder:
         camera: str,
         outlet: Outlet,
         board: ThumbnailBoard,
+        plane_board: PlaneBoard,
         clock: Clock,
         *,
         same_machine: bool,
@@ -66,6 +69,7 @@ class CameraDecoder:
         self.figures = DecoderFigures()
         self._outlet = outlet
         self._board = board
+        self._plane_board = plane_board
         self._clock = clock
         self._same_machine = same_machine
         self._age = Age(same_machine)
@@ -206,6 +210,7 @@ class CameraDecoder:
         )
         frame_id = FrameId(self.camera, self._epoch, decoded.seq)
         self._board.picture(planes, frame_id, decoded.received_ns, decoded.inexact)
+        self._plane_board.picture(planes, frame_id, decoded.received_ns, decoded.monotonic_ns, decoded.inexact)
         while self._once:
             self._once.popleft()(planes, frame_id, decoded.received_ns, decoded.inexact)
 
@@ -214,9 +219,14 @@ class CameraDecoder:
         if decoded.inexact and figures.width and (frame.width, frame.height) != (figures.width, figures.height):
             return None  # a damaged parameter set must not make a new ring
         try:
-            return planes_of(frame)
-        except (ValueError, FFmpegError):
+            planes = planes_of(frame)
+        except (ValueError, FFmpegError) as error:
+            figures.problem = str(error)
+            if rate_limited(f"planes {self.camera}", 60.0):
+                log.warning("pictures refused", camera=self.camera, reason=str(error))
             return None
+        figures.problem = ""
+        return planes
 
     def _missing(self, missing: NotDecoded) -> None:
         count = missing.last - missing.first + 1

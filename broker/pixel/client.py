@@ -1,9 +1,14 @@
-"""What others import of the pixel host: small pictures over gRPC, and whole ones through shared memory.
+"""What others import of the pixel host: whole pictures through shared memory or over gRPC, and small ones.
 
 async with PixelClient(endpoint, token) as pixels:
     async with pixels.watch_thumbnails(["gate", "yard"], max_width=160, max_height=90) as watch:
         async for thumbnail in watch:
             show(thumbnail.id.camera, thumbnail.array())
+
+async with PixelClient("10.0.0.7:7443", token) as pixels:         # from another machine
+    async with pixels.stream_pixels("gate", max_width=640, max_rate=5) as stream:
+        async for picture in stream:
+            score(picture.id, picture.grey(320), picture.left_out)
 
 with RingReader(rings_socket, token, "gate") as reader:
     for item in reader:
@@ -26,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder
-from broker.pixel.picture import Missing, MissingReason, Picture
+from broker.pixel.picture import Missing, MissingReason, Picture, RemotePicture, remote_picture
 from broker.pixel.planes import planes_of
 from broker.pixel.reader import RingReader
 from mesh.channel import Token, connect, connect_sync
@@ -43,9 +48,12 @@ __all__ = [
     "NotDecoded",
     "Picture",
     "PixelClient",
+    "PixelStream",
+    "RemotePicture",
     "RingReader",
     "StreamDecoder",
     "SyncPixelClient",
+    "SyncPixelStream",
     "Thumbnail",
     "ThumbnailWatch",
     "planes_of",
@@ -91,6 +99,8 @@ class DecoderStatus:
     decoder: str
     width: int
     height: int
+    problem: str = ""
+    """Why pictures do not come, or not as asked; empty if nothing is wrong."""
 
 
 class ThumbnailWatch:
@@ -169,6 +179,69 @@ class ThumbnailWatch:
         self._requests.put_nowait(None)
 
 
+class PixelStream:
+    """One open `StreamPixels` call: an asynchronous iterator of RemotePicture, and context manager.
+
+    Ends with the errors of the call as TrueframeError: InvalidArgument, NotFound (no such camera, or it was removed),
+    PermissionDenied, ResourceExhausted, Unavailable (the pixel host went away: open another stream).
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def __aenter__(self) -> PixelStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> PixelStream:
+        return self
+
+    async def __anext__(self) -> RemotePicture:
+        try:
+            response = await self._call.read()
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        if response is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return remote_picture(response)
+
+    async def aclose(self) -> None:
+        """Ends the call."""
+        self._call.cancel()
+
+
+class SyncPixelStream:
+    """One open `StreamPixels` call for plain programs: an iterator and context manager. Errors as PixelStream's."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._closed = False
+
+    def __enter__(self) -> SyncPixelStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> SyncPixelStream:
+        return self
+
+    def __next__(self) -> RemotePicture:
+        try:
+            return remote_picture(next(self._call))
+        except grpc.RpcError as error:
+            if self._closed:
+                raise StopIteration from None
+            raise from_rpc_error(error) from None
+
+    def close(self) -> None:
+        """Ends the call, from any thread: an iteration under way stops."""
+        self._closed = True
+        self._call.cancel()
+
+
 class PixelClient:
     """The pixel host of one machine, asynchronous. Errors are TrueframeError; close it, or use `async with`."""
 
@@ -207,6 +280,15 @@ class PixelClient:
             ),
         )
 
+    def stream_pixels(
+        self, camera: str, *, max_width: int = 0, max_height: int = 0, max_rate: float = 0.0
+    ) -> PixelStream:
+        """The newest pictures of a camera, whole or fitted into max_width x max_height, at most `max_rate` a second.
+
+        0 is no bound. A slow reader is never given old pictures: it misses some, and `left_out` says how many.
+        """
+        return PixelStream(self._stub.StreamPixels(_pixels_request(camera, max_width, max_height, max_rate)))
+
     async def live_picture(self, camera: str, *, max_width: int = 0, timeout_s: float = 10.0) -> LivePicture:
         """The newest picture. Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded."""
         request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width)
@@ -241,6 +323,12 @@ class SyncPixelClient:
         """Closes the channel."""
         self._channel.close()
 
+    def stream_pixels(
+        self, camera: str, *, max_width: int = 0, max_height: int = 0, max_rate: float = 0.0
+    ) -> SyncPixelStream:
+        """As `PixelClient.stream_pixels`."""
+        return SyncPixelStream(self._stub.StreamPixels(_pixels_request(camera, max_width, max_height, max_rate)))
+
     def live_picture(self, camera: str, *, max_width: int = 0, timeout_s: float = 10.0) -> LivePicture:
         """The newest picture. Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded."""
         request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width)
@@ -263,6 +351,10 @@ def _thumbnail(message: pixels_pb2.Thumbnail) -> Thumbnail:
     )
 
 
+def _pixels_request(camera: str, max_width: int, max_height: int, max_rate: float) -> pixels_pb2.StreamPixelsRequest:
+    return pixels_pb2.StreamPixelsRequest(camera=camera, max_width=max_width, max_height=max_height, max_rate=max_rate)
+
+
 def _live_picture(message: pixels_pb2.GetLivePictureResponse) -> LivePicture:
     return LivePicture(message.png, FrameId.from_proto(message.id), message.received_ns, message.inexact)
 
@@ -270,7 +362,16 @@ def _live_picture(message: pixels_pb2.GetLivePictureResponse) -> LivePicture:
 def _decoders(response: pixels_pb2.ListDecodersResponse) -> list[DecoderStatus]:
     return [
         DecoderStatus(
-            m.camera, m.pictures, m.skipped_frames, m.failed_frames, m.lag_ns, m.readers, m.decoder, m.width, m.height
+            m.camera,
+            m.pictures,
+            m.skipped_frames,
+            m.failed_frames,
+            m.lag_ns,
+            m.readers,
+            m.decoder,
+            m.width,
+            m.height,
+            m.problem,
         )
         for m in response.decoders
     ]

@@ -16,6 +16,7 @@ from broker.pixel.feed import BrokerFeed
 from broker.pixel.known import KnownCameras
 from broker.pixel.outlet import Budget, Outlet, Seat
 from broker.pixel.pace import Share
+from broker.pixel.plane_board import PlaneBoard
 from broker.pixel.thumbnails import ThumbnailBoard
 from mesh.clocks import Clock
 from mesh.errors import NotFound, Unavailable
@@ -32,11 +33,14 @@ ThumbnailReady = Callable[[str], None]
 class WantedCamera:
     """A camera that is decoded at present, with all that hangs on it."""
 
-    def __init__(self, camera: str, decoder: CameraDecoder, outlet: Outlet, board: ThumbnailBoard) -> None:
+    def __init__(
+        self, camera: str, decoder: CameraDecoder, outlet: Outlet, board: ThumbnailBoard, plane_board: PlaneBoard
+    ) -> None:
         self.camera = camera
         self.decoder = decoder
         self.outlet = outlet
         self.board = board
+        self.plane_board = plane_board
         self.wants = 0
         self.linger: asyncio.TimerHandle | None = None
 
@@ -144,9 +148,11 @@ class PixelHost:
                 loop.call_soon_threadsafe(self._thumbnail_ready, camera)
 
         outlet = Outlet(camera, self._slots, self.budget, secrets.randbits(63))
-        board = ThumbnailBoard(camera, wake)
-        decoder = CameraDecoder(camera, outlet, board, self._clock, same_machine=self._same_machine, share=self._share)
-        wanted = self._wanted[camera] = WantedCamera(camera, decoder, outlet, board)
+        board, plane_board = ThumbnailBoard(camera, wake), PlaneBoard(camera, self.budget)
+        decoder = CameraDecoder(
+            camera, outlet, board, plane_board, self._clock, same_machine=self._same_machine, share=self._share
+        )
+        wanted = self._wanted[camera] = WantedCamera(camera, decoder, outlet, board, plane_board)
         decoder.start()
         self._feed.subscribe(camera, decoder.put)
         log.info("decoding begins", camera=camera)

@@ -1,4 +1,7 @@
-"""What a ring reader gives: a Picture, or Missing frames with a reason. Values only; reading is reader.py's."""
+"""What readers get: a Picture in shared memory, a RemotePicture from another machine, Missing frames with a reason.
+
+Values only. Not here: reading rings (reader.py), calls (client.py).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.pixel.ring_layout import MAX_SIDE
 from broker.pixel.ring_mapping import RingMapping
 from broker.pixel.scale import area_average, fit, rgb24
 from mesh.errors import DataLoss
 from mesh.ids import FrameId
+from trueframe.v1 import pixels_pb2
 
 
 class MissingReason(enum.IntEnum):
@@ -51,8 +56,53 @@ class Missing:
         return self.last_id.seq - self.first_id.seq + 1
 
 
+class _Views:
+    """What can be done with planes, wherever they lie."""
+
+    __slots__ = ()
+
+    width: int
+    height: int
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+    full_range: bool
+    bt709: bool
+
+    def require_valid(self) -> None:
+        """Nothing to ask of planes that are one's own."""
+
+    def grey(self, width: int, height: int | None = None) -> NDArray[np.uint8]:
+        """Luma averaged down to `width` columns, and `height` rows or as many as keep the shape: a new array.
+
+        The exact area mean in integers, equal on every machine. Raises DataLoss when the picture was overwritten
+        meanwhile.
+        """
+        rows = height or max(1, (2 * self.height * width + self.width) // (2 * self.width))
+        return self._checked(area_average(self.y, width, rows))
+
+    def rgb(self, max_width: int, max_height: int) -> NDArray[np.uint8]:
+        """The picture fitted into max_width x max_height as an array (rows, columns, 3) of R, G, B.
+
+        Raises DataLoss when the picture was overwritten meanwhile.
+        """
+        width, height = fit(self.width, self.height, max_width, max_height)
+        pixels = rgb24(self.y, self.u, self.v, width, height, self.bt709, self.full_range)
+        return self._checked(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+
+    def copy(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """The planes (y, u, v) as arrays of one's own. Raises DataLoss when the picture was overwritten meanwhile."""
+        planes = self.y.copy(), self.u.copy(), self.v.copy()
+        self._checked(planes[0])
+        return planes
+
+    def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        self.require_valid()
+        return result
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class Picture(_Views):
     """One decoded frame in shared memory: planes are views, without a copy, read-only.
 
     The reader holds the picture (a pin) until it is asked for the next one; `pinned()` holds it for longer. The writer
@@ -115,30 +165,62 @@ class Picture:
         """Whether the planes still hold this picture: if so, all that was read from them until now was whole."""
         return self._mapping.is_whole(self._slot, self._sequence)
 
-    def grey(self, width: int, height: int | None = None) -> NDArray[np.uint8]:
-        """Luma averaged down to `width` columns, and `height` rows or as many as keep the shape: a new array.
 
-        The exact area mean in integers, equal on every machine. Raises DataLoss when the picture was overwritten
-        meanwhile.
-        """
-        rows = height or max(1, (2 * self.height * width + self.width) // (2 * self.width))
-        return self._checked(area_average(self.y, width, rows))
+@dataclass(frozen=True, slots=True, eq=False)
+class RemotePicture(_Views):
+    """One decoded frame that came over the network: as `Picture`, in memory of one's own, read-only."""
 
-    def rgb(self, max_width: int, max_height: int) -> NDArray[np.uint8]:
-        """The picture fitted into max_width x max_height as an array (rows, columns, 3) of R, G, B.
+    id: FrameId
+    received_ns: int
+    """UTC arrival of the frame at the broker."""
+    monotonic_ns: int
+    """The broker host's monotonic clock at the same moment: not this machine's."""
+    width: int
+    height: int
+    y: NDArray[np.uint8]
+    """Luma, shape (height, width)."""
+    u: NDArray[np.uint8]
+    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
+    v: NDArray[np.uint8]
+    """Red difference, like `u`."""
+    inexact: bool
+    """The frame or one it refers to is damaged."""
+    full_range: bool
+    """Luma uses 0 to 255, not 16 to 235."""
+    bt709: bool
+    """Colour matrix is BT.709, not BT.601."""
+    left_out: int
+    """Pictures of the camera that were decoded and not sent since the one before."""
 
-        Raises DataLoss when the picture was overwritten meanwhile.
-        """
-        width, height = fit(self.width, self.height, max_width, max_height)
-        pixels = rgb24(self.y, self.u, self.v, width, height, self.bt709, self.full_range)
-        return self._checked(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+    def still_valid(self) -> bool:
+        """True: nobody overwrites it."""
+        return True
 
-    def copy(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-        """The planes (y, u, v) as arrays of one's own. Raises DataLoss when the picture was overwritten meanwhile."""
-        planes = self.y.copy(), self.u.copy(), self.v.copy()
-        self._checked(planes[0])
-        return planes
 
-    def _checked(self, result: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        self.require_valid()
-        return result
+def remote_picture(message: pixels_pb2.StreamPixelsResponse) -> RemotePicture:
+    """The picture of a message, its planes as views of the message's bytes. Raises DataLoss if they do not fit it."""
+    width, height, planes = message.width, message.height, message.planes
+    half = ((height + 1) // 2, (width + 1) // 2)
+    luma, chroma = width * height, half[0] * half[1]
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or len(planes) != luma + 2 * chroma:
+        raise DataLoss(f"picture of {width}x{height} pixels", f"came with {len(planes)} bytes of planes")
+    if message.format == pixels_pb2.PIXEL_FORMAT_NV12:
+        strides, v_offset = (2 * half[1], 2), luma + 1
+    elif message.format == pixels_pb2.PIXEL_FORMAT_I420:
+        strides, v_offset = (half[1], 1), luma + chroma
+    else:
+        raise DataLoss(f"picture of {width}x{height} pixels", f"came in format {message.format}, which is unknown")
+    return RemotePicture(
+        id=FrameId.from_proto(message.id),
+        received_ns=message.received_ns,
+        monotonic_ns=message.monotonic_ns,
+        width=width,
+        height=height,
+        y=np.ndarray((height, width), np.uint8, planes),
+        u=np.ndarray(half, np.uint8, planes, luma, strides),
+        v=np.ndarray(half, np.uint8, planes, v_offset, strides),
+        inexact=message.inexact,
+        full_range=message.full_range,
+        bt709=message.bt709,
+        left_out=message.left_out,
+    )

@@ -234,12 +234,15 @@ class RingReader:
             self._epoch, self._settled = epoch, Settled()
         elif epoch < self._epoch:
             return False
-        holes = self._settled.absent(self._settled.floor + 1, min(floor, first - 1))
-        holes += self._settled.absent(last + 1, floor)
-        for hole in holes:
-            self._miss(epoch, *hole, self._lost_reason, 0)
+        if kind == PICTURE and self._settled.expects(first, floor):
+            fresh = [(first, last)]  # the usual case, told without the arithmetic of runs
+        else:
+            holes = self._settled.absent(self._settled.floor + 1, min(floor, first - 1))
+            holes += self._settled.absent(last + 1, floor)
+            for hole in holes:
+                self._miss(epoch, *hole, self._lost_reason, 0)
+            fresh = self._settled.absent(first, last)
         self._lost_reason = MissingReason.OVERRUN
-        fresh = self._settled.absent(first, last)
         if not fresh:
             return False
         if kind == PICTURE:

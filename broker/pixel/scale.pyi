@@ -13,4 +13,12 @@ def rgb24(
     bt709: bool,
     full_range: bool,
 ) -> bytes: ...
+def packed_i420(
+    before: bytes,
+    y: NDArray[np.uint8],
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    width: int,
+    height: int,
+) -> bytes: ...
 def fit(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]: ...

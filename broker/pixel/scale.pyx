@@ -10,6 +10,7 @@ uses 16-bit fixed-point coefficients of BT.601 or BT.709. No floating point, no 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 import numpy as np
 
@@ -85,6 +86,9 @@ cdef void _average(
     cdef uint8_t *out
     if width == new_width and height == new_height:
         for row in range(height):
+            if step == 1:
+                memcpy(target + row * width, source + row * stride, width)
+                continue
             for column in range(width):
                 target[row * width + column] = source[row * stride + column * step]
         return
@@ -124,6 +128,18 @@ cdef int _check(Py_ssize_t width, Py_ssize_t height, object what) except -1:
     return 0
 
 
+cdef int _check_420(const uint8_t[:, :] y, const uint8_t[:, :] u, const uint8_t[:, :] v) except -1:
+    _check(y.shape[1], y.shape[0], "the picture")
+    cdef Py_ssize_t chroma_width = (y.shape[1] + 1) // 2, chroma_height = (y.shape[0] + 1) // 2
+    if (u.shape[0] != chroma_height or v.shape[0] != chroma_height
+            or u.shape[1] != chroma_width or v.shape[1] != chroma_width):
+        raise ValueError(
+            f"chroma planes of a {y.shape[1]}x{y.shape[0]} picture must be {chroma_width}x{chroma_height}, "
+            f"not {u.shape[1]}x{u.shape[0]} and {v.shape[1]}x{v.shape[0]}"
+        )
+    return 0
+
+
 def area_average(const uint8_t[:, :] plane, Py_ssize_t width, Py_ssize_t height):
     """A plane averaged to height x width, as a new uint8 array; sizes above the source's repeat pixels.
 
@@ -153,15 +169,8 @@ def rgb24(
 
     Raises ValueError when the chroma planes are not half the luma plane, rounded up, or a side is out of bounds.
     """
-    _check(y.shape[1], y.shape[0], "the picture")
+    _check_420(y, u, v)
     _check(width, height, "the wanted size")
-    cdef Py_ssize_t chroma_width = (y.shape[1] + 1) // 2, chroma_height = (y.shape[0] + 1) // 2
-    if (u.shape[0] != chroma_height or v.shape[0] != chroma_height
-            or u.shape[1] != chroma_width or v.shape[1] != chroma_width):
-        raise ValueError(
-            f"chroma planes of a {y.shape[1]}x{y.shape[0]} picture must be {chroma_width}x{chroma_height}, "
-            f"not {u.shape[1]}x{u.shape[0]} and {v.shape[1]}x{v.shape[0]}"
-        )
     cdef const int32_t *coefficients = COEFFICIENTS[2 * bt709 + full_range]
     cdef Py_ssize_t area = width * height, row
     cdef bytes rgb = PyBytes_FromStringAndSize(NULL, 3 * area)
@@ -182,6 +191,36 @@ def rgb24(
             )
     free(planes)
     return rgb
+
+
+def packed_i420(
+    bytes before, const uint8_t[:, :] y, const uint8_t[:, :] u, const uint8_t[:, :] v,
+    Py_ssize_t width, Py_ssize_t height,
+):
+    """`before`, then the planes Y, U, V averaged to width x height (full size: as they are), rows without padding.
+
+    Chroma planes of the result have half the width and height, rounded up. Raises ValueError as `rgb24`.
+    """
+    _check_420(y, u, v)
+    _check(width, height, "the wanted size")
+    cdef Py_ssize_t lead = len(before), area = width * height
+    cdef Py_ssize_t half_width = (width + 1) // 2, half_height = (height + 1) // 2
+    cdef Py_ssize_t chroma = half_width * half_height
+    cdef bytes packed = PyBytes_FromStringAndSize(NULL, lead + area + 2 * chroma)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(packed)
+    cdef uint32_t *sums = <uint32_t *>malloc(y.shape[1] * sizeof(uint32_t))
+    if sums is NULL:
+        raise MemoryError
+    memcpy(out, PyBytes_AS_STRING(before), lead)
+    out += lead
+    with nogil:
+        _average(&y[0, 0], y.strides[0], y.strides[1], y.shape[1], y.shape[0], out, width, height, sums)
+        out += area
+        _average(&u[0, 0], u.strides[0], u.strides[1], u.shape[1], u.shape[0], out, half_width, half_height, sums)
+        out += chroma
+        _average(&v[0, 0], v.strides[0], v.strides[1], v.shape[1], v.shape[0], out, half_width, half_height, sums)
+    free(sums)
+    return packed
 
 
 def fit(Py_ssize_t width, Py_ssize_t height, Py_ssize_t max_width, Py_ssize_t max_height):

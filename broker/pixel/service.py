@@ -7,13 +7,17 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+
 from broker.pixel.host import PixelHost, WantedCamera
 from broker.pixel.planes import Planes
 from broker.pixel.png import encode_png
+from broker.pixel.remote import RemoteStreams
 from broker.pixel.scale import fit
 from broker.pixel.thumbnails import SmallPicture
 from broker.pixel.viewer import MIN_SIDE, Viewer
 from mesh.errors import InvalidArgument, Unavailable
+from mesh.grpc_bytes import bytes_handler
 from mesh.ids import FrameId, validate_camera_id
 from mesh.security import principal_of
 from trueframe.v1 import pixels_pb2, pixels_pb2_grpc
@@ -28,6 +32,11 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
 
     def __init__(self, host: PixelHost) -> None:
         self._host = host
+        self._remote = RemoteStreams(host)
+
+    def pixels_handler(self) -> grpc.GenericRpcHandler:
+        """StreamPixels, for `serve(generic=[...])`: a picture is packed once and shared by all of its readers."""
+        return bytes_handler(PIXEL_SERVICE, "StreamPixels", self.StreamPixels, pixels_pb2.StreamPixelsRequest)
 
     async def WatchThumbnails(  # noqa: N802
         self, request_iterator: AsyncIterator[pixels_pb2.WatchThumbnailsRequest], context: Any
@@ -80,6 +89,15 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
             png=png, id=picture.id.to_proto(), received_ns=picture.received_ns, inexact=picture.inexact
         )
 
+    async def StreamPixels(  # type: ignore[override]  # noqa: N802
+        self, request: pixels_pb2.StreamPixelsRequest, context: Any
+    ) -> AsyncIterator[bytes]:
+        """Planes of one camera; the responses are serialised already (`pixels_handler`)."""
+        camera = validate_camera_id(request.camera)
+        principal_of(context).require(camera)
+        async for message in self._remote.stream(camera, request):
+            yield message
+
     async def ListDecoders(  # noqa: N802
         self, request: pixels_pb2.ListDecodersRequest, context: Any
     ) -> pixels_pb2.ListDecodersResponse:
@@ -130,4 +148,5 @@ def _decoder(wanted: WantedCamera) -> pixels_pb2.Decoder:
         decoder=figures.decoder,
         width=figures.width,
         height=figures.height,
+        problem=figures.problem,
     )

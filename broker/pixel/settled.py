@@ -27,6 +27,10 @@ class Settled:
         at = bisect_right(self._firsts, seq) - 1
         return at >= 0 and seq <= self._lasts[at]
 
+    def expects(self, seq: int, floor: int) -> bool:
+        """Whether `seq` is the very next one, nothing beyond it is known, and `floor` tells of nothing else."""
+        return seq == self.floor + 1 and floor <= seq and not self._firsts
+
     def add(self, first: int, last: int) -> None:
         """Adds the run first to last, both included."""
         if first == self.floor + 1 and not self._firsts:

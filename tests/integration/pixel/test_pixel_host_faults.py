@@ -124,7 +124,9 @@ def test_a_stalled_pixel_host_never_shows_old_pictures_and_tells_what_it_left_ou
     assert max(ages) < 1_300_000_000
     reasons = {item.reason for item in items if isinstance(item, Missing)}
     assert reasons
-    assert reasons <= {MissingReason.TOO_OLD, MissingReason.THINNED}
+    # On a busy machine the host catches up while this process waits for its turn.
+    assert reasons <= {MissingReason.TOO_OLD, MissingReason.THINNED, MissingReason.OVERRUN}
+    assert reasons != {MissingReason.OVERRUN}
 
 
 def test_a_reader_that_is_killed_leaves_nothing_behind(host: HostProcess) -> None:

@@ -90,7 +90,8 @@ def test_a_lapped_reader_is_told_what_it_missed_and_never_holds_up_the_writer(de
         known = [item for item in items if item is not None]
         assert told(known) == list(range(1, 12_000))
         assert [item.reason for item in known if isinstance(item, Missing)] == [MissingReason.OVERRUN]
-        assert len(known) == 4, "three pictures: the fourth slot was that of the picture in the reader's hands"
+        # Three pictures: the fourth slot was that of the picture in the reader's hands, for a second.
+        assert len(known) == 4 + outlet.broken_pins
         for seq in range(12_000, 12_004):
             show(outlet, seq)
         assert not first.still_valid()

@@ -18,6 +18,7 @@ from broker.pixel.inbox import Dropped, Inbox
 from broker.pixel.outlet import Budget, Outlet
 from broker.pixel.picture import MissingReason
 from broker.pixel.pins import PinRow
+from broker.pixel.plane_board import PlaneBoard
 from broker.pixel.ring_mapping import RingMapping
 from broker.pixel.ring_writer import RingWriter
 from broker.pixel.thumbnails import Size, ThumbnailBoard
@@ -106,7 +107,8 @@ class Bench:
         self.outlet.add(self.seat)
         self.wakes: list[None] = []
         self.board = ThumbnailBoard("gate", lambda: self.wakes.append(None))
-        self.decoder = CameraDecoder("gate", self.outlet, self.board, self.clock, same_machine=True)
+        self.plane_board = PlaneBoard("gate", Budget(1 << 30))
+        self.decoder = CameraDecoder("gate", self.outlet, self.board, self.plane_board, self.clock, same_machine=True)
         self.decoder.start()
         # What was received before this moment is backlog, and a matter of its own test.
         self.clock.advance(10)
