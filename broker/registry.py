@@ -309,6 +309,7 @@ def source_player(timeout_s: float) -> Play:
     """Plays any source that `parse_source` knows. `timeout_s`: longest wait for a camera's answer."""
     from broker.rtsp.play import play_rtsp
     from broker.sources.file import play_file
+    from broker.sources.http_mjpeg import play_http
     from broker.sources.notation import FileSource, RtspSource
 
     def play(camera: StoredCamera, feed: Feed) -> Awaitable[None]:
@@ -317,8 +318,6 @@ def source_player(timeout_s: float) -> Play:
             return play_rtsp(source, feed, timeout_s)
         if isinstance(source, FileSource):
             return play_file(source, feed)
-        from broker.sources.http_mjpeg import play_http
-
         return play_http(source, feed, timeout_s)
 
     return play
