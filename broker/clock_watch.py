@@ -37,21 +37,26 @@ class ClockJudge:
         # What is wrong, and in which words: a sentence stays as it was when its trouble began.
         self._troubles: dict[str, str] = {}
         self._jump_alarmed_ns = 0
-        self._told_ns: int | None = None
+        self._has_told = False
+        self._untold_since_ns: int | None = None
 
     def look(self, reading: ClockReading | None, is_live: bool, now_ns: int) -> str | None:
         """What is wrong, "" if nothing is, None while nothing is known. `now_ns`: UTC."""
         if reading is None:
             return None
         self._judge_jump(reading, now_ns)
-        if is_live and reading.offset_ns is not None:
-            self._told_ns = now_ns
+        if not is_live:
+            self._untold_since_ns = None
+        elif reading.offset_ns is not None:
+            self._has_told, self._untold_since_ns = True, None
             self._judge_offset(reading.offset_ns)
+        else:
+            self._untold_since_ns = self._untold_since_ns or now_ns
+            if now_ns - self._untold_since_ns > _UNTOLD_FOR_NS:
+                self._troubles.pop("offset", None)  # It tells no time any more: that cannot be wrong.
         if is_live and reading.drift is not None:
             self._judge_drift(reading.drift.ppm, reading.drift.uncertainty_ppm)
-        elif is_live and self._told_ns is not None and now_ns - self._told_ns > _UNTOLD_FOR_NS:
-            self._troubles.clear()  # It plays and tells no time any more: nothing of that can be wrong.
-        if self._told_ns is None and not self._troubles:
+        if not self._has_told and not self._troubles:
             return None
         return " ".join(self._troubles.values())
 

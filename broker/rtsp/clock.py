@@ -103,17 +103,14 @@ class CameraClock:
         self.reports += 1
         if self._monotonic_ns < self._extension_until_ns:
             return  # Every unit says its own time, which a report can only blur.
-        self.source = SENDER_REPORT
+        self._believe(SENDER_REPORT)
         self._take(ntp_ns, rtp)
 
     def extension(self, ntp_ns: int, rtp: int) -> None:
         """Takes the UTC time that a unit carries itself (ONVIF RTP header extension)."""
         if ntp_ns <= 0:
             return
-        if self.source == SENDER_REPORT:
-            self._ntp_ns = None  # Another clock of the camera, perhaps: their difference is no jump.
-            self._forget_offset()
-        self.source = RTP_EXTENSION
+        self._believe(RTP_EXTENSION)
         self._extension_until_ns = self._monotonic_ns + _EXTENSION_HOLDS_NS
         self._take(ntp_ns, rtp)
 
@@ -123,6 +120,13 @@ class CameraClock:
             return None
         elapsed_ns = abs(rtp - self._rtp) * _NS // self._rate
         return self._predicted(rtp), self._tick_ns + self._residual_ns + elapsed_ns * _DRIFT_PPM // 1_000_000
+
+    def _believe(self, source: str) -> None:
+        if source != self.source:
+            self.source = source
+            self._ntp_ns = None  # Another clock of the camera, perhaps: their difference is no jump.
+            self._residual_ns = 0
+            self._forget_offset()
 
     def _take(self, ntp_ns: int, rtp: int) -> None:
         if self._ntp_ns is not None:
