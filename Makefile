@@ -7,6 +7,9 @@ ARGS    ?=
 # Most tests wait for real processes: more of them than cores run well beside each other.
 WORKERS ?= 3
 
+# The relay's restreamer, where GStreamer's RTSP server is (make deps-real).
+PEER := $(shell /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null && echo --peer)
+
 COMPILED := $(shell find broker media_center simulator tui -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 BUILT    := setup.py pyproject.toml requirements.lock $(COMPILED) $(wildcard proto/trueframe/v1/*.proto)
 FROZEN   := $(foreach p,frames broker footage,--path trueframe/v1/$(p).proto)
@@ -36,7 +39,10 @@ lint: $(VENV)/.dev ## Format check, lint, types, import contracts, protos
 
 bench: $(VENV)/.dev ## Run the benchmarks and print one JSON object each
 	@$(BIN)/python -m benchmarks.relay --json
+	@$(BIN)/python -m benchmarks.relay --json --cameras 100 --fps 15 --subscribers 4 --seconds 60 --repeats 1 $(PEER)
 	@$(BIN)/python -m benchmarks.fanout --json
+	@$(BIN)/python -m benchmarks.isolation --json
+	@$(BIN)/python -m benchmarks.ring --json
 	@$(BIN)/python -m benchmarks.alarm_latency --json
 	@$(BIN)/python -m benchmarks.detection --json
 
