@@ -154,7 +154,10 @@ class CameraClock:
     # ---- against the host -------------------------------------------------------------------------------------------
 
     def observe(self, rtp: int, monotonic_ns: int, received_ns: int) -> None:
-        """A unit with this unwrapped timestamp arrived; both times are the host's. The hot path."""
+        """A unit with this unwrapped timestamp arrived; both times are the host's. The hot path.
+
+        To be called before the unit's own stamp is given and its time asked for.
+        """
         media_ns = rtp * _NS // self._rate
         last_ns = self._last_media_ns
         if last_ns is not None:
@@ -184,6 +187,12 @@ class CameraClock:
             return
         self._state.jumped(ahead_ns, received_ns)
         self._drift = DriftEstimator()
+        known_ns = self.offset_ns
+        if self._ntp_ns is not None and known_ns is not None:
+            offset_ns = self._ntp_ns + media_ns - self._rtp * _NS // self._rate - received_ns
+            if abs(offset_ns - known_ns) < _RTP_JUMP_NS:
+                self._residual_ns = 0
+                return  # The last report came before the frame, and told of the new timestamps already.
         # What a report said of the old timestamps is worth nothing for the new ones.
         self._ntp_ns = None
         self._residual_ns = 0

@@ -70,6 +70,8 @@ class Receiver:
         if unit.refused_before:
             self._ingest.refuse(unit.refused_before)
         pts = self._timestamps.unwrap(unit.rtp_timestamp)
+        # First: a jump of the timestamps must be known before they are given a time.
+        self._clock.observe(pts, unit.monotonic_ns, self._ingest.received_ns(unit.monotonic_ns))
         if unit.extension_ntp_ns is not None:
             self._clock.extension(unit.extension_ntp_ns, pts)
         camera_time = self._clock.at(pts)
@@ -79,7 +81,6 @@ class Receiver:
             self._ingest.unit(
                 unit.payload, pts, unit.damaged, unit.lost_before, unit.monotonic_ns, camera_time[0], camera_time[1]
             )
-        self._clock.observe(pts, unit.monotonic_ns, self._ingest.received_ns(unit.monotonic_ns))
 
     def packet(self, channel: int, packet: bytes, monotonic_ns: int = 0) -> None:
         """A packet of any other channel: RTCP, or audio, which is dropped and counted."""

@@ -52,17 +52,20 @@ class Playing:
         self.is_stamped = is_stamped
         self.frames = 0
         self.shift_ticks = 0
+        self.told_errors: list[int] = []
 
     def play(self, seconds: float, late_ns: int = 2_000_000, *, with_reports: bool = True) -> None:
         for _ in range(round(seconds * 10)):
             elapsed_ns = self.frames * S // 10
             rtp = self.frames * 9000 + self.shift_ticks
             ntp_ns = T0 + elapsed_ns + self.offset_ns
-            if self.is_stamped:
-                self.clock.extension(ntp_ns, rtp)
-            elif with_reports and self.frames % 10 == 0:
+            if not self.is_stamped and with_reports and self.frames % 10 == 0:
                 self.clock.report(ntp_ns, rtp)
             self.clock.observe(rtp, 10**12 + elapsed_ns + late_ns, T0 + elapsed_ns + late_ns)
+            if self.is_stamped:
+                self.clock.extension(ntp_ns, rtp)
+            if (told := self.clock.at(rtp)) is not None:
+                self.told_errors.append(told[0] - ntp_ns)
             self.frames += 1
 
 
@@ -103,6 +106,7 @@ def test_a_jump_of_the_timestamps_is_counted_once_and_no_wrong_time_is_told(jump
     # What the last report said of the old timestamps is not applied to the new ones.
     assert camera.clock.at(camera.frames * 9000 + camera.shift_ticks) is None
     camera.play(3)
+    assert set(camera.told_errors) == {0}
     assert camera.state.jumps == 1
     assert camera.clock.offset_ns == -2_000_000
 
@@ -114,6 +118,18 @@ def test_a_report_that_comes_before_the_first_jumped_frame_counts_no_second_jump
     camera.shift_ticks = jump_s * 90_000
     camera.play(5)  # Frame 50 comes with a report.
     assert (camera.state.jumps, camera.state.last_jump_ns) == (1, jump_s * S)
+    assert set(camera.told_errors) == {0}
+    assert len(camera.told_errors) == 100  # And no frame had to go without.
+
+
+def test_a_jump_of_timestamps_that_stamp_themselves_costs_no_frame_its_time() -> None:
+    camera = Playing(is_stamped=True)
+    camera.play(5)
+    camera.shift_ticks = -90_000 * 60
+    camera.play(5)
+    assert camera.state.jumps == 1
+    assert set(camera.told_errors) == {0}
+    assert len(camera.told_errors) == 100
 
 
 def test_a_network_that_stalls_and_then_hurries_is_no_jump() -> None:

@@ -93,4 +93,5 @@ def test_what_was_wrong_stays_so_while_the_camera_is_away() -> None:
 def test_a_camera_that_tells_no_time_any_more_has_no_wrong_one() -> None:
     judged = Judged()
     assert judged.say(reading(60.0)) != ""
+    assert judged.say(reading(None)) != ""
     assert judged.say(reading(None), after_s=31) == ""
