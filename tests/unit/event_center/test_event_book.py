@@ -141,6 +141,18 @@ async def test_a_lost_camera_is_an_alarm_that_returns_when_it_is_live(book: Even
     assert event.ended_ns == 2 * SECOND
 
 
+async def test_a_wrong_clock_and_a_lost_picture_of_one_camera_are_two_alarms(book: EventBook) -> None:
+    await book.tell_camera(CameraReport("gate", "", "clock-wrong", SECOND, "It jumped.", about="clock"))
+    await book.tell_camera(CameraReport("gate", "", "lost", SECOND, ""))
+    await book.tell_camera(CameraReport("gate", "", "live", 2 * SECOND, ""))
+    (events, _) = await book.page(cameras=None)
+    states = {event.detector: event.alarm.state for event in events}
+    assert states == {"camera-clock": State.UNACKNOWLEDGED, "camera-state": State.RETURNED}
+    await book.tell_camera(CameraReport("gate", "", "clock-good", 3 * SECOND, "", about="clock"))
+    (events, _) = await book.page(cameras=None, states=[State.RETURNED])
+    assert len(events) == 2
+
+
 async def test_camera_trouble_told_again_after_a_kill_between_two_writes_changes_nothing(store: SqliteStore) -> None:
     book = await EventBook.open(store, ManualClock())
     lost = CameraReport("gate", "", "lost", SECOND, "")

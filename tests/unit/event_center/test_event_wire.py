@@ -57,7 +57,16 @@ def test_a_camera_state_is_understood_and_one_that_is_not_is_refused() -> None:
     report = camera_report(json.dumps(body | {"last": "yard/3/9"}).encode())
     assert (report.state, report.since_ns, report.last) == ("lost", 5, FrameId("yard", 3, 9))
     assert camera_report(json.dumps(body | {"last": None}).encode()).last is None
-    for wrong in ({"since_ns": "x"}, {"since_ns": 1 << 70}, {"camera": "Ä"}, {"last": "gate/1/1"}, {"last": 5}):
+    assert report.about == "state"
+    assert camera_report(json.dumps(body | {"about": "clock", "state": "clock-good"}).encode()).about == "clock"
+    for wrong in (
+        {"about": "weather"},
+        {"since_ns": "x"},
+        {"since_ns": 1 << 70},
+        {"camera": "Ä"},
+        {"last": "gate/1/1"},
+        {"last": 5},
+    ):
         with pytest.raises(InvalidArgument):
             camera_report(json.dumps(body | wrong).encode())
 

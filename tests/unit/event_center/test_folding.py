@@ -110,6 +110,25 @@ def test_another_trouble_while_one_is_open_changes_the_event() -> None:
     assert event.version == 2
 
 
+def clock(name: str, since_s: int, detail: str = "") -> CameraReport:
+    return CameraReport("yard", "The yard", name, since_s * SECOND, detail, about="clock")
+
+
+def test_a_wrong_clock_is_an_event_of_its_own_that_a_good_one_closes() -> None:
+    (event,) = told(
+        [clock("clock-good", 1), clock("clock-wrong", 2, "It is 9 s behind."), clock("clock-good", 8)]
+    ).values()
+    assert event.summary == "Camera The yard has a wrong clock: It is 9 s behind"
+    assert (event.kind, event.detector, event.priority) == (Kind.CAMERA, "camera-clock", 3)
+    assert (event.started_ns, event.ended_ns) == (2 * SECOND, 8 * SECOND)
+
+
+def test_a_clock_that_is_wrong_in_another_way_is_the_same_event() -> None:
+    (event,) = told([clock("clock-wrong", 2, "It jumped."), clock("clock-wrong", 4, "It is off.")]).values()
+    assert event.summary.endswith("It is off")
+    assert event.ended_ns == 0
+
+
 def test_trouble_that_comes_again_is_another_event() -> None:
     events = told([state("lost", 2), state("live", 3), state("silent", 5)])
     assert sorted(e.started_ns for e in events.values()) == [2 * SECOND, 5 * SECOND]
