@@ -27,7 +27,8 @@ from trueframe.v1.cameras_pb2 import TRANSPORT_TCP
 _GOOD_BYE_S = 0.5
 _KEEP_ALIVE_AT_LEAST_S = 2.0
 _KEEP_ALIVE_AT_MOST_S = 30.0
-# After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left.
+# After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left. Never longer than the
+# longest wait for an answer, or three times that.
 _FIRST_PACKET_S = 3.0
 _FIRST_PACKET_AT_LAST_S = 8.0
 
@@ -55,7 +56,8 @@ async def _play_some_way(source: RtspSource, feed: Feed, timeout_s: float) -> No
         # Nothing is remembered of a way that failed; it is remembered again once packets come.
         feed.transport_that_worked = ""
         try:
-            await _play(source, feed, timeout_s, way, _FIRST_PACKET_AT_LAST_S if is_last else _FIRST_PACKET_S)
+            patience_s = min(_FIRST_PACKET_AT_LAST_S, 3 * timeout_s) if is_last else min(_FIRST_PACKET_S, timeout_s)
+            await _play(source, feed, timeout_s, way, patience_s)
         except (TransportRefused, SourceSilent) as error:
             feed.end_epoch(error.end_reason, redact(str(error)))
             if is_last:

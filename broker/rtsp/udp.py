@@ -199,6 +199,9 @@ class UdpPair:
             if ip_address(str(sender[0]).partition("%")[0]).packed not in self._addresses:
                 self.foreign_reports += 1
                 continue
+            if not self.first_packet.done():
+                # A report that gets through shows that packets would.
+                self.first_packet.set_result(None)
             try:
                 self._on_report(packet)
             except Exception as error:
