@@ -103,7 +103,7 @@ def control_urls(base: str, asked: str, session_control: str, media: Media, is_o
     # session control is what some cameras mean media controls to be below.
     bases = [session_control] if "://" in session_control else []
     bases += [base, asked]
-    found = [resolve_control(each, media.control) for each in bases]
+    found = [resolve_control(each, media.control) for each in bases if _is_url(each)]
     if "?" in asked:
         # A query belongs to the stream for some, to the page for others.
         found.append(resolve_control(asked.partition("?")[0], media.control))
@@ -111,7 +111,16 @@ def control_urls(base: str, asked: str, session_control: str, media: Media, is_o
         number = media.section + 1
         names = (f"trackID={number}", f"track{number}", f"streamid={media.section}", f"trackID={media.section}")
         found += [resolve_control(asked, name) for name in names]
-    return list(dict.fromkeys(on_same_host(url, asked) for url in found))
+    return list(dict.fromkeys(on_same_host(url, asked) for url in found if _is_url(url)))
+
+
+def _is_url(text: str) -> bool:
+    """Whether it can be taken apart: cameras write hosts in brackets that are no addresses."""
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _media(lines: list[str], section: int) -> list[Media]:

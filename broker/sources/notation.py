@@ -112,7 +112,10 @@ def parse_source(source: str, transport: Transport = TRANSPORT_UNSPECIFIED, tls_
         path, _, query = source.partition("?")
         return _file(source, path, query)
     if scheme == "file":
-        parts = urlsplit(source)
+        try:
+            parts = urlsplit(source)
+        except ValueError as error:
+            raise _refused(source, "has a malformed host", "Write file:///absolute/path.mp4.") from error
         if parts.netloc not in ("", "localhost"):
             raise _refused(source, f"names a file on another host ({parts.netloc})", "Write file:///absolute/path.mp4.")
         return _file(source, unquote(parts.path), parts.query)
