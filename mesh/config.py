@@ -144,6 +144,11 @@ class PixelsConfig:
         1_073_741_824, "Memory for decoded pictures of all cameras.", at_least=1_048_576, at_most=1 << 40
     )
     slots: int = option(4, "Pictures kept for each camera.", at_least=2, at_most=64)
+    decoder: str = option(
+        "auto",
+        "What decodes: an NVIDIA GPU only where it gives the very bytes that software gives.",
+        one_of=("auto", "software", "cuvid"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

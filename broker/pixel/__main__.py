@@ -6,6 +6,7 @@ import asyncio
 
 from broker.pixel.feed import BrokerFeed
 from broker.pixel.handover import serve_rings
+from broker.pixel.hardware import choose_hardware
 from broker.pixel.host import PixelHost
 from broker.pixel.known import KnownCameras
 from broker.pixel.memory import require_memory
@@ -33,6 +34,7 @@ async def main(config: Config) -> None:
             memory_bytes=settings.memory_bytes,
             slots=settings.slots,
             same_machine=config.broker.endpoint.startswith("unix:"),
+            hardware=await asyncio.to_thread(choose_hardware, settings.decoder),
         )
         servicer = PixelServicer(host)
         registration = (pixels_pb2_grpc.add_PixelServiceServicer_to_server, servicer, PIXEL_SERVICE)

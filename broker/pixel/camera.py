@@ -17,6 +17,7 @@ from av.error import FFmpegError
 
 from broker.client import WireFrame
 from broker.pixel.decode import Decoded, NotDecoded, Outcome, StreamDecoder
+from broker.pixel.hardware import CODECS, SOFTWARE, Hardware
 from broker.pixel.inbox import Arrival, Dropped, Inbox, Waiting, joins
 from broker.pixel.outlet import Outlet
 from broker.pixel.pace import Age, Pace, Share
@@ -33,6 +34,8 @@ log = get_logger("broker.pixel.camera")
 
 # Under overload the event loop that feeds the decoders, and the broker beside, must go first.
 _NICENESS = 5
+# A join point every few seconds, and nothing in between that decodes: about three of these.
+_FAILURES_BEFORE_SOFTWARE = 50
 
 OnPicture = Callable[[Planes, FrameId, int, bool], None]
 
@@ -64,6 +67,7 @@ class CameraDecoder:
         *,
         same_machine: bool,
         share: Share | None = None,
+        hardware: Hardware = SOFTWARE,
     ) -> None:
         self.camera = camera
         self.figures = DecoderFigures()
@@ -72,6 +76,13 @@ class CameraDecoder:
         self._plane_board = plane_board
         self._clock = clock
         self._same_machine = same_machine
+        self._hardware = hardware
+        self._gave_up_hardware = ""
+        self._refusal = ""
+        self._hardware_problem = ""
+        self._format_problem = ""
+        self._pictures_of_decoder = 0
+        self._failures_of_decoder = 0
         self._age = Age(same_machine)
         self._pace = Pace(share=share)
         self._inbox = Inbox()
@@ -147,14 +158,47 @@ class CameraDecoder:
             self._begin_epoch(frame)
         decoder = self._decoder
         if decoder is None:
-            decoder = self._decoder = StreamDecoder(self._codec, self._floor)
-            self.figures.decoder = decoder.description
+            decoder = self._decoder = self._new_decoder()
         now_ns = self._clock.monotonic_ns()
         age_ns = self._age.of(frame.monotonic_ns, now_ns)
         if self._pace.admits(age_ns, now_ns, joins=joins(frame), newer_join_point=newer_join_point):
             self._tell(decoder.feed(frame))
         else:
             self._tell(decoder.skip(frame.seq, MissingReason.THINNED))
+
+    def _new_decoder(self) -> StreamDecoder:
+        name = CODECS.get(self._codec, "")
+        why = self._hardware.refusal(name) if not self._gave_up_hardware else self._gave_up_hardware
+        decoder = None
+        if name in self._hardware.codecs and not self._gave_up_hardware:
+            try:
+                decoder = StreamDecoder(self._codec, self._floor, on_hardware=True)
+            except FFmpegError as error:
+                # Out of sessions or memory, most likely: of this camera's next epoch it is tried again.
+                why = f"the GPU cannot be had: {error}"
+                log.warning("decoding in software", camera=self.camera, reason=why)
+        if decoder is None:
+            decoder = StreamDecoder(self._codec, self._floor)
+        self._refusal = why
+        self._pictures_of_decoder = 0
+        self._failures_of_decoder = 0
+        self._describe(decoder)
+        return decoder
+
+    def _describe(self, decoder: StreamDecoder) -> None:
+        note = f" (cuvid not used: {self._refusal})" if self._refusal else ""
+        self.figures.decoder = decoder.description + note
+        if self._refusal and self._hardware.is_asked_for:
+            self._hardware_problem = f"pixels.decoder asks for cuvid, and it is not used: {self._refusal}"
+        self.figures.problem = self._format_problem or self._hardware_problem
+
+    def _leave_hardware(self, decoder: StreamDecoder) -> None:
+        """A GPU that only fails must not make a camera blind that software can show."""
+        self._gave_up_hardware = f"{_FAILURES_BEFORE_SOFTWARE} units failed one after another"
+        log.warning("decoding in software from now on", camera=self.camera, reason=self._gave_up_hardware)
+        self._floor = decoder.last_seq
+        self._decoder = None
+        self._pace.wait()
 
     def _begin_epoch(self, frame: WireFrame) -> None:
         if self._decoder is not None:
@@ -181,12 +225,19 @@ class CameraDecoder:
                 self._picture(outcome)
             else:
                 self._missing(outcome)
+        decoder = self._decoder
+        if decoder is not None and decoder.is_hardware and self._failures_of_decoder >= _FAILURES_BEFORE_SOFTWARE:
+            self._leave_hardware(decoder)
 
     def _picture(self, decoded: Decoded) -> None:
         figures = self.figures
         now_ns = self._clock.monotonic_ns()
         age_ns = self._age.of(decoded.monotonic_ns, now_ns)
         figures.pictures += 1
+        self._pictures_of_decoder += 1
+        self._failures_of_decoder = 0
+        if self._pictures_of_decoder == 1 and self._decoder is not None:
+            self._describe(self._decoder)
         if self._in_backlog:
             self._in_backlog = age_ns > now_ns - self._started_ns and not self._inbox.is_empty
             if self._in_backlog:
@@ -221,15 +272,18 @@ class CameraDecoder:
         try:
             planes = planes_of(frame)
         except (ValueError, FFmpegError) as error:
-            figures.problem = str(error)
+            self._format_problem = figures.problem = str(error)
             if rate_limited(f"planes {self.camera}", 60.0):
                 log.warning("pictures refused", camera=self.camera, reason=str(error))
             return None
-        figures.problem = ""
+        if self._format_problem:
+            self._format_problem, figures.problem = "", self._hardware_problem
         return planes
 
     def _missing(self, missing: NotDecoded) -> None:
         count = missing.last - missing.first + 1
+        if missing.reason is MissingReason.DECODE_FAILED:
+            self._failures_of_decoder += count
         if self._in_backlog:
             self.figures.skipped_frames += count
             self._outlet.pass_over(missing.first, missing.last)

@@ -19,6 +19,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from broker.pixel.hardware import accelerator
 from broker.pixel.picture import MissingReason
 from mesh.errors import Unsupported
 from trueframe.v1 import frames_pb2
@@ -95,14 +96,19 @@ class _Fed:
 class StreamDecoder:
     """Decodes one epoch. `last_seq`: the unit before the first that is anybody's business.
 
-    Raises Unsupported for a codec that is not known.
+    `on_hardware`: by the GPU, as far as it does this stream. Raises Unsupported for a codec that is not known, and
+    FFmpegError when the GPU cannot be had.
     """
 
-    def __init__(self, codec: int, last_seq: int = -1) -> None:
+    def __init__(self, codec: int, last_seq: int = -1, *, on_hardware: bool = False) -> None:
         name = _DECODERS.get(codec)
         if name is None:
             raise Unsupported(f"codec {codec}", "is none of H.264, H.265 and Motion JPEG")
-        self._context: VideoCodecContext = VideoCodecContext.create(name, "r")  # type: ignore[assignment]
+        device = accelerator() if on_hardware else None
+        self._context: VideoCodecContext = VideoCodecContext.create(name, "r", device)  # type: ignore[assignment]
+        self._name = name
+        self.is_hardware = on_hardware
+        self.ran_on_hardware = False
         self._context.thread_type = "NONE"
         self._context.thread_count = 1
         # Pictures that rest on damaged or absent ones come out too; they are marked, and better than a blind operator.
@@ -117,8 +123,13 @@ class StreamDecoder:
         self._tainted_from = 0
         self._fed: dict[int, _Fed] = {}
         self._last_join = -1
-        self.description = (
-            f"{name} libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))} threads=1 type=none"
+
+    @property
+    def description(self) -> str:
+        """The decoder that really runs, for a person."""
+        by = " cuvid" if self.ran_on_hardware else ""
+        return (
+            f"{self._name}{by} libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))} threads=1 type=none"
         )
 
     @property
@@ -199,6 +210,9 @@ class StreamDecoder:
 
     def _outcomes(self, frames: list[VideoFrame]) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        if self.is_hardware and frames:
+            # What the GPU does not do comes out of the software decoder, in a format of its own.
+            self.ran_on_hardware = frames[-1].format.name in ("nv12", "p010le", "p012le", "p016le")
         for frame in frames:
             fed = self._fed.pop(frame.pts if frame.pts is not None else -1, None)
             if fed is None:

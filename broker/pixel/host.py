@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 from broker.pixel.camera import CameraDecoder
 from broker.pixel.feed import BrokerFeed
+from broker.pixel.hardware import SOFTWARE, Hardware
 from broker.pixel.known import KnownCameras
 from broker.pixel.outlet import Budget, Outlet, Seat
 from broker.pixel.pace import Share
@@ -57,6 +58,7 @@ class PixelHost:
         memory_bytes: int,
         slots: int,
         same_machine: bool,
+        hardware: Hardware = SOFTWARE,
     ) -> None:
         self.known = known
         self.budget = Budget(memory_bytes)
@@ -65,6 +67,7 @@ class PixelHost:
         self._slots = slots
         self._share = Share()
         self._same_machine = same_machine
+        self._hardware = hardware
         self._wanted: dict[str, WantedCamera] = {}
         self._thumbnail_listeners: list[ThumbnailReady] = []
         self._change_listeners: list[Callable[[], None]] = []
@@ -150,7 +153,14 @@ class PixelHost:
         outlet = Outlet(camera, self._slots, self.budget, secrets.randbits(63))
         board, plane_board = ThumbnailBoard(camera, wake), PlaneBoard(camera, self.budget)
         decoder = CameraDecoder(
-            camera, outlet, board, plane_board, self._clock, same_machine=self._same_machine, share=self._share
+            camera,
+            outlet,
+            board,
+            plane_board,
+            self._clock,
+            same_machine=self._same_machine,
+            share=self._share,
+            hardware=self._hardware,
         )
         wanted = self._wanted[camera] = WantedCamera(camera, decoder, outlet, board, plane_board)
         decoder.start()

@@ -55,6 +55,10 @@ _CONVERTED: dict[str, tuple[_Chroma | None, int]] = {
 }  # fmt: skip
 
 
+# Of a GPU, in more than 8 bits: chroma interleaved, the bits at the upper end of 16.
+_SEMI_PLANAR = ("p010le", "p012le", "p016le")
+
+
 class UnknownFormat(ValueError):
     """The decoder gives pictures in a format that is not converted."""
 
@@ -129,6 +133,8 @@ def planes_of(frame: VideoFrame) -> Planes:
 
 
 def _converted(frame: VideoFrame, name: str, flags: int) -> Planes:
+    if name in _SEMI_PLANAR:
+        return _semi_planar(frame, flags)
     known = _CONVERTED.get(name)
     if known is None:
         raise UnknownFormat(
@@ -149,6 +155,22 @@ def _converted(frame: VideoFrame, name: str, flags: int) -> Planes:
             )
             for index in (1, 2)
         )  # fmt: skip
+    return _owned(y, u, v, flags)
+
+
+def _semi_planar(frame: VideoFrame, flags: int) -> Planes:
+    half = ((frame.height + 1) // 2, (frame.width + 1) // 2)
+    plane = frame.planes[1]
+    y = reduced(_samples(frame, 0, 8), frame.width, frame.height, shift=8)
+    u, v = (
+        reduced(np.ndarray(half, "<u2", memoryview(plane), offset, (plane.line_size, 4)), half[1], half[0], shift=8)
+        for offset in (0, 2)
+    )
+    return _owned(y, u, v, flags)
+
+
+def _owned(y: NDArray[np.uint8], u: NDArray[np.uint8], v: NDArray[np.uint8], flags: int) -> Planes:
+    (height, width), chroma_width = y.shape, u.shape[1]
     return Planes(
         width=width,
         height=height,

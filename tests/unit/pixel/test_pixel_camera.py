@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from broker.client import BatchReader, WireFrame, encode_frame
-from broker.pixel import ring_layout
+from broker.pixel import camera, ring_layout
 from broker.pixel.camera import CameraDecoder
+from broker.pixel.decode import NotDecoded, Outcome, StreamDecoder, Unit
+from broker.pixel.hardware import SOFTWARE, Hardware
 from broker.pixel.inbox import Dropped, Inbox
 from broker.pixel.outlet import Budget, Outlet
 from broker.pixel.picture import MissingReason
@@ -100,7 +102,7 @@ class Seat:
 class Bench:
     """A camera decoder with one seat."""
 
-    def __init__(self) -> None:
+    def __init__(self, hardware: Hardware = SOFTWARE) -> None:
         self.clock = ManualClock(monotonic_ns=100 * SECOND)
         self.seat = Seat()
         self.outlet = Outlet("gate", 4, Budget(1 << 30), 1)
@@ -108,7 +110,9 @@ class Bench:
         self.wakes: list[None] = []
         self.board = ThumbnailBoard("gate", lambda: self.wakes.append(None))
         self.plane_board = PlaneBoard("gate", Budget(1 << 30))
-        self.decoder = CameraDecoder("gate", self.outlet, self.board, self.plane_board, self.clock, same_machine=True)
+        self.decoder = CameraDecoder(
+            "gate", self.outlet, self.board, self.plane_board, self.clock, same_machine=True, hardware=hardware
+        )
         self.decoder.start()
         # What was received before this moment is backlog, and a matter of its own test.
         self.clock.advance(10)
@@ -140,6 +144,49 @@ def test_frames_become_pictures_in_the_ring(bench: Bench) -> None:
     assert bench.told(20) == [(1, seq, "shown") for seq in range(20)]
     assert bench.decoder.figures.pictures == 20
     assert (bench.decoder.figures.width, bench.decoder.figures.height) == (96, 64)
+
+
+def test_a_gpu_that_cannot_be_had_is_replaced_by_software_and_told() -> None:
+    # As if the check had been passed. Where there is no GPU, opening the decoder fails for real.
+    bench = Bench(Hardware(frozenset({"h264"}), {}, is_asked_for=True))
+    try:
+        bench.epoch()
+        bench.put(range(20))
+        assert bench.told(20) == [(1, seq, "shown") for seq in range(20)]
+        figures = bench.decoder.figures
+        if "h264 cuvid" not in figures.decoder:
+            assert "cuvid not used: the GPU cannot be had" in figures.decoder
+            assert "asks for cuvid" in figures.problem
+    finally:
+        bench.decoder.stop()
+        bench.outlet.remove(bench.seat)
+
+
+def test_a_decoder_that_only_fails_on_the_gpu_goes_on_in_software(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(StreamDecoder):
+        """On hardware every unit is refused, as by a driver that lost its device."""
+
+        def __init__(self, codec: int, last_seq: int = -1, *, on_hardware: bool = False) -> None:
+            super().__init__(codec, last_seq)
+            self.is_hardware = on_hardware
+
+        def feed(self, unit: Unit) -> list[Outcome]:
+            if not self.is_hardware:
+                return super().feed(unit)
+            self._last_seq = unit.seq
+            return [NotDecoded(unit.seq, unit.seq, MissingReason.DECODE_FAILED)]
+
+    monkeypatch.setattr(camera, "StreamDecoder", Broken)
+    bench = Bench(Hardware(frozenset({"h264"}), {}, is_asked_for=False))
+    try:
+        bench.epoch()
+        bench.put(range(60))
+        # What failed came before the first picture ever: nobody's business.
+        assert bench.told(10) == [(1, seq, "shown") for seq in range(50, 60)]
+        assert "cuvid not used: 50 units failed" in bench.decoder.figures.decoder
+    finally:
+        bench.decoder.stop()
+        bench.outlet.remove(bench.seat)
 
 
 def test_a_late_start_says_nothing_of_earlier_frames_and_a_later_epoch_is_told_from_zero(bench: Bench) -> None:
