@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,11 +13,15 @@ import numpy.typing as npt
 
 from broker.client import FrameId, Gap, SyncBrokerClient, WireFrame
 from media_center.client import SyncFootageClient
+from simulator import bitstream, counter, jpeg, jpeg_packets
+from simulator.clip import Clip
 from tests.support import until
 from trueframe.v1 import footage_pb2
 
 Digests = dict[int, bytes]
 """SHA-256 of the payload by seq."""
+Planes = npt.NDArray[np.uint8]
+"""A picture's three planes, one below the other."""
 
 
 @dataclass
@@ -93,7 +98,9 @@ def exported_payloads(path: Path) -> list[bytes]:
     """The canonical payloads of an MP4 file in file order, read by FFmpeg's demuxer, hidden ones included."""
     # FFmpeg drops what the edit list hides unless it is told to ignore that.
     with av.open(str(path), options={"ignore_editlist": "1"}) as container:
-        return [annex_b(bytes(packet)) for packet in container.demux(video=0) if packet.size]
+        codec = container.streams.video[0].codec_context.name
+        form = bytes if codec == "mjpeg" else annex_b
+        return [form(bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
 def exported_pictures(path: Path) -> list[npt.NDArray[np.uint8]]:
@@ -101,3 +108,29 @@ def exported_pictures(path: Path) -> list[npt.NDArray[np.uint8]]:
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_type = "NONE"
         return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+
+
+def exported_planes(path: Path) -> list[Planes]:
+    """All planes of the pictures that a player shows of an MP4 file, decoded by FFmpeg with its edit list."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_type = "NONE"
+        return [np.asarray(frame.to_ndarray(), np.uint8) for frame in container.decode(video=0)]
+
+
+def sender_planes(clip: Clip, *, over_http: bool = False) -> dict[int, Planes]:
+    """The pictures of one loop by their counter: what a simulated camera coded, decoded before anything was sent."""
+    decoder: Any = av.CodecContext.create({"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg"}[clip.codec], "r")
+    decoder.thread_type = "NONE"
+    shown: list[Any] = []
+    for number, unit in enumerate(clip.units):
+        if clip.codec == "mjpeg":
+            sides = [side if over_http else jpeg_packets.told(side) for side in (clip.width, clip.height)]
+            payload = jpeg.file(unit.nals[0], clip.form.tables(), clip.form, *sides)
+        else:
+            payload = bitstream.canonical(unit.nals)
+        packet = av.Packet(payload)
+        packet.pts = packet.dts = number
+        shown += decoder.decode(packet)
+    shown += decoder.decode(None)
+    pictures = [np.asarray(frame.to_ndarray(), np.uint8) for frame in shown]
+    return {counter.read(picture[: frame.height]): picture for frame, picture in zip(shown, pictures, strict=True)}
