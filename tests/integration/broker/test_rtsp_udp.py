@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import socket
 import struct
@@ -18,7 +17,12 @@ from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
 from tests.rtsp_proxy import proxied
 from tests.support import auntil
-from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, CAMERA_STATE_REFUSED, CAMERA_STATE_SILENT
+from trueframe.v1.cameras_pb2 import (
+    CAMERA_STATE_LIVE,
+    CAMERA_STATE_REFUSED,
+    CAMERA_STATE_SILENT,
+    TRANSPORT_UNSPECIFIED,
+)
 from trueframe.v1.frames_pb2 import GAP_REASON_NETWORK_LOSS
 
 TRAITS = {"cam-2": "transport=udp", "cam-3": "transport=tcp", "cam-4": "audio=pcmu"}
@@ -95,7 +99,7 @@ async def test_a_camera_without_tcp_is_refused_where_tcp_alone_is_wanted_and_say
         refused = await until_state(client, "tcp-only", CAMERA_STATE_REFUSED)
         assert "does not offer RTP over TCP" in refused.detail
         assert "--transport auto" in refused.detail
-        refused.spec.source, refused.spec.transport = "", 0
+        refused.spec.source, refused.spec.transport = "", TRANSPORT_UNSPECIFIED
         await client.update_camera(refused.spec)
         healed = await until_state(client, "tcp-only", CAMERA_STATE_LIVE)
         await client.remove_camera("tcp-only")
@@ -234,8 +238,8 @@ def udp_sockets(pid: int) -> int:
     """How many UDP sockets a process has open."""
     lines = Path(f"/proc/{pid}/net/udp").read_text().splitlines()[1:]
     inodes = {f"socket:[{line.split()[9]}]" for line in lines}
-    links = (os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
-    return sum(link in inodes for link in links)
+    links = (path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
+    return sum(str(link) in inodes for link in links)
 
 
 async def test_no_socket_is_left_when_a_camera_goes(broker: BrokerProcess, sim: Simulator) -> None:
