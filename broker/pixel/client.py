@@ -30,6 +30,7 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
+from broker.pixel.async_reader import AsyncRingReader
 from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder
 from broker.pixel.picture import Missing, MissingReason, Picture, RemotePicture, remote_picture
 from broker.pixel.planes import planes_of
@@ -40,6 +41,7 @@ from mesh.ids import FrameId
 from trueframe.v1 import pixels_pb2, pixels_pb2_grpc
 
 __all__ = [
+    "AsyncRingReader",
     "Decoded",
     "DecoderStatus",
     "LivePicture",

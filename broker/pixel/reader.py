@@ -141,9 +141,26 @@ class RingReader:
         with self._reading:
             if self._is_handed_out:
                 self._let_go()
+            if self._mapping is not None:
+                self._mapping.awake()
             item = self._read(deadline)
             self._is_handed_out = isinstance(item, Picture)
             return item
+
+    def wait_for(self) -> tuple[list[int], float | None]:
+        """For event loops, when `read(0)` gave None: what to wait for before the next.
+
+        Descriptors of which one becomes readable with news, and after how many seconds to look anyway (None: not
+        before; 0: at once).
+        """
+        connection, mapping = self._connection, self._mapping
+        if self._closed or self._ready:
+            return [], 0.0
+        if connection is None:
+            return [], max(0.0, self._not_before - time.monotonic())
+        if mapping is not None and not mapping.expect_messages(self._next):
+            return [], 0.0
+        return [fd for fd in (connection.socket.fileno(), connection.wake) if fd >= 0], None
 
     def _let_go(self) -> None:
         if self._held is not None:
