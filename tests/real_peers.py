@@ -27,6 +27,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"
 _PROVIDED_BY = "make deps-real"
 # Too large for what every submission installs.
 _PROVIDED_OTHERWISE = {
+    "namespace": "sudo sysctl kernel.unprivileged_userns_clone=1",
     "chromium": "sudo apt-get install chromium",
     # Debian 12 has 1.19, which knows no tools in go.mod.
     "go": "curl -sL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | sudo tar -xzC /usr/local",
@@ -75,6 +76,13 @@ def _skip(peer: str, text: str) -> NoReturn:
 def _missing(peer: str) -> str:
     if peer in _PROGRAMS:
         return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program, path=_PATH) is None)
+    if peer == "namespace":
+        if missing := [program for program in ("unshare", "ip") if shutil.which(program) is None]:
+            return ", ".join(missing)
+        probe = subprocess.run(
+            ["unshare", "-n", "-r", "ip", "link", "set", "lo", "up"], capture_output=True, timeout=60, check=False
+        )
+        return "" if probe.returncode == 0 else "network namespaces for ordinary users"
     if peer != "rtsp":
         raise ValueError(f"unknown peer {peer!r}")
     if not Path(DEBIAN_PYTHON).exists():

@@ -45,6 +45,7 @@ class HttpAddress:
             path = _path(urlsplit(url.strip()), self.path)
         except ValueError:
             path = self.path
+        path = path if path.startswith("/") else self.path
         return HttpAddress(self.scheme, self.host, self.port, path)
 
 
