@@ -28,9 +28,13 @@ cdef class Depacketiser:
     cdef Py_ssize_t _limit
     cdef bint _open
     cdef bint _has_picture
+    # Parameter sets are in it, which a later unit may need.
+    cdef bint _has_sets
     cdef bint _damaged
     # Packets before its first one were lost: whether they were part of it is judged when it closes.
     cdef bint _head_unknown
+    # How much of it is left of a unit whose pictures were lost: parameter sets, kept in case this one needs them.
+    cdef Py_ssize_t _kept
     cdef bint _lost_before
     cdef bint _refusing
     cdef bint _fragment_open

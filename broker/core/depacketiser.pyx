@@ -193,7 +193,7 @@ cdef class Depacketiser:
     # ---- what a codec does in its own way ---------------------------------------------------------------------------
 
     cdef int _take_payload(self, const uint8_t* payload, Py_ssize_t size) except -1:
-        """Takes what one packet carries of the unit in progress; sets `_damaged` and `_has_picture`."""
+        """Takes what one packet carries of the unit in progress; sets `_damaged`, `_has_picture`, `_has_sets`."""
         return self._refuse_payload()
 
     cdef int _complete(self) except -1:
@@ -201,7 +201,7 @@ cdef class Depacketiser:
         return 0
 
     cdef bint _head_is_whole(self) noexcept:
-        """Whether the unit in progress proves by itself that nothing of it was lost before its first packet."""
+        """Whether the unit in progress, behind `_kept`, proves by itself that nothing before its first packet is lost."""
         return False
 
     # ---- one packet in order ----------------------------------------------------------------------------------------
@@ -257,7 +257,17 @@ cdef class Depacketiser:
             # The rest of a fragmented NAL behind a hole would be glued to a wrong place: what came so far is kept.
             self._fragment_open = False
             if self._open:
-                self._damaged = True
+                if timestamp == self._timestamp or self._has_picture or self._refusing:
+                    self._damaged = True
+                elif self._has_sets and not self._damaged:
+                    # Parameter sets of a unit whose pictures never came. This one may need them, or have its own.
+                    self._kept = self._used
+                    self._head_unknown = True
+                    self._lost_before = True
+                else:
+                    # SEI or a delimiter of such a unit, or what was broken even then: no part of this one.
+                    self._discard()
+                    self._loss_to_tell = True
         if self._open and timestamp != self._timestamp:
             if self._fragment_open:
                 self._damaged = True
@@ -353,6 +363,7 @@ cdef class Depacketiser:
     cdef int _close(self, bint marker, list out) except -1:
         """Hands the unit in progress out, if it is one; else keeps what belongs to the next."""
         cdef Unit unit
+        cdef Py_ssize_t begin = 0
         if self._has_picture and not self._refusing:
             self._complete()
         if self._refusing:
@@ -375,9 +386,12 @@ cdef class Depacketiser:
                 self._lost_before = True
             return 0
         if self._head_unknown and not self._damaged:
-            self._damaged = not self._head_is_whole()
+            if self._head_is_whole():
+                begin = self._kept
+            else:
+                self._damaged = True
         unit = Unit.__new__(Unit)
-        unit.payload = PyBytes_FromStringAndSize(<const char*> self._buffer, self._used)
+        unit.payload = PyBytes_FromStringAndSize(<const char*> self._buffer + begin, self._used - begin)
         unit.rtp_timestamp = self._timestamp
         unit.damaged = self._damaged
         unit.lost_before = self._lost_before
@@ -398,8 +412,10 @@ cdef class Depacketiser:
     cdef int _discard(self) except -1:
         cdef void* smaller
         self._used = 0
+        self._kept = 0
         self._open = False
         self._has_picture = False
+        self._has_sets = False
         self._damaged = False
         self._head_unknown = False
         self._lost_before = False
@@ -454,6 +470,7 @@ cdef class Depacketiser:
         if self._used + extra > self._limit:
             self._refusing = True
             self._used = 0
+            self._kept = 0
             return 0
         if self._used + extra > self._capacity:
             capacity = max(self._capacity * 2, <Py_ssize_t> INITIAL_CAPACITY)

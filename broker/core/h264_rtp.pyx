@@ -89,6 +89,8 @@ cdef class H264Depacketiser(Depacketiser):
         self._append_nal(&header, 1, body, size)
         if 1 <= header & 0x1F <= 5:
             self._has_picture = True
+        elif header & 0x1F == 7 or header & 0x1F == 8:
+            self._has_sets = True
         elif header & 0x1F == 9:
             self._is_delimited = True
         return 0
@@ -99,15 +101,15 @@ cdef class H264Depacketiser(Depacketiser):
         No slice of a picture stands before a parameter set of its access unit (H.264, 7.4.1.2.3), so that all slices
         are there if an SPS comes first. The delimiter, where one is used, is the first NAL of its unit.
         """
-        cdef const uint8_t* nal = self._buffer
-        cdef const uint8_t* end = nal + self._used
+        cdef const uint8_t* nal = self._buffer + self._kept
+        cdef const uint8_t* end = self._buffer + self._used
         cdef const uint8_t* following
         # By number: whether the SPS is here, and which SPS the PPS names, -1 if the PPS is not here.
         cdef signed char sps_here[32]
         cdef signed char pps_names[256]
         cdef int kind, first_mb, number, names
         cdef bint first_slice = True
-        if self._used < 5:
+        if end - nal < 5:
             return False
         if nal[4] & 0x1F == 9:
             return True

@@ -103,6 +103,8 @@ cdef class H265Depacketiser(Depacketiser):
         self._append_nal(header, 2, body, size)
         if kind < 32:
             self._has_picture = True
+        elif kind <= H265_PPS:
+            self._has_sets = True
         elif kind == H265_AUD:
             self._is_delimited = True
         return 0
@@ -113,8 +115,8 @@ cdef class H265Depacketiser(Depacketiser):
         No slice of a picture stands before a parameter set of its access unit (H.265, 7.4.2.4.4), so that all slices
         are there if a VPS comes first. The delimiter, where one is used, is the first NAL of its unit.
         """
-        cdef const uint8_t* nal = self._buffer
-        cdef const uint8_t* end = nal + self._used
+        cdef const uint8_t* nal = self._buffer + self._kept
+        cdef const uint8_t* end = self._buffer + self._used
         cdef const uint8_t* following
         # By number: whether it is here, and which set it names, -1 if it is not here.
         cdef signed char vps_here[16]
@@ -122,7 +124,7 @@ cdef class H265Depacketiser(Depacketiser):
         cdef signed char pps_names[64]
         cdef int kind, number, names
         cdef bint first_slice = True, starts
-        if self._used < 6:
+        if end - nal < 6:
             return False
         kind = (nal[4] >> 1) & 0x3F
         if kind == H265_AUD:
