@@ -22,6 +22,7 @@ cdef class SelectiveCursor(Cursor):
     cdef int64_t waiting_bytes
 
     cdef int skip(self, int reason, int64_t count) except -1
+    cdef int owe_word(self) noexcept
     cdef int tell_untold(self, before) except -1
     cdef int reckon(self) except -1
     cdef int jump(self, int64_t index) except -1

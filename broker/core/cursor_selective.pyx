@@ -34,6 +34,9 @@ cdef class Limits:
     cdef int relieve(self) except -1:
         """Too many bytes wait: whoever has most waiting is superseded, until it fits."""
         cdef SelectiveCursor cursor, most
+        for one in self.cursors:
+            # What was evicted meanwhile waits no longer.
+            (<SelectiveCursor> one).reckon()
         while self.waiting_bytes > self.max_bytes:
             most = None
             for one in self.cursors:
@@ -68,7 +71,7 @@ cdef class SelectiveCursor(Cursor):
         return 0
 
     cdef int gap_evicted(self, int reason, int64_t count) except -1:
-        self.skip(reason, 0)
+        self.owe_word()
         return Cursor.gap_evicted(self, reason, count)
 
     # ---- called by the subscriber
@@ -115,12 +118,16 @@ cdef class SelectiveCursor(Cursor):
 
     cdef int skip(self, int reason, int64_t count) except -1:
         """Frames are not delivered: counted now, told before the next item."""
+        if count:
+            self.owe_word()
+            self.left_out[reason] += count
+            self.untold[reason] += count
+        return 0
+
+    cdef int owe_word(self) noexcept:
         if not self.has_untold:
             self.has_untold = True
             self.untold_since_ns = self.ring.newest_ns
-        if count:
-            self.left_out[reason] += count
-            self.untold[reason] += count
         return 0
 
     cdef int tell_untold(self, before) except -1:

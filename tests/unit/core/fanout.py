@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from broker.core.hub import Hub, Subscriber
-from broker.core.wire import BatchReader, WireFrame, encode_frame
-from trueframe.v1.frames_pb2 import EpochEnded, EpochOrigin, EpochStarted, Gap, GapReason
+from broker.core.wire import BatchReader, WireFrame, encode_frame, encode_item
+from trueframe.v1.frames_pb2 import EpochEnded, EpochOrigin, EpochStarted, Gap, GapReason, Item
 
 NETWORK_LOSS = GapReason.GAP_REASON_NETWORK_LOSS
 BROKER_LOST = GapReason.GAP_REASON_BROKER_LOST
@@ -24,10 +24,9 @@ class Camera:
         self.now_ns = 1000
         hub.ring(name)
 
-    def start(self, epoch: int) -> None:
+    def start(self, epoch: int) -> bytes:
         self.epoch, self.seq = epoch, 0
-        self.hub.append_item(
-            self.name,
+        return self.item(
             EpochStarted(
                 camera=self.name,
                 epoch=epoch,
@@ -64,14 +63,19 @@ class Camera:
         for letter in joins:
             self.frame({"I": 2, "X": 2, "R": 3}.get(letter, 1), damaged=letter == "X", size=size)
 
-    def gap(self, reason: GapReason.ValueType = NETWORK_LOSS, count: int | None = None) -> None:
+    def gap(self, reason: GapReason.ValueType = NETWORK_LOSS, count: int | None = None) -> bytes:
         gap = Gap(camera=self.name, reason=reason, noticed_ns=self.now_ns)
         if count is not None:
             gap.count = count
-        self.hub.append_item(self.name, gap)
+        return self.item(gap)
 
-    def end(self) -> None:
-        self.hub.append_item(self.name, EpochEnded(camera=self.name, epoch=self.epoch, ended_ns=self.now_ns))
+    def end(self) -> bytes:
+        return self.item(EpochEnded(camera=self.name, epoch=self.epoch, ended_ns=self.now_ns))
+
+    def item(self, message: Item | Gap | EpochStarted | EpochEnded) -> bytes:
+        encoded = encode_item(message)
+        self.hub.append_item(self.name, encoded)
+        return encoded
 
 
 def take_all(subscriber: Subscriber, max_items: int = 16, max_bytes: int = 1 << 20) -> list[object]:
