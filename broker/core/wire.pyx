@@ -52,6 +52,12 @@ cdef Py_ssize_t _get_varint(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, 
     return -1
 
 
+cdef Py_ssize_t _get_size(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint64_t* size) noexcept nogil:
+    """Position behind a length, or -1. Protobuf takes five bytes at most, also for a small one."""
+    cdef Py_ssize_t following = _get_varint(data, at, end, size)
+    return following if following - at <= 5 else -1
+
+
 cdef Py_ssize_t _get_tag(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, uint32_t* tag) noexcept nogil:
     cdef uint64_t value
     cdef Py_ssize_t following = _get_varint(data, at, end, &value)
@@ -83,7 +89,7 @@ cdef Py_ssize_t _skip_group(
             if at > end:
                 return -1
         elif tag & 7 == 2:
-            at = _get_varint(data, at, end, &value)
+            at = _get_size(data, at, end, &value)
             if at < 0 or value > <uint64_t> (end - at):
                 return -1
             at += <Py_ssize_t> value
@@ -115,7 +121,7 @@ cdef bint _get_field(const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Field* 
             raise ValueError("malformed batch: a number is cut off or too long")
         field.following = at
     elif field.wire_type == 2:
-        at = _get_varint(data, at, end, &field.value)
+        at = _get_size(data, at, end, &field.value)
         if at < 0 or field.value > <uint64_t> (end - at):
             raise ValueError("malformed batch: a field reaches past the end")
         field.at = at
