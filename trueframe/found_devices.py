@@ -90,13 +90,13 @@ def cameras_to_be(devices: Iterable[FoundDevice], present: Mapping[str, str]) ->
         label = device.name or device.host
         for number, (token, profile, source) in enumerate(device.streams):
             camera = base if number == 0 else f"{base[:40]}-{slug(profile)[:20] or number + 1}"
-            camera, stem, again = camera, camera[:58], 2
-            if place_of(source) not in attached:
+            stem, again = camera[:58], 2
+            if owner := attached.get(place_of(source), ""):
+                camera = owner
+            else:
                 while camera in taken:
                     camera, again = f"{stem}-{again}", again + 1
                 taken.add(camera)
             display_name = label if number == 0 else f"{label} {profile}".strip()
-            found.append(
-                FoundStream(camera, display_name, source, label, token, number == 0, attached.get(place_of(source), ""))
-            )
+            found.append(FoundStream(camera, display_name, source, label, token, number == 0, owner))
     return found

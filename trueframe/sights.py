@@ -75,6 +75,7 @@ def camera_sight(camera: cameras_pb2.Camera, told_ns: int) -> CameraSight:
         frame_rate=camera.frame_rate,
         last_received_ns=camera.last_received_ns,
         told_ns=told_ns,
+        clock_detail=camera.clock.detail,
     )
 
 

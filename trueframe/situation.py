@@ -40,6 +40,8 @@ class CameraSight:
     frame_rate: float = 0.0
     last_received_ns: int = 0
     told_ns: int = 0
+    clock_detail: str = ""
+    """What is wrong with its own clock; empty while it is good."""
 
     @property
     def is_live(self) -> bool:

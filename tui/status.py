@@ -38,9 +38,10 @@ def alarm_text(situation: Situation, now_ns: int) -> str:
 def status_line(
     situation: Situation, bearer: Bearer, now_ns: int, page: tuple[int, int] = (1, 1), notice: str = ""
 ) -> list[Text]:
-    """Cameras, page if there are several, alarms, lag, link, time with zone, user; or what a key led to."""
+    """Cameras, wrong clocks and page if there are any, alarms, lag, link, time with zone, user; or what a key led to."""
     wanted = situation.wanted_cameras
     alarms = sum(camera.is_alarm for camera in wanted)
+    wrong = sum(bool(camera.clock_detail) for camera in wanted)
     waiting = situation.waiting_count
     urgent = next((event for event in situation.events if event.waits), None)
     lag = situation.picture_lag_ns()
@@ -54,6 +55,7 @@ def status_line(
     line: list[Text] = [
         (f" {situation.live_count}/{len(wanted)} live", BRIGHT),
         (f"  ▲ {alarms} without picture" if alarms else "", ALARM_TEXT),
+        (f"  {wrong} wrong clock{'s' if wrong > 1 else ''}" if wrong else "", BRIGHT),
         (f"  page {page[0]}/{page[1]}" if page[1] > 1 else "", BRIGHT),
         ("  ", PLAIN),
         (f"▲ {waiting} unacknowledged" if urgent else "no alarm waits", _urgent_style(urgent, now_ns)),

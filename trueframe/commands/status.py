@@ -65,6 +65,8 @@ def command(data: str, as_json: bool) -> None:
     running = find_running(data)
     health = asyncio.run(_health(running))
     states: dict[str, int] = {}
+    clocks = {"good": 0, "wrong": 0, "untold": 0}
+    wrong_clocks: list[str] = []
     loads: list[Load] = []
     recorded = size = 0
     problems = []
@@ -73,6 +75,11 @@ def command(data: str, as_json: bool) -> None:
             for camera in tf.broker.list_cameras():
                 state = camera_state(camera.state)
                 states[state] = states.get(state, 0) + 1
+                if camera.clock.detail:
+                    clocks["wrong"] += 1
+                    wrong_clocks.append(f"{camera.spec.id}: {camera.clock.detail}")
+                else:
+                    clocks["good" if camera.clock.source else "untold"] += 1
         except TrueframeError as error:
             problems.append(str(error))
         # Whoever may not look inside is told the rest.
@@ -95,6 +102,7 @@ def command(data: str, as_json: bool) -> None:
                 "children": running.children,
                 "restarts": running.restarts,
                 "cameras": states,
+                "clocks": clocks,
                 "loads": [_load_json(load) for load in loads],
                 "recorded_frames": recorded,
                 "recorded_bytes": size,
@@ -111,6 +119,9 @@ def command(data: str, as_json: bool) -> None:
             click.echo(f"  {'alive' if _is_alive(pid) else 'DEAD '} {name} (process {pid}{again})")
         cameras = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
         click.echo(f"cameras: {cameras}")
+        if states:
+            told = ", ".join(f"{count} {name}" for name, count in clocks.items() if count)
+            click.echo(f"clocks: {'; '.join([told, *wrong_clocks])}")
         click.echo(f"footage: {recorded} frames, {size / 1e6:.1f} MB")
         if loads:
             click.echo("broker: " + ", ".join(_load_text(load) for load in loads))
