@@ -15,7 +15,7 @@ BUILT    := setup.py pyproject.toml requirements.lock $(COMPILED) $(wildcard pro
 FROZEN   := $(foreach p,frames broker footage,--path trueframe/v1/$(p).proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench asan soak deps-real build lock clean
+.PHONY: help run test lint bench asan fuzz soak deps-real build lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench: $(VENV)/.dev ## Run the benchmarks and print one JSON object each
 
 asan: $(VENV)/.dev ## Run the compiled core's tests under AddressSanitizer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/asan.sh
+
+fuzz: $(VENV)/.dev ## Fuzz all parsers under AddressSanitizer, ten million inputs; ARGS="--seed 7 --inputs 1000000"
+	@sh tests/fuzz.sh --inputs 10000000 --workers 2 $(ARGS)
 
 deps-real: ## Install the real peers that tests talk to (Debian, as root): GStreamer RTSP server, ffmpeg, tmux, VLC
 	@deploy/install-real-peers.sh
