@@ -182,7 +182,8 @@ def _row(line: int, columns: list[str], cells: list[str]) -> CameraRow:
         raise _Bad(
             "row", f"has {len(cells)} cells, and there are {len(columns)} columns", "Quote cells that hold a separator."
         )
-    given = {name: cell.strip() for name, cell in zip(columns, cells, strict=False) if name}
+    # Spreadsheets like spaces that do not break.
+    given = {name: cell.replace("\xa0", " ").strip() for name, cell in zip(columns, cells, strict=False) if name}
     for name, cell in given.items():
         if not cell.isprintable():
             raise _Bad(name, "holds a control character or a line end", "Remove it.")

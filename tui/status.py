@@ -38,7 +38,7 @@ def alarm_text(situation: Situation, now_ns: int) -> str:
 def status_line(
     situation: Situation, bearer: Bearer, now_ns: int, page: tuple[int, int] = (1, 1), notice: str = ""
 ) -> list[Text]:
-    """Cameras, wrong clocks and page if there are any, alarms, lag, link, time with zone, user; or what a key led to."""
+    """Cameras, wrong clocks and page if there are any, alarms, lag, link, time, user; or what a key led to."""
     wanted = situation.wanted_cameras
     alarms = sum(camera.is_alarm for camera in wanted)
     wrong = sum(bool(camera.clock_detail) for camera in wanted)

@@ -123,6 +123,10 @@ def test_the_status_line_tells_cameras_events_zone_and_user() -> None:
     assert "op" in text
     assert ":00:05 " in text or ":30:05 " in text
     assert "no alarm waits" in text
+    assert "clock" not in text
+    situation.camera_told(CameraSight("a", "a", "live", clock_detail="Its clock jumped by +3.0 s."))
+    text = "".join(text for text, _ in status_line(situation, Bearer("op", "operator"), 5 * SECOND_NS))
+    assert "  1 wrong clock  " in text
     situation.event_told(alarm("unacknowledged"))
     text = "".join(text for text, _ in status_line(situation, Bearer("op", "viewer"), 0, notice=""))
     assert "▲ 1 unacknowledged" in text
