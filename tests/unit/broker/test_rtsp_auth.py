@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broker.rtsp.auth import Authenticator, Credentials, parse_challenges
 
 RFC2617 = (
     'Digest realm="testrealm@host.com", qop="auth,auth-int", '
     'nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41"'
 )
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def mufasa(password: str = "Circle Of Life") -> Authenticator:
@@ -96,3 +105,47 @@ def test_credentials_do_not_show_in_repr() -> None:
 def test_quoted_commas_and_escapes_are_read() -> None:
     (challenge,) = parse_challenges(r'Digest realm="a, \"b\" c",nonce=abc , stale=FALSE')
     assert challenge.parameters == {"realm": 'a, "b" c', "nonce": "abc", "stale": "FALSE"}
+
+
+def test_several_challenges_may_share_one_header() -> None:
+    found = parse_challenges('Negotiate, Basic realm="a, b", Digest realm="x" nonce="n", qop="auth", Custom')
+    assert [(challenge.scheme, challenge.parameters) for challenge in found] == [
+        ("negotiate", {}),
+        ("basic", {"realm": "a, b"}),
+        ("digest", {"realm": "x", "nonce": "n", "qop": "auth"}),
+        ("custom", {}),
+    ]
+
+
+def test_a_server_that_offers_both_in_one_header_gets_the_stronger_answer() -> None:
+    authenticator = mufasa()
+    assert authenticator.accept([f'Basic realm="x", {RFC2617}'])
+    assert (authenticator.header("GET", "/") or "").startswith("Digest ")
+
+
+@given(st.text(alphabet='DigestBasc realmnonce="\\,= ;', max_size=80))
+def test_any_challenge_is_read_or_passed_over(text: str) -> None:
+    authenticator = mufasa()
+    authenticator.accept([text])
+    authenticator.header("GET", "/")
+
+
+def test_the_next_nonce_is_used_and_counted_from_one() -> None:
+    authenticator = mufasa()
+    authenticator.accept([RFC2617])
+    authenticator.header("DESCRIBE", "/")
+    authenticator.accepted('nextnonce="fresh", qop=auth, rspauth="x"')
+    header = authenticator.header("SETUP", "/") or ""
+    assert 'nonce="fresh"' in header
+    assert "nc=00000001" in header
+
+
+def test_integrity_protection_alone_is_answered_for_an_empty_body() -> None:
+    authenticator = mufasa()
+    assert authenticator.accept([RFC2617.replace('qop="auth,auth-int"', 'qop="auth-int"')])
+    header = authenticator.header("GET", "/dir/index.html") or ""
+    ha1, empty = md5(b"Mufasa:testrealm@host.com:Circle Of Life"), md5(b"")
+    ha2 = md5(f"GET:/dir/index.html:{empty}".encode())
+    nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
+    assert md5(f"{ha1}:{nonce}:00000001:0a4f113b:auth-int:{ha2}".encode()) in header
+    assert "qop=auth-int" in header

@@ -49,6 +49,11 @@ def test_what_is_no_description_is_refused(body: bytes) -> None:
         parse_sdp(body)
 
 
+def test_a_description_beyond_64_kib_is_refused() -> None:
+    with pytest.raises(MalformedDescription, match="more than"):
+        parse_sdp(CAMERA + b"a=x:" + b"y" * 65_536)
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_description_or_a_refusal(body: bytes) -> None:
     with contextlib.suppress(MalformedDescription):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised, TransportRefused
+from broker.errors import SourceFailure, SourceRefused, SourceUnauthorised, StreamMoved, TransportRefused
 from broker.rtsp.messages import Headers, Response
 from broker.rtsp.session import RtspSession
 from broker.sources.notation import RtspSource, parse_source
@@ -116,7 +116,7 @@ async def test_options_keeps_alive_where_get_parameter_is_not_offered() -> None:
 
 async def test_a_sign_of_life_that_is_refused_is_replaced_by_the_other_and_then_by_none() -> None:
     def deaf(method: str, url: str, headers: dict[str, str]) -> Response:
-        if method == "OPTIONS" and "Session" in headers or method == "GET_PARAMETER":
+        if (method == "OPTIONS" and "Session" in headers) or method == "GET_PARAMETER":
             return answer(501, "Not Implemented")
         return ordinary(method, url, headers)
 
@@ -197,3 +197,123 @@ async def test_a_session_that_the_camera_forgot_is_a_failure() -> None:
     await talk.set_up_interleaved()
     with pytest.raises(SourceFailure, match="no longer knows our session"):
         await talk.keep_alive()
+
+
+async def test_a_base_that_leads_nowhere_is_left_for_the_url_that_was_asked_for() -> None:
+    def misled(method: str, url: str, headers: dict[str, str]) -> Response:
+        if method == "DESCRIBE":
+            return answer(body=SDP, Content_Base="rtsp://10.0.0.9/nowhere/")
+        if "/nowhere/" in url:
+            return answer(404, "Not Found")
+        return ordinary(method, url, headers)
+
+    camera = Camera(misled)
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    await talk.play()
+    await talk.keep_alive()
+    assert camera.urls("SETUP")[:2] == ["rtsp://gate.example/nowhere/track2", "rtsp://gate.example/live/track2"]
+    assert camera.urls("PLAY") == ["rtsp://gate.example/live"]
+    assert camera.urls("GET_PARAMETER") == ["rtsp://gate.example/live"]
+
+
+async def test_where_only_the_track_may_be_played_it_is_played() -> None:
+    def picky(method: str, url: str, headers: dict[str, str]) -> Response:
+        if method == "PLAY" and not url.endswith("track2"):
+            return answer(459, "Aggregate Operation Not Allowed")
+        return ordinary(method, url, headers)
+
+    camera = Camera(picky)
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    await talk.play()
+    assert camera.urls("PLAY")[-1] == "rtsp://gate.example/live/track2"
+
+
+async def test_a_stream_without_a_beginning_is_played_without_a_range() -> None:
+    camera = Camera(
+        lambda method, url, headers: (
+            answer(457, "Invalid Range") if "Range" in headers else ordinary(method, url, headers)
+        )
+    )
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    await talk.play()
+    assert ["Range" in headers for method, _, headers in camera.asked if method == "PLAY"] == [True, False]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+async def test_a_redirect_is_told_whenever_it_comes(method: str) -> None:
+    talk = session(Camera(but(method, answer(302, "Moved", Location="rtsp://u:hidden@other/x"))))
+
+    async def until_it_plays() -> None:
+        await talk.describe()
+        await talk.set_up_interleaved()
+        await talk.play()
+
+    with pytest.raises(StreamMoved, match="moved the stream to 'rtsp://other/x'") as caught:
+        await until_it_plays()
+    assert caught.value.location == "rtsp://u:hidden@other/x"
+    assert "hidden" not in str(caught.value)
+
+
+async def test_a_redirect_to_nowhere_is_a_refusal() -> None:
+    with pytest.raises(SourceRefused, match="does not say where to") as caught:
+        await session(Camera(but("DESCRIBE", answer(302, "Moved")))).describe()
+    assert not isinstance(caught.value, StreamMoved)
+
+
+async def test_over_udp_ports_are_asked_for_and_audio_goes_to_ports_of_its_own() -> None:
+    camera = Camera(
+        but("SETUP", answer(Session="42", Transport="RTP/AVP;unicast;client_port=5000-5001;server_port=7000-7001"))
+    )
+    talk = session(camera)
+    await talk.describe()
+    stream = await talk.set_up_datagrams((5000, 5001), lambda: (5002, 5003))
+    wishes = [headers["Transport"] for method, _, headers in camera.asked if method == "SETUP"]
+    assert wishes == ["RTP/AVP;unicast;client_port=5000-5001", "RTP/AVP;unicast;client_port=5002-5003"]
+    assert stream.agreed.server_ports == (7000, 7001)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer(461, "Unsupported Transport"),
+        answer(400, "Bad Request"),
+        answer(501, "Not Implemented"),
+        answer(Session="1", Transport="RTP/AVP/TCP;interleaved=0-1"),
+    ],
+)
+async def test_a_camera_without_udp_says_so(response: Response) -> None:
+    talk = session(Camera(but("SETUP", response)))
+    await talk.describe()
+    with pytest.raises(TransportRefused, match="RTP over UDP"):
+        await talk.set_up_datagrams((5000, 5001), lambda: (5002, 5003))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, SourceUnauthorised), (404, SourceRefused), (453, SourceRefused), (454, SourceFailure)]
+)
+async def test_a_refusal_that_no_other_transport_would_heal_is_none_of_the_transport(
+    status: int, kind: type[SourceFailure]
+) -> None:
+    talk = session(Camera(but("SETUP", answer(status, "No"))))
+    await talk.describe()
+    with pytest.raises(kind) as caught:
+        await talk.set_up_interleaved()
+    assert not isinstance(caught.value, TransportRefused)
+
+
+async def test_a_login_that_is_asked_for_again_by_a_sign_of_life_ends_nothing() -> None:
+    def forgetful(method: str, url: str, headers: dict[str, str]) -> Response:
+        return answer(401, "Who?") if method == "GET_PARAMETER" else ordinary(method, url, headers)
+
+    camera = Camera(forgetful)
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    await talk.keep_alive()
+    assert camera.asked[-1][0] == "OPTIONS"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from broker.store import BrokerStore, StoredCamera
 from mesh.errors import FailedPrecondition
+from trueframe.v1.cameras_pb2 import TRANSPORT_TCP
 
 
 async def test_cameras_and_epochs_come_back(tmp_path: Path) -> None:
@@ -59,3 +62,23 @@ async def test_a_second_broker_over_the_same_cameras_is_refused(tmp_path: Path) 
     await first.close()
     again = await BrokerStore.open(tmp_path / "broker" / "broker.db")
     await again.close()
+
+
+async def test_a_file_of_an_earlier_version_is_read_with_defaults_and_written_in_full(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(folder / "broker.db")) as old:
+        old.execute(
+            "CREATE TABLE camera (id TEXT PRIMARY KEY, source TEXT NOT NULL, display_name TEXT NOT NULL, labels TEXT"
+            " NOT NULL, is_disabled INTEGER NOT NULL, is_removed INTEGER NOT NULL, version INTEGER NOT NULL) STRICT"
+        )
+        old.execute("INSERT INTO camera VALUES ('gate', 'rtsp://cam/x', '', '{}', 0, 0, 7)")
+        old.commit()
+    store = await BrokerStore.open(folder / "broker.db")
+    assert await store.cameras() == [StoredCamera("gate", "rtsp://cam/x", version=7)]
+    yard = StoredCamera("yard", "rtsps://cam/y", transport=TRANSPORT_TCP, tls_sha256="ab" * 32, device="rear")
+    await store.put_camera(yard)
+    await store.close()
+    store = await BrokerStore.open(folder / "broker.db")
+    assert (await store.cameras())[1] == yard
+    await store.close()
