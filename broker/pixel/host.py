@@ -43,6 +43,8 @@ class WantedCamera:
         self.board = board
         self.plane_board = plane_board
         self.wants = 0
+        self.has_ended = False
+        """It is decoded no more, whoever still wants it: the camera was removed, or the host stops."""
         self.linger: asyncio.TimerHandle | None = None
 
 
@@ -172,6 +174,7 @@ class PixelHost:
         if self._wanted.get(wanted.camera) is not wanted:
             return
         del self._wanted[wanted.camera]
+        wanted.has_ended = True
         if wanted.linger is not None:
             wanted.linger.cancel()
         self._feed.unsubscribe(wanted.camera)

@@ -23,8 +23,8 @@ from mesh.errors import TrueframeError
 from mesh.ids import FrameId
 from trueframe.v1 import pixels_pb2
 
-# The newest, and the one that gRPC is sending while the next becomes the newest.
-_PICTURES_HELD = 2
+# Of each reader: the picture that it is being sent while others become the newest, and gRPC's own copy of it.
+_SENT_AT_ONCE = 2
 _PLANES_TAG = b"\x32"  # field 6, length-delimited
 
 
@@ -51,57 +51,74 @@ class PackedPicture:
     message: bytes
 
 
+class PlaneSeat:
+    """One reader of one size. `wake` is called on the decoder thread, and must not block."""
+
+    def __init__(self, board: PlaneBoard, size: PlaneSize, interval_ns: int, wake: Callable[[], None]) -> None:
+        self.size = size
+        self.interval_ns = interval_ns
+        self.wake = wake
+        self.paid_bytes = 0
+        self.refusal: TrueframeError | None = None
+        self._board = board
+
+    def newest(self) -> PackedPicture | None:
+        """The newest picture. Raises ResourceExhausted when there is no memory for this reader."""
+        if self.refusal is not None:
+            raise self.refusal
+        return self._board.newest(self.size)
+
+    def leave(self) -> None:
+        """The reader takes no more; its memory is free."""
+        self._board.leave(self)
+
+
 @dataclass(slots=True)
 class _Wanted:
-    # Interval in nanoseconds and how to tell of a new picture, of each reader.
-    readers: dict[int, tuple[int, Callable[[], None]]] = field(default_factory=dict)
+    seats: list[PlaneSeat] = field(default_factory=list)
     beat: Beat = field(default_factory=lambda: Beat(0))
     newest: PackedPicture | None = None
-    taken_bytes: int = 0
-    refusal: TrueframeError | None = None
+    picture_bytes: int = 0
+    paid_bytes: int = 0
 
 
 class PlaneBoard:
-    """The packed pictures of one camera. `wake` of a reader is called on the decoder thread, and must not block."""
+    """The packed pictures of one camera. `picture` on one thread, all else on any."""
 
     def __init__(self, camera: str, budget: Budget) -> None:
         self._camera = camera
         self._budget = budget
         self._lock = threading.Lock()
         self._wanted: dict[PlaneSize, _Wanted] = {}
-        self._keys = 0
         self.pictures = 0
         """Pictures shown since the board was made."""
 
-    def want(self, size: PlaneSize, max_rate: float, wake: Callable[[], None]) -> Callable[[], None]:
-        """Somebody takes this size, at most `max_rate` a second (0: each); returns how to end that."""
-        interval_ns = int(1e9 / max_rate) if max_rate else 0
+    def want(self, size: PlaneSize, max_rate: float, wake: Callable[[], None]) -> PlaneSeat:
+        """Somebody takes this size, at most `max_rate` a second (0: each)."""
+        seat = PlaneSeat(self, size, int(1e9 / max_rate) if max_rate else 0, wake)
         with self._lock:
-            self._keys += 1
-            key = self._keys
             wanted = self._wanted.setdefault(size, _Wanted())
-            wanted.readers[key] = (interval_ns, wake)
+            wanted.seats.append(seat)
             # A quicker reader need not wait out the interval of a slower one.
-            wanted.beat = Beat(min(interval_ns for interval_ns, _ in wanted.readers.values()))
+            wanted.beat = Beat(min(other.interval_ns for other in wanted.seats))
+        return seat
 
-        def unwant() -> None:
-            with self._lock:
-                wanted = self._wanted[size]
-                del wanted.readers[key]
-                if not wanted.readers:
-                    del self._wanted[size]
-                    self._budget.give_back(wanted.taken_bytes)
-
-        return unwant
+    def leave(self, seat: PlaneSeat) -> None:
+        """The inverse of `want`; with the last reader the size is packed no more."""
+        with self._lock:
+            wanted = self._wanted[seat.size]
+            wanted.seats.remove(seat)
+            self._budget.give_back(seat.paid_bytes)
+            if wanted.seats:
+                wanted.beat.interval_ns = min(other.interval_ns for other in wanted.seats)
+            else:
+                del self._wanted[seat.size]
+                self._budget.give_back(wanted.paid_bytes)
 
     def newest(self, size: PlaneSize) -> PackedPicture | None:
-        """The newest picture of a wanted size. Raises ResourceExhausted when there is no memory for that size."""
+        """The newest picture of a size that somebody takes."""
         wanted = self._wanted.get(size)
-        if wanted is None:
-            return None
-        if wanted.refusal is not None:
-            raise wanted.refusal
-        return wanted.newest
+        return None if wanted is None else wanted.newest
 
     def picture(self, planes: Planes, frame_id: FrameId, received_ns: int, monotonic_ns: int, inexact: bool) -> None:
         """Packs a picture in every size that is due. On the decoder thread."""
@@ -110,38 +127,43 @@ class PlaneBoard:
             return
         now_ns = time.monotonic_ns()
         with self._lock:
-            due = [
-                (size, wanted)
-                for size, wanted in self._wanted.items()
-                if wanted.refusal is None and wanted.beat.wait_ns(now_ns) == 0
-            ]
+            due = [(size, wanted) for size, wanted in self._wanted.items() if wanted.beat.wait_ns(now_ns) == 0]
         for size, wanted in due:
             width, height = size.of(planes.width, planes.height)
-            if self._make_room(size, wanted, width, height):
+            with self._lock:
+                has_takers = self._pay(wanted, _planes_bytes(width, height))
+                seats = list(wanted.seats)
+                wanted.beat.take(now_ns)
+            if has_takers:
                 message = _packed(planes, width, height, frame_id, received_ns, monotonic_ns, inexact)
                 wanted.newest = PackedPicture(self.pictures, now_ns, message)
-            with self._lock:
-                readers = list(wanted.readers.values())
-            wanted.beat.interval_ns = min((interval_ns for interval_ns, _ in readers), default=0)
-            wanted.beat.take(now_ns)
-            for _, wake in readers:
-                wake()
+            for seat in seats:
+                seat.wake()
 
-    def _make_room(self, size: PlaneSize, wanted: _Wanted, width: int, height: int) -> bool:
-        needed = _PICTURES_HELD * (width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2))
-        with self._lock:
-            if self._wanted.get(size) is not wanted or needed == wanted.taken_bytes:
-                return self._wanted.get(size) is wanted
-            self._budget.give_back(wanted.taken_bytes)
-            wanted.taken_bytes = 0
+    def _pay(self, wanted: _Wanted, picture_bytes: int) -> bool:
+        """Takes memory for the size and for each of its readers, the oldest first; whether any is left to pack for."""
+        if picture_bytes != wanted.picture_bytes:
+            for seat in wanted.seats:
+                self._budget.give_back(seat.paid_bytes)
+                seat.paid_bytes = 0
+            self._budget.give_back(wanted.paid_bytes)
+            wanted.picture_bytes, wanted.paid_bytes, wanted.newest = picture_bytes, 0, None
+        for seat in wanted.seats:
+            if seat.paid_bytes or seat.refusal is not None:
+                continue
+            own = 0 if wanted.paid_bytes else picture_bytes
             try:
-                self._budget.take(needed, self._camera)
+                self._budget.take(own + _SENT_AT_ONCE * picture_bytes, self._camera)
             except TrueframeError as error:
-                wanted.refusal = error
-                wanted.newest = None
-                return False
-            wanted.taken_bytes = needed
-            return True
+                seat.refusal = error
+                continue
+            wanted.paid_bytes += own
+            seat.paid_bytes = _SENT_AT_ONCE * picture_bytes
+        return any(seat.refusal is None for seat in wanted.seats)
+
+
+def _planes_bytes(width: int, height: int) -> int:
+    return width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
 
 
 def _packed(
@@ -158,8 +180,7 @@ def _packed(
         full_range=bool(planes.flags & FULL_RANGE),
         bt709=bool(planes.flags & BT709),
     ).SerializeToString()
-    size = width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
-    return planes.packed(head + _PLANES_TAG + _varint(size), width, height)
+    return planes.packed(head + _PLANES_TAG + _varint(_planes_bytes(width, height)), width, height)
 
 
 def with_left_out(message: bytes, left_out: int) -> bytes:

@@ -50,14 +50,14 @@ class RemoteStreams:
 
                 board = wanted.plane_board
                 last, beat = board.pictures, Beat(int(1e9 / rate) if rate else 0)
-                unwant = board.want(size, rate, wake)
+                seat = board.want(size, rate, wake)
                 stop_listening = self._host.listen(lambda _: None, woken.set)
                 try:
                     while True:
-                        if camera not in self._host.known.ids:
+                        if wanted.has_ended:
                             raise NotFound(f"camera {camera!r}", "was removed")
                         now_ns = time.monotonic_ns()
-                        picture = board.newest(size)
+                        picture = seat.newest()
                         if picture is None or picture.number <= last or now_ns - picture.packed_ns > _LIVE_NS:
                             woken.clear()
                             await woken.wait()
@@ -70,7 +70,7 @@ class RemoteStreams:
                             yield with_left_out(picture.message, left_out)
                 finally:
                     stop_listening()
-                    unwant()
+                    seat.leave()
         finally:
             self._open -= 1
 
