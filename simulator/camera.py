@@ -152,8 +152,11 @@ class Camera:
 
         Raises FaultError for a change that the camera has no other side for, and then has done nothing.
         """
-        if fault.kind in ("resize", "recode") and self._other is None:
-            raise FaultError(f"fault {fault.kind}: camera {self.id} has nothing to change to; give it trait other=…")
+        if fault.kind in ("resize", "recode"):
+            other = self._other.clip if self._other else None
+            if other is None or (other.codec == self.clip.codec) != (fault.kind == "resize"):
+                needed = "size" if fault.kind == "resize" else "codec"
+                raise FaultError(f"fault {fault.kind}: camera {self.id} has no other {needed}; give it trait other=…")
         self.fault = Fault() if fault.kind in MOMENTS else fault
         if fault.kind == "jump":
             self._clock.jump_rtp(fault.by_s)

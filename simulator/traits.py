@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 from simulator.jpeg import JpegForm
+from simulator.jpeg_packets import MAX_EDGE
 from simulator.spec import CODECS, SpecError
 
 SLOPPY = {
@@ -103,6 +104,11 @@ class Traits:
             raise SpecError(f"trait sloppy={'+'.join(sorted(unknown))}: there are {', '.join(SLOPPY)}")
         if self.is_http and self.codec != "mjpeg":
             raise SpecError(f"trait scheme={self.scheme}: HTTP serves codec=mjpeg only")
+        edges = self.size.split("x")
+        if len(edges) != 2 or not all(edge.isdecimal() for edge in edges):
+            raise SpecError(f"trait size={self.size}: that is not WIDTHxHEIGHT, such as 640x360")
+        if self.codec == "mjpeg" and not self.is_http and max(map(int, edges)) > MAX_EDGE:
+            raise SpecError(f"trait size={self.size}: RTP carries JPEGs of {MAX_EDGE}x{MAX_EDGE} at most")
         if self.audio != "none" and ("no-control" in self.manners or self.is_http):
             raise SpecError(f"trait audio={self.audio}: two tracks need RTSP, and control lines to tell them apart")
         if not (1 <= self.jpeg_q <= 99 or 128 <= self.jpeg_q <= 255):

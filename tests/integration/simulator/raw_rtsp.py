@@ -97,6 +97,21 @@ class RawRtsp:
                 yield b"".join(b"\x00\x00\x00\x01" + nal for nal in nals), numbers
                 nals, numbers = [], []
 
+    def read_raw(self, size: int) -> bytes:
+        """Bytes of the stream as they stand there, from behind the last answer."""
+        assert not self._waiting
+        while len(self._buffer) < size:
+            self._buffer += self._socket.recv(65536)
+        return bytes(self._buffer[:size])
+
+    def read_to_the_end(self) -> bytes:
+        """All that still comes until the other side ends the connection."""
+        assert not self._waiting
+        data = bytes(self._buffer)
+        while more := self._socket.recv(65536):
+            data += more
+        return data
+
     def is_closed(self, within_s: float = 5.0) -> bool:
         """Whether the other side ends the connection in time; packets are thrown away."""
         deadline = time.monotonic() + within_s
