@@ -110,8 +110,8 @@ cdef class DatagramReader:
     def drain(self, now):
         """Reads what is there; returns the units that it completed.
 
-        `now()` gives monotonic nanoseconds and is called right after each read. Raises OSError when the socket is of
-        no use. `has_more` says whether more may be there.
+        `now()` gives monotonic nanoseconds and is called right after each read. Of what one camera floods, it takes 512
+        datagrams; `has_more` says whether more may be there. A socket that is of no use gives nothing.
         """
         cdef list units = []
         cdef int i, count, batch
