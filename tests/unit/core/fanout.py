@@ -1,4 +1,4 @@
-"""A camera that a test feeds by hand, and reading what a subscriber takes."""
+"""A camera that a test feeds by hand, a bell that counts, and reading what a subscriber takes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ NETWORK_LOSS = GapReason.GAP_REASON_NETWORK_LOSS
 BROKER_LOST = GapReason.GAP_REASON_BROKER_LOST
 REFUSED = GapReason.GAP_REASON_REFUSED
 OVERRUN = GapReason.GAP_REASON_OVERRUN
+
+
+def nothing() -> None:
+    """A wake that does nothing."""
+
+
+class Bell:
+    """Counts how often it was rung."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+
+    def __call__(self) -> None:
+        self.rings += 1
 
 
 class Camera:

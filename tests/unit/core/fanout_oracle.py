@@ -1,4 +1,4 @@
-"""What LATEST and KEYFRAMES readers must be given, said in plain Python: lists, no prefix sums, nothing remembered twice.
+"""What LATEST and KEYFRAMES readers must be given, in plain Python: lists, no prefix sums, nothing remembered twice.
 
 Everything that ever came is kept, so every count is taken by counting. Words are those of `fanout.told`. What does not
 belong here: the compiled hub.

@@ -1,4 +1,4 @@
-"""Any sequence of events: LATEST and KEYFRAMES readers get, are told and count what the plain model says, and only that."""
+"""Any sequence of events: LATEST and KEYFRAMES readers get, are told and count what the plain model says."""
 
 from __future__ import annotations
 

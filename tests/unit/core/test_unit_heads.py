@@ -95,25 +95,26 @@ CODINGS = pytest.mark.parametrize("coding", [H264, H265], ids=["h264", "h265"])
 
 @st.composite
 def streams(draw: st.DrawFn, coding: Coding, is_orderly: bool) -> list[list[Part]]:
-    """Units of one stream. Orderly: delimiters always or never; sets in their usual order; SEI; slices."""
+    """Units of one stream. Orderly: delimiters always or never; all sets in their usual order; SEI; slices."""
     delimited = draw(st.booleans())
+    numbers = draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True))
     units = []
     for number in range(draw(st.integers(3, 10))):
         key = draw(st.booleans())
-        pps = draw(st.integers(0, 2))
+        pps = draw(st.sampled_from(numbers))
         sets: list[Part] = []
         if key or draw(st.integers(0, 5)) == 0:
             version = draw(st.integers(0, 1))
-            for one in draw(st.lists(st.integers(0, 2), max_size=2)):
-                sets += [part for part in coding.sets(one, one, version) if part not in sets]
-            if draw(st.integers(0, 3)):
-                sets = [part for part in coding.sets(pps, pps, version) if part not in sets] + sets
-            if not is_orderly:
-                sets = draw(st.permutations(sets))
+            sets = [part for one in numbers for part in coding.sets(one, one, version)]
+            if is_orderly:
+                if key and draw(st.integers(0, 3)) == 0:
+                    sets = []
+            else:
+                sets = draw(st.permutations(sets))[: draw(st.integers(0, len(sets)))]
         sei = [coding.sei(number + 1)] if draw(st.booleans()) else []
         head = [*sets, *sei] if is_orderly or draw(st.booleans()) else [*sei, *sets]
         slices = [
-            coding.slice(key, i == 0, pps if i == 0 else draw(st.sampled_from([pps, (pps + 1) % 3])), 5 + 9 * i)
+            coding.slice(key, i == 0, pps if i == 0 else draw(st.sampled_from(numbers)), 5 + 9 * i)
             for i in range(draw(st.integers(1, 3)))
         ]
         units.append([*([coding.delimiter] if delimited else []), *head, *slices])
