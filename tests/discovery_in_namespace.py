@@ -71,7 +71,7 @@ def _ask_with_wsdiscovery() -> dict[str, list[str]]:
     peer.start()
     try:
         kind = QName(NETWORK, "NetworkVideoTransmitter")
-        return {service.getEPR(): list(service.getXAddrs()) for service in peer.searchServices([kind], timeout=2)}
+        return {service.getEPR(): list(service.getXAddrs()) for service in peer.searchServices([kind], timeout=1)}
     finally:
         peer.stop()
 
@@ -84,7 +84,7 @@ async def _find_one_of_wsdiscovery() -> list[str]:
         kind, scope = QName(NETWORK, "NetworkVideoTransmitter"), Scope("onvif://www.onvif.org/name/Other")
         address = "http://10.77.0.1:8081/onvif/device_service"
         await asyncio.to_thread(peer.publishService, types=[kind], scopes=[scope], xAddrs=[address])
-        return [address async for device in discover(chosen(""), 2.0) for address in device.addresses]
+        return [address async for device in discover(chosen(""), 1.0) for address in device.addresses]
     finally:
         await asyncio.to_thread(peer.stop)
 
