@@ -41,6 +41,7 @@ SHOWN = frozenset(
     }
 )
 _WAIT_S = 60.0
+_SHOWN_EARLIER_NS = 20_000_000_000
 
 Progress = Callable[[int, int], None]
 """Called with the frames looked at so far and those of the whole range."""
@@ -102,11 +103,14 @@ def reinspect(
         raise Unsupported(f"detector {name}", "is not known here")
     looker: Detector[Any] = detector if detector is not None else maker()  # type: ignore[misc]
     task, state, start = _start(ledger, inspection, first, looker, from_ns)
-    lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns)
+    # And a little behind: with B-frames, frames of later ids were shown before the last of the range.
+    lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns + _SHOWN_EARLIER_NS)
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
     total = sum(max(entry.verdict.count, 1) for entry in entries)
     done = 0
     for shot, is_inexact in _recorded(footage, camera, start.after or said.first_shown(), last, start.after):
+        if shot.id > last and not said.left_out(first, last):
+            break
         entry = said.of(shot.id)
         if entry is None or entry.verdict.reason not in SHOWN:
             continue
@@ -177,7 +181,7 @@ class _Said:
 def _recorded(
     footage: SyncFootageClient, camera: str, behind: FrameId, last: FrameId, after: FrameId | None
 ) -> Iterator[tuple[Shot, bool]]:
-    """Recorded pictures behind a frame, and whether each may decode otherwise than it did live."""
+    """Recorded pictures behind a frame, a few beyond `last`, and whether each may decode otherwise than it did live."""
     inexact: set[FrameId] = set()
     start = replace(behind, seq=behind.seq + 1)
     decoder = Decoder(camera, behind)
@@ -215,7 +219,7 @@ def _recorded(
                 return
             if item is None:
                 return
-            if isinstance(item, Shot) and item.id <= last and (after is None or item.id > after):
+            if isinstance(item, Shot) and (after is None or item.id > after):
                 yield item, item.id in inexact
     finally:
         decoder.close()
