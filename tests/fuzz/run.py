@@ -127,6 +127,7 @@ class Run:
             "seconds": round(self.elapsed_s, 1),
             "inputs_per_second": round(self.done / self.elapsed_s),
             "seed": self.seed,
+            "commit": os.environ.get("TRUEFRAME_COMMIT", ""),
             "workers": self.workers,
             "sanitizer": "address" if "libasan" in maps else "none",
             "targets": {
