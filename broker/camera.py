@@ -134,9 +134,14 @@ Decision: TypeAlias = Connect | Disconnect | Announce
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Waits in seconds. A back-off doubles from `first` up to `last` with every failure in a row."""
+    """Waits in seconds. A back-off doubles from `first` up to `last` with every failure in a row.
+
+    So does the patience with a connection that gives nothing, from `silent_after` up to `silent_last`: there are cameras
+    that begin with their next key frame, half a minute away, and would never be seen if that was not waited for.
+    """
 
     silent_after_s: float = 5.0
+    silent_last_s: float = 60.0
     stable_after_s: float = 10.0
     lost_first_s: float = 0.25
     lost_last_s: float = 10.0
@@ -163,6 +168,8 @@ class CameraMachine:
         self.state: State = CAMERA_STATE_CONNECTING
         self.detail = ""
         self._failures = 0
+        # Connections in a row that gave nothing at all.
+        self._silences = 0
         self._is_attempting = False
         self._connected_ns: int | None = None
         self._live_since_ns: int | None = None
@@ -200,12 +207,15 @@ class CameraMachine:
     def _silent_at_ns(self, last_frame_ns: int) -> int | None:
         if self._connected_ns is None:
             return None
-        return max(self._connected_ns, last_frame_ns) + round(self._timing.silent_after_s * _NS)
+        patience_s = self._timing.silent_after_s
+        if self._live_since_ns is None:
+            patience_s = max(patience_s, min(self._timing.silent_last_s, patience_s * 2.0 ** min(self._silences, 32)))
+        return max(self._connected_ns, last_frame_ns) + round(patience_s * _NS)
 
     def _restart(self, is_disabled: bool, now_ns: int) -> list[Decision]:
         decisions: list[Decision] = [Disconnect()] if self._is_attempting else []
         self._reset()
-        self._failures = 0
+        self._failures = self._silences = 0
         if is_disabled:
             return [*decisions, *self._announce(CAMERA_STATE_DISABLED, "")]
         return [*decisions, *self._announce(CAMERA_STATE_CONNECTING, ""), *self._attempt()]
@@ -217,6 +227,7 @@ class CameraMachine:
 
     def _live(self, now_ns: int) -> list[Decision]:
         self._live_since_ns = now_ns
+        self._silences = 0
         if self._connected_ns is None:
             self._connected_ns = now_ns
         return self._announce(CAMERA_STATE_LIVE, "")
@@ -244,6 +255,7 @@ class CameraMachine:
             if silent_at_ns is None or now_ns < silent_at_ns:
                 return []
             # A half-open connection looks the same as a camera that has nothing to say: only a new one tells.
+            self._silences += self._live_since_ns is None
             self._wait(CAMERA_STATE_SILENT, now_ns)
             seconds = f"{self._timing.silent_after_s:g}"
             detail = f"Connected, and no frame for {seconds} s. The broker connects again by itself."

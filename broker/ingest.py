@@ -109,6 +109,8 @@ class Feed:
     on_frozen: Callable[[bool], None] = lambda is_frozen: None
     # What a source learnt of its camera and will try first next time; empty if nothing.
     transport_that_worked: str = ""
+    # Connections in a row that played and gave nothing: the next is waited for longer.
+    waits_in_vain: int = 0
 
     @property
     def newest_id(self) -> FrameId | None:

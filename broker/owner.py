@@ -81,7 +81,7 @@ class CameraOwner:
     async def reconfigure(self, stored: StoredCamera) -> None:
         """Changes source, transport or enablement; the open epoch ends, and what was learnt of the old is forgotten."""
         self._camera = stored
-        self.feed.transport_that_worked = ""
+        self.feed.transport_that_worked, self.feed.waits_in_vain = "", 0
         await self._inbox.put((0, camera.Reconfigured(stored.is_disabled)))
 
     async def stop(self, reason: EndReason = EPOCH_END_REASON_BROKER_STOPPED) -> None:

@@ -16,6 +16,7 @@ from broker.ingest import Feed
 from broker.rtsp.connection import RtspConnection
 from broker.rtsp.dial import dial
 from broker.rtsp.pulse import Pulse
+from broker.rtsp.receiver import Receiver
 from broker.rtsp.route import Route
 from broker.rtsp.session import RtspSession, VideoStream
 from broker.rtsp.transports import Way, ways_to_try
@@ -27,10 +28,10 @@ from trueframe.v1.cameras_pb2 import TRANSPORT_TCP
 _GOOD_BYE_S = 0.5
 _KEEP_ALIVE_AT_LEAST_S = 2.0
 _KEEP_ALIVE_AT_MOST_S = 30.0
-# After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left. Never longer than the
-# longest wait for an answer, or three times that.
+# After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left. There it doubles with
+# every wait in vain, because some cameras begin with their next key frame, half a minute away.
 _FIRST_PACKET_S = 3.0
-_FIRST_PACKET_AT_LAST_S = 8.0
+_FIRST_PACKET_AT_LAST_S = 60.0
 
 
 async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
@@ -56,11 +57,14 @@ async def _play_some_way(source: RtspSource, feed: Feed, timeout_s: float) -> No
         # Nothing is remembered of a way that failed; it is remembered again once packets come.
         feed.transport_that_worked = ""
         try:
-            patience_s = min(_FIRST_PACKET_AT_LAST_S, 3 * timeout_s) if is_last else min(_FIRST_PACKET_S, timeout_s)
+            patience_s = min(_FIRST_PACKET_S, timeout_s)
+            if is_last:
+                patience_s = min(_FIRST_PACKET_AT_LAST_S, 2 * patience_s * 2.0 ** min(feed.waits_in_vain, 16))
             await _play(source, feed, timeout_s, way, patience_s)
         except (TransportRefused, SourceSilent) as error:
             feed.end_epoch(error.end_reason, redact(str(error)))
             if is_last:
+                feed.waits_in_vain += isinstance(error, SourceSilent)
                 raise _neither(source, first, error) from error
             first = error
 
@@ -96,12 +100,12 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
             await session.play()
             wire.refresh()
             await wire.first_packet(first_packet_s)
-            feed.transport_used, feed.transport_that_worked = wire.name, way
+            feed.transport_used, feed.transport_that_worked, feed.waits_in_vain = wire.name, way, 0
             feed.connected()
             pulse = Pulse(source.thing, feed, receiver, wire.look)
             stack.callback(pulse.stop)
             pulse.start()
-            await _stay(connection, session, stream, wire.refresh)
+            await _stay(connection, session, stream, receiver, wire.refresh)
         finally:
             if not connection.failure.done():
                 with contextlib.suppress(TimeoutError, SourceFailure):
@@ -111,7 +115,11 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
 
 
 async def _stay(
-    connection: RtspConnection, session: RtspSession, stream: VideoStream, refresh: Callable[[], None]
+    connection: RtspConnection,
+    session: RtspSession,
+    stream: VideoStream,
+    receiver: Receiver,
+    refresh: Callable[[], None],
 ) -> None:
     """Keeps the session alive until the connection fails; raises that failure."""
     every_s = min(max(stream.session_timeout_s * 0.45, _KEEP_ALIVE_AT_LEAST_S), _KEEP_ALIVE_AT_MOST_S)
@@ -120,6 +128,10 @@ async def _stay(
         if done:
             raise connection.failure.result()
         refresh()
-        # A camera that does not answer and goes on sending frames is left in peace.
-        with contextlib.suppress(SourceUnreachable):
+        packets = receiver.depacketiser.packets
+        try:
             await session.keep_alive()
+        except SourceUnreachable:
+            # A camera that does not answer and goes on sending is left in peace. One that does neither is gone.
+            if receiver.depacketiser.packets == packets:
+                raise

@@ -183,3 +183,34 @@ def test_whatever_happens_a_camera_always_has_an_attempt_under_way_or_due(
             assert open_attempts == 0
     camera.handle(Stopped(), now)
     assert camera.wake_at_ns(0) is None
+
+
+def silence_of(camera: CameraMachine, now: int) -> float:
+    """Seconds from a connection that gives nothing to its end."""
+    camera.handle(Connected(), now)
+    due = camera.wake_at_ns(now)
+    assert due is not None
+    assert camera.handle(TimePassed(now), due)[0] == Disconnect(is_silent=True)
+    return (due - now) / S
+
+
+def test_a_connection_that_gives_nothing_is_waited_for_longer_each_time_up_to_a_minute() -> None:
+    camera = machine()
+    camera.handle(Started(False), 0)
+    waits: list[float] = []
+    now = 0
+    for _ in range(6):
+        waits.append(silence_of(camera, now))
+        now += round(waits[-1] * S)
+        retry = camera.wake_at_ns(now)
+        assert retry is not None
+        now = retry
+        assert camera.handle(TimePassed(0), now) == [Connect()]
+    assert waits == [5, 10, 20, 40, 60, 60]
+    camera.handle(Connected(), now)
+    camera.handle(FrameArrived(), now)
+    due = camera.wake_at_ns(now)
+    assert due == now + 5 * S, "a camera that was seen is missed at once"
+    camera.handle(TimePassed(now), due)
+    camera.handle(TimePassed(0), due + 100 * S)
+    assert silence_of(camera, due + 100 * S) == 5
