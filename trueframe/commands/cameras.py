@@ -48,7 +48,7 @@ def list_cameras(data: str, as_json: bool) -> None:
     """List cameras with their states and figures."""
     from trueframe.client import connect
     from trueframe.commands.records import camera_record
-    from trueframe.sights import camera_state
+    from trueframe.sights import camera_state, codec_name
 
     with connect(data) as tf:
         cameras = tf.broker.list_cameras()
@@ -62,6 +62,7 @@ def list_cameras(data: str, as_json: bool) -> None:
             camera.spec.id,
             camera_state(camera.state),
             show_duration((now_ns - camera.state_since_ns) / 1e9) if camera.state_since_ns else "-",
+            codec_name(camera.codec),
             f"{camera.width}x{camera.height}" if camera.width else "-",
             f"{camera.frame_rate:.1f}",
             camera.frames,
@@ -71,7 +72,7 @@ def list_cameras(data: str, as_json: bool) -> None:
         )
         for camera in cameras
     ]
-    show_table(("ID", "STATE", "SINCE", "SIZE", "FPS", "FRAMES", "DAMAGED", "SOURCE", "DETAIL"), rows)
+    show_table(("ID", "STATE", "SINCE", "CODEC", "SIZE", "FPS", "FRAMES", "DAMAGED", "SOURCE", "DETAIL"), rows)
 
 
 @command.command("add")

@@ -183,7 +183,7 @@ def item_record(
             "kind": "epoch_started",
             "camera": item.camera,
             "epoch": item.epoch,
-            "codec": frames_pb2.Codec.Name(item.codec).removeprefix("CODEC_").lower(),
+            "codec": codec_name(item.codec),
             "width": item.width,
             "height": item.height,
             "started_ns": item.started_ns,
@@ -209,6 +209,7 @@ def recording_record(recording: footage_pb2.Recording) -> dict[str, object]:
         "last_ns": recording.last_ns,
         "frames": recording.frames,
         "size_bytes": recording.size_bytes,
+        "codec": codec_name(recording.codec),
         "width": recording.width,
         "height": recording.height,
     }
