@@ -26,7 +26,7 @@ from mesh.redact import redact
 from trueframe.v1.cameras_pb2 import TRANSPORT_TCP
 
 _GOOD_BYE_S = 0.5
-_KEEP_ALIVE_AT_LEAST_S = 2.0
+_KEEP_ALIVE_AT_LEAST_S = 1.0
 _KEEP_ALIVE_AT_MOST_S = 30.0
 # After PLAY, for the first datagram: while TCP can still be tried, and when nothing else is left. There it doubles with
 # every wait in vain, because some cameras begin with their next key frame, half a minute away.
@@ -122,7 +122,8 @@ async def _stay(
     refresh: Callable[[], None],
 ) -> None:
     """Keeps the session alive until the connection fails; raises that failure."""
-    every_s = min(max(stream.session_timeout_s * 0.45, _KEEP_ALIVE_AT_LEAST_S), _KEEP_ALIVE_AT_MOST_S)
+    # Two signs of life take turns, and either may be the only one that counts.
+    every_s = min(max(stream.session_timeout_s * 0.4, _KEEP_ALIVE_AT_LEAST_S), _KEEP_ALIVE_AT_MOST_S)
     while True:
         done, _ = await asyncio.wait([connection.failure], timeout=every_s)
         if done:

@@ -23,7 +23,6 @@ from trueframe.v1.frames_pb2 import CODEC_H264
 USER_AGENT = "trueframe"
 _MAX_TRIES = 3
 _MAX_AUDIO_STREAMS = 4
-_KEEP_ALIVE = ("GET_PARAMETER", "OPTIONS")
 
 
 class Peer(Protocol):
@@ -63,15 +62,18 @@ class RtspSession:
         self._video: offer.Video | None = None
         self._video_urls: list[str] = []
         self._audio_urls: list[str] = []
-        # The signs of life that the camera was not seen to refuse, the one it promised first.
-        self._keep_alive_methods = ["OPTIONS", "GET_PARAMETER"]
+        # Signs of life that the camera takes, as far as is known, in the order of their turns; and what is tried when
+        # it refuses all of these.
+        self._keep_alive_methods = ["OPTIONS"]
+        self._keep_alive_reserve = ["GET_PARAMETER", "SET_PARAMETER"]
 
     async def describe(self) -> offer.Video:
         """OPTIONS and DESCRIBE; returns the video that the broker takes. Raises SourceFailure."""
         options = await self._request("OPTIONS", self._source.url, [], accepts_refusal=True)
         public = ",".join(options.headers.all("Public")).upper()
         if options.status == 200 and "GET_PARAMETER" in public:
-            self._keep_alive_methods = list(_KEEP_ALIVE)
+            self._keep_alive_methods.insert(0, "GET_PARAMETER")
+            self._keep_alive_reserve.remove("GET_PARAMETER")
         answer = await self._request("DESCRIBE", self._source.url, [("Accept", "application/sdp")])
         try:
             description = sdp.parse_sdp(answer.body)
@@ -195,21 +197,25 @@ class RtspSession:
     async def keep_alive(self) -> None:
         """One sign of life, by a method that the camera does not refuse; without any, receiver reports must do.
 
-        Raises SourceFailure if the camera no longer knows the session.
+        Methods take turns: some cameras answer one with 200 and let only the other count. Raises SourceFailure if the
+        camera no longer knows the session.
         """
-        while self._keep_alive_methods:
-            method = self._keep_alive_methods[0]
+        methods = self._keep_alive_methods
+        while methods or self._keep_alive_reserve:
+            method = methods.pop(0) if methods else self._keep_alive_reserve.pop(0)
             try:
                 answer = await self._request(method, self._aggregate_urls[0], self._session(), accepts_refusal=True)
             except SourceUnauthorised:
                 # It goes on sending to those it let in; whom it does not let in any more it cuts off by itself.
-                self._keep_alive_methods.pop(0)
                 continue
+            except SourceFailure:
+                methods.append(method)
+                raise
             if answer.status == 454:
                 raise refusal(self._source, method, answer)
             if answer.status == 200:
+                methods.append(method)
                 return
-            self._keep_alive_methods.pop(0)
 
     async def tear_down(self) -> None:
         """Says good-bye. Raises SourceFailure; the caller closes the connection in any case."""

@@ -59,6 +59,11 @@ SOUND: dict[str, tuple[str, str]] = {
     "junk-bytes": ("sloppy=junk-bytes", "auto"),
     "everything-at-once": ("sloppy=base-path+no-rtpinfo+lf+case+junk+junk-bytes+no-cseq", "auto"),
 }
+# Sessions that end 2.5 s after the last sign of life of the one kind that counts; receiver reports do not.
+KEPT_ALIVE = {
+    "options": "keepalive=options,timeout_s=2",
+    "get-parameter": "keepalive=get_parameter,timeout_s=2",
+}
 # Joined in the middle of a long group of pictures, and nothing before the next join point says how to decode them.
 SMART = "gop_s=4,sets=stream,start=anywhere"
 REFUSED: dict[str, tuple[str, str]] = {
@@ -79,7 +84,7 @@ class Seen:
 
 
 def id_of(name: str) -> str:
-    return f"cam-{[*SOUND, *REFUSED, 'smart'].index(name) + 1}"
+    return f"cam-{[*SOUND, *REFUSED, *KEPT_ALIVE, 'smart'].index(name) + 1}"
 
 
 def with_login(url: str) -> str:
@@ -88,7 +93,8 @@ def with_login(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    traits = {id_of(name): kind for name, (kind, _) in {**SOUND, **REFUSED}.items()} | {id_of("smart"): SMART}
+    traits = {id_of(name): kind for name, (kind, _) in {**SOUND, **REFUSED}.items()}
+    traits |= {id_of(name): kind for name, kind in {**KEPT_ALIVE, "smart": SMART}.items()}
     arguments = ("--auth", f"{_USER}:{_PASSWORD}", "--session-timeout", "30")
     common = {"*": "auth=none"}
     with running(len(traits), fps=15, gop_s=0.5, traits={**common, **traits}, arguments=arguments) as simulator:
@@ -180,6 +186,23 @@ async def test_a_smart_codec_is_not_called_silent_while_its_packets_come(broker:
         await client.remove_camera("smart")
     assert set(states) == {CAMERA_STATE_CONNECTING, CAMERA_STATE_LIVE}
     assert found.connections == 1
+
+
+async def test_a_session_is_kept_alive_by_whatever_counts_as_a_sign_of_life(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    async with broker.client() as client:
+        for name in KEPT_ALIVE:
+            await client.add_camera(name, sim.urls[id_of(name)], transport="udp")
+
+        async def have_lived() -> bool:
+            return all([(await client.get_camera(name)).frames > 15 * 6 for name in KEPT_ALIVE])
+
+        await auntil(have_lived, 25, "six seconds of frames of each")
+        seen = {name: await client.get_camera(name) for name in KEPT_ALIVE}
+        for name in KEPT_ALIVE:
+            await client.remove_camera(name)
+    assert {name: camera.connections for name, camera in seen.items()} == dict.fromkeys(KEPT_ALIVE, 1)
 
 
 def test_no_password_is_shown_or_logged(broker: BrokerProcess, seen: dict[str, Seen]) -> None:

@@ -114,9 +114,20 @@ async def test_options_keeps_alive_where_get_parameter_is_not_offered() -> None:
     assert camera.asked[-1][0] == "OPTIONS"
 
 
-async def test_a_sign_of_life_that_is_refused_is_replaced_by_the_other_and_then_by_none() -> None:
+async def test_signs_of_life_take_turns_because_some_cameras_count_only_one_of_them() -> None:
+    camera = Camera(ordinary)
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    before = len(camera.asked)
+    for _ in range(4):
+        await talk.keep_alive()
+    assert [method for method, _, _ in camera.asked[before:]] == ["GET_PARAMETER", "OPTIONS"] * 2
+
+
+async def test_a_sign_of_life_that_is_refused_is_replaced_by_another_and_in_the_end_by_none() -> None:
     def deaf(method: str, url: str, headers: dict[str, str]) -> Response:
-        if (method == "OPTIONS" and "Session" in headers) or method == "GET_PARAMETER":
+        if "Session" in headers and method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
             return answer(501, "Not Implemented")
         return ordinary(method, url, headers)
 
@@ -127,7 +138,7 @@ async def test_a_sign_of_life_that_is_refused_is_replaced_by_the_other_and_then_
     before = len(camera.asked)
     await talk.keep_alive()
     await talk.keep_alive()
-    assert [method for method, _, _ in camera.asked[before:]] == ["GET_PARAMETER", "OPTIONS"]
+    assert [method for method, _, _ in camera.asked[before:]] == ["GET_PARAMETER", "OPTIONS", "SET_PARAMETER"]
 
 
 async def test_a_challenge_is_answered_once_and_then_without_being_asked() -> None:
