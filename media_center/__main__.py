@@ -20,6 +20,7 @@ from media_center.lane import Commit
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
 from media_center.recovery import recover
+from media_center.room import House
 from media_center.service import SERVICE_NAME, FootageServicer
 from media_center.writer import FootageWriter, free_bytes
 from mesh.bus import Bus
@@ -70,7 +71,7 @@ async def main(config: Config) -> None:
             SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
         )
         holds = await HoldBook.open(store, archive, rolls_of(settings), clock)
-        servicer = FootageServicer(archive, decoder, clock, holds)
+        servicer = FootageServicer(House(archive, decoder, clock, holds))
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))

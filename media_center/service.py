@@ -1,229 +1,28 @@
-"""The gRPC face of the media center. Thin: checks requests and scope, asks the archive, shapes answers."""
+"""The gRPC face of the media center, put together from its rooms. Thin: rooms check, ask the archive, shape answers."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
-from itertools import islice
-from typing import Any
-
 import grpc
 
-from media_center.archive import Archive
-from media_center.decoder import Decoder
-from media_center.export import plan_export, write_export
-from media_center.footage import CameraFootage
-from media_center.hold_book import HoldBook
-from media_center.holds import Hold
-from media_center.passage import Passage
-from media_center.payloads import index_row
-from media_center.ranges import Bounds, parse_frame_id, parse_range, select
-from media_center.recordings import list_recordings
-from media_center.replay import replay
-from media_center.snapshot import decode, read_coded
-from media_center.walk import Run
-from mesh.clocks import Clock
-from mesh.errors import InvalidArgument, NotFound
+from media_center.room import House
+from media_center.service_archive import ArchiveRoom
+from media_center.service_export import ExportRoom
+from media_center.service_holds import HoldsRoom
+from media_center.service_reading import ReadingRoom
 from mesh.grpc_bytes import bytes_handler
-from mesh.ids import validate_camera_id
-from mesh.security import Principal, principal_of
-from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
+from trueframe.v1 import footage_pb2, footage_pb2_grpc
 
 SERVICE_NAME = "trueframe.v1.FootageService"
-_ROWS_PER_MESSAGE = 500
-_MAX_REPLAY_CAMERAS = 256
-_MAX_CAMERAS = 10_000
-_MAX_SPEED = 1000.0
-_MAX_PICTURE_WIDTH = 16_384
 
 
-class FootageServicer(footage_pb2_grpc.FootageServiceServicer):
+class FootageServicer(  # type: ignore[misc]  # Replay is a coroutine that writes, not a generator
+    ReadingRoom, ExportRoom, HoldsRoom, ArchiveRoom, footage_pb2_grpc.FootageServiceServicer
+):
     """Implements trueframe.v1.FootageService over an archive."""
 
-    def __init__(self, archive: Archive, decoder: Decoder, clock: Clock, holds: HoldBook) -> None:
-        self._archive = archive
-        self._holds = holds
-        self._decoder = decoder
-        self._clock = clock
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
 
     def generic_handlers(self) -> list[grpc.GenericRpcHandler]:
         """Handlers for what is sent as ready-made bytes."""
         return [bytes_handler(SERVICE_NAME, "Replay", self.Replay, footage_pb2.ReplayRequest)]
-
-    async def ListRecordings(  # noqa: N802
-        self, request: footage_pb2.ListRecordingsRequest, context: Any
-    ) -> footage_pb2.ListRecordingsResponse:
-        """Spans and gaps."""
-        if request.from_ns < 0 or request.to_ns < 0 or (request.to_ns and request.from_ns > request.to_ns):
-            raise InvalidArgument("range", "is empty", "Swap from_ns and to_ns.")
-        answer = footage_pb2.ListRecordingsResponse()
-        for camera in self._cameras(principal_of(context), request.cameras):
-            footage = self._archive.footage(camera)
-            spans = await asyncio.to_thread(list_recordings, footage, request.from_ns, request.to_ns)
-            answer.recordings.extend(spans.recordings)
-            answer.gaps.extend(spans.gaps)
-        return answer
-
-    async def LocateFrame(  # noqa: N802
-        self, request: footage_pb2.LocateFrameRequest, context: Any
-    ) -> footage_pb2.LocateFrameResponse:
-        """The frame at a moment."""
-        footage = self._footage(principal_of(context), request.camera)
-        row = await asyncio.to_thread(_locate, footage, request.received_ns)
-        return footage_pb2.LocateFrameResponse(frame=row)
-
-    async def ListFrames(  # noqa: N802
-        self, request: footage_pb2.ListFramesRequest, context: Any
-    ) -> AsyncIterator[footage_pb2.ListFramesResponse]:
-        """Index rows and gaps."""
-        bounds = parse_range(request.range)
-        footage = self._footage(principal_of(context), bounds.camera)
-        answers = _list_frames(footage, bounds)
-        while answer := await asyncio.to_thread(next, answers, None):
-            yield answer
-
-    async def Replay(  # type: ignore[override]  # noqa: N802 - a coroutine that writes, not a generator
-        self, request: footage_pb2.ReplayRequest, context: Any
-    ) -> None:
-        """Recorded frames. Writes ready-made bytes, so it is served through `generic_handlers` only."""
-        bounds = self._replay_bounds(request, principal_of(context))
-        stream = replay(
-            self._archive, bounds, self._clock,
-            speed=request.speed, with_lead_in=request.with_lead_in, follow=request.follow,
-        )  # fmt: skip
-        async for batch in stream:
-            await context.write(batch)
-
-    async def GetSnapshot(  # noqa: N802
-        self, request: footage_pb2.GetSnapshotRequest, context: Any
-    ) -> footage_pb2.GetSnapshotResponse:
-        """One picture."""
-        frame = parse_frame_id(request.id)
-        if request.max_width > _MAX_PICTURE_WIDTH:
-            raise InvalidArgument("max_width", f"is more than {_MAX_PICTURE_WIDTH}")
-        footage = self._footage(principal_of(context), frame.camera)
-        coded = await asyncio.to_thread(read_coded, footage, frame)
-        png = await decode(coded, self._decoder, request.max_width)
-        return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact)
-
-    async def Export(  # noqa: N802
-        self, request: footage_pb2.ExportRequest, context: Any
-    ) -> AsyncIterator[footage_pb2.ExportResponse]:
-        """One MP4 file."""
-        bounds = parse_range(request.range)
-        footage = self._footage(principal_of(context), bounds.camera)
-        plan = await asyncio.to_thread(plan_export, footage, bounds)
-        yield footage_pb2.ExportResponse(
-            header=footage_pb2.ExportHeader(
-                file_name=plan.file_name,
-                first=plan.first.to_proto(),
-                last=plan.last.to_proto(),
-                frames=plan.shown,
-                lead_in_frames=plan.hidden,
-                size_bytes=plan.size_bytes,
-            )
-        )
-        digest = hashlib.sha256()
-        chunks = write_export(footage, plan)
-        while chunk := await asyncio.to_thread(_next_chunk, chunks, digest):
-            yield footage_pb2.ExportResponse(chunk=chunk)
-        yield footage_pb2.ExportResponse(summary=footage_pb2.ExportSummary(digest=digest.digest(), gaps=plan.gaps))
-
-    async def WatchPersisted(  # noqa: N802
-        self, request: footage_pb2.WatchPersistedRequest, context: Any
-    ) -> AsyncIterator[footage_pb2.WatchPersistedResponse]:
-        """Watermarks."""
-        principal = principal_of(context)
-        wanted = frozenset(request.cameras)
-        for camera in sorted(wanted):
-            principal.require(validate_camera_id(camera))
-        told: dict[str, frames_pb2.FrameId] = {}
-        is_first = True
-        while True:
-            version = self._archive.version
-            moved = [
-                mark.to_proto()
-                for camera, mark in sorted(self._archive.watermarks.items())
-                if principal.allows(camera) and (not wanted or camera in wanted)
-            ]
-            moved = [mark for mark in moved if told.get(mark.camera) != mark]
-            told.update((mark.camera, mark) for mark in moved)
-            if moved or is_first:
-                yield footage_pb2.WatchPersistedResponse(watermarks=moved)
-            is_first = False
-            await self._archive.wait_for_commit(version)
-
-    async def ListHolds(  # noqa: N802
-        self, request: footage_pb2.ListHoldsRequest, context: Any
-    ) -> footage_pb2.ListHoldsResponse:
-        """What nothing may delete."""
-        principal = principal_of(context)
-        if len(request.cameras) > _MAX_CAMERAS:
-            raise InvalidArgument("cameras", f"are more than {_MAX_CAMERAS}")
-        for camera in request.cameras:
-            principal.require(validate_camera_id(camera))
-        scope = request.cameras or principal.cameras
-        holds = await self._holds.list(None if scope is None else sorted(set(scope)))
-        return footage_pb2.ListHoldsResponse(holds=[_hold(hold) for hold in holds])
-
-    def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
-        named = sorted({validate_camera_id(camera) for camera in asked})
-        for camera in named:
-            principal.require(camera)
-        return named or principal.visible(self._archive.cameras())
-
-    def _footage(self, principal: Principal, camera: str) -> CameraFootage:
-        principal.require(validate_camera_id(camera))
-        return self._archive.footage(camera)
-
-    def _replay_bounds(self, request: footage_pb2.ReplayRequest, principal: Principal) -> list[Bounds]:
-        bounds = [parse_range(message) for message in request.ranges]
-        if not 0 < len(bounds) <= _MAX_REPLAY_CAMERAS:
-            raise InvalidArgument("ranges", f"are {len(bounds)}; 1 to {_MAX_REPLAY_CAMERAS} are possible")
-        cameras = [bound.camera for bound in bounds]
-        if len(set(cameras)) < len(cameras):
-            raise InvalidArgument("ranges", "name a camera twice", "Ask for one range a camera.")
-        if not 0 <= request.speed <= _MAX_SPEED:
-            raise InvalidArgument("speed", f"is {request.speed}; 0 to {_MAX_SPEED:g} are possible")
-        if request.follow and any(bound.has_end for bound in bounds):
-            raise InvalidArgument("follow", "is for ranges without an end", "Leave out last and to_ns.")
-        for camera in cameras:
-            principal.require(camera)
-        return bounds
-
-
-def _hold(hold: Hold) -> footage_pb2.Hold:
-    return footage_pb2.Hold(
-        id=hold.id,
-        camera=hold.camera,
-        from_ns=hold.from_ns,
-        to_ns=hold.to_ns,
-        reason=hold.reason,
-        owner=hold.owner,
-        created_ns=hold.created_ns,
-        confirmed=hold.is_confirmed,
-    )
-
-
-def _locate(footage: CameraFootage, received_ns: int) -> footage_pb2.IndexRow:
-    position = footage.last_received_until(received_ns) or footage.first_received_from(received_ns)
-    if position is None:
-        raise NotFound(f"footage of {footage.camera!r}", "has no frame yet")
-    return index_row(footage.camera, footage.record(position).epoch, footage.row(position))
-
-
-def _list_frames(footage: CameraFootage, bounds: Bounds) -> Iterator[footage_pb2.ListFramesResponse]:
-    for piece in Passage(select(footage, bounds), footage.camera).pieces(footage):
-        if isinstance(piece, Run):
-            rows = iter(piece.rows)
-            while part := list(islice(rows, _ROWS_PER_MESSAGE)):
-                yield footage_pb2.ListFramesResponse(rows=[index_row(footage.camera, piece.epoch, r) for r in part])
-        elif isinstance(piece, frames_pb2.Gap):
-            yield footage_pb2.ListFramesResponse(gap=piece)
-
-
-def _next_chunk(chunks: Iterator[bytes], digest: Any) -> bytes:
-    chunk = next(chunks, b"")
-    digest.update(chunk)
-    return chunk
