@@ -19,6 +19,8 @@ cdef class SelectiveCursor(Cursor):
     cdef int64_t untold_since_ns
     # Index behind what was there when the present run began: that was wanted, and does not count as waiting.
     cdef int64_t run_from
+    # Index of the entry at which a reader that fell behind will go on, as long as it has not; -1 otherwise.
+    cdef int64_t unbegun
     cdef int64_t waiting_bytes
 
     cdef int skip(self, int reason, int64_t count) except -1

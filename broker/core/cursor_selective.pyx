@@ -102,6 +102,7 @@ cdef class SelectiveCursor(Cursor):
 
     cdef int begin(self, start) except -1:
         cdef PacketRing ring = self.ring
+        self.unbegun = -1
         Cursor.begin(self, start)
         # Who resumes behind an id asks for what is newest; who names a time asks for what was then.
         if start is not None and not isinstance(start, int):
@@ -156,6 +157,9 @@ cdef class SelectiveCursor(Cursor):
             return True
         if newest <= self.next_index or newest < self.run_from:
             return False
+        if self.unbegun == self.next_index:
+            # It fell behind before, and has not gone on yet: nothing speaks for where it would have.
+            return True
         return ring.newest_monotonic_ns - ring.at(waiting_from).monotonic_ns > self.limits.behind_ns
 
     cdef int jump(self, int64_t index) except -1:
@@ -167,6 +171,7 @@ cdef class SelectiveCursor(Cursor):
             if entry.kind == KIND_GAP:
                 self.gap_evicted(entry.reason, entry.count)
         self.count_jump(index)
+        self.unbegun = index
         return self.place(index)
 
     # ---- by each delivery

@@ -84,6 +84,7 @@ class Reader:
     interval_ns: int = 0
     next: int = 0
     run_from: int = 0
+    unbegun: int = -1
     captured_from: int = 0  # index
     delivered: int = 0
     left_out: Counter[int] = field(default_factory=Counter)
@@ -148,7 +149,7 @@ class Reader:
             return True
         newest = self.newest_entrance()
         is_old = self.history.now_ns - self.history.things[begin].at_ns > BEHIND_NS
-        return is_old and newest > self.next and newest >= self.run_from
+        return (is_old or self.unbegun == self.next) and newest > self.next and newest >= self.run_from
 
     def newest_entrance(self) -> int:
         return self.history.newest("joins" if self.delivery == "latest" else "exact")
@@ -169,7 +170,7 @@ class Reader:
             elif thing.kind == "frame":
                 wanted = self.delivery == "latest" or thing.exact
                 self.leave_out(SUPERSEDED if wanted else NOT_REQUESTED)
-        self.next = to
+        self.next = self.unbegun = to
 
     def settle(self) -> None:
         """The ring may have gone on without this reader."""

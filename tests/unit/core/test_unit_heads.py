@@ -100,14 +100,15 @@ def streams(draw: st.DrawFn, coding: Coding, is_orderly: bool) -> list[list[Part
     numbers = draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True))
     units = []
     for number in range(draw(st.integers(3, 10))):
-        key = draw(st.booleans())
+        key = draw(st.booleans()) or (is_orderly and number == 0)
         pps = draw(st.sampled_from(numbers))
         sets: list[Part] = []
         if key or draw(st.integers(0, 5)) == 0:
             version = draw(st.integers(0, 1))
             sets = [part for one in numbers for part in coding.sets(one, one, version)]
             if is_orderly:
-                if key and draw(st.integers(0, 3)) == 0:
+                # A usual stream begins with its sets.
+                if number and key and draw(st.integers(0, 3)) == 0:
                     sets = []
             else:
                 sets = draw(st.permutations(sets))[: draw(st.integers(0, len(sets)))]
