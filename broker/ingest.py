@@ -270,7 +270,8 @@ class Ingest:
         if join_point != 1:  # JOIN_POINT_NONE
             payload = inspector.with_parameter_sets(payload)
             self._note_join(seq)
-        is_damaged = damaged or info.malformed
+        # What names sets that nobody knows lacks them.
+        is_damaged = damaged or info.malformed or (info.starts_picture and not info.decodable)
         follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after, info.recovers_surely)
         digest = sha256(payload)
         item = encode_frame(

@@ -14,9 +14,9 @@ were. So, with a hole before packet p:
   that begins the picture: the parameter sets that it needs, changed ones perhaps, may be gone. What does tell is the
   unit itself, and each codec knows it (`_head_is_whole`):
   an access unit delimiter is the first NAL of its unit wherever one is used; a unit that begins with the parameter set
-  that stands first, and holds every set that its slices name, and the first slice, lacks nothing that decoding needs,
-  because no slice may stand before a parameter set (then only SEI may be missing, never seen by a decoder's pictures);
-  a JPEG's first fragment says offset 0.
+  that stands first, and holds every set that its slices name and that the stream has ever shown, and the first slice,
+  lacks nothing that decoding needs, because no slice may stand before a parameter set (then only SEI may be missing,
+  which no picture is decoded from); a JPEG's first fragment says offset 0.
 
 So an IDR picture with its parameter sets behind a loss is whole, and `lost_before` only. What can not be known stays
 damaged.

@@ -69,6 +69,7 @@ cdef class H264Inspector:
         cdef Py_ssize_t size
         cdef int kind, recovery = -1
         cdef int slices = 0, intra_slices = 0, idr_slices = 0
+        cdef bint unknown_set = False
         cdef bint glued, exact_match = False, broken_link = False, reference = False, may_reorder = True
         cdef uint32_t first_mb, slice_type, pps_id
         cdef uint8_t rbsp[RBSP_LIMIT]
@@ -118,8 +119,9 @@ cdef class H264Inspector:
                         entry = self._pps.get(pps_id)
                         if entry is not None:
                             entry = self._sps.get(entry[1])
-                        if entry is not None:
-                            info.decodable = True
+                        if entry is None:
+                            unknown_set = True
+                        else:
                             self.width = entry[1]
                             self.height = entry[2]
                             may_reorder = entry[3]
@@ -149,7 +151,9 @@ cdef class H264Inspector:
                 self._non_reference_run += 1
         elif not (info.has_sps or info.has_pps):
             info.malformed = True
-        if info.starts_picture:
+        info.decodable = slices > 0 and not unknown_set
+        # Where a set is unknown, no decoder can begin.
+        if info.starts_picture and info.decodable:
             if idr_slices:
                 info.join_point = 2
             elif recovery >= 0 and exact_match:

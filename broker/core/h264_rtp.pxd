@@ -1,10 +1,13 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from broker.core.depacketiser cimport Depacketiser
 
 cdef class H264Depacketiser(Depacketiser):
     # An access unit delimiter was seen: then every unit begins with one.
     cdef bint _is_delimited
+    # By number: the sets that the stream has shown.
+    cdef uint32_t _sps_shown
+    cdef uint8_t _pps_shown[256]
 
     cdef int _begin_nal(self, uint8_t header, const uint8_t* body, Py_ssize_t size) except -1
     cdef int _take_aggregate(self, const uint8_t* payload, Py_ssize_t size) except -1

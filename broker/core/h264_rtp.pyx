@@ -4,7 +4,7 @@ What belongs here: single NAL units, STAP-A and FU-A, and what a unit proves of 
 headers, sequence numbers and loss (`depacketiser`), what the unit means (`h264`).
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from broker.core.annexb cimport find_start_code
@@ -86,11 +86,22 @@ cdef class H264Depacketiser(Depacketiser):
         return 0
 
     cdef int _begin_nal(self, uint8_t header, const uint8_t* body, Py_ssize_t size) except -1:
+        cdef Py_ssize_t at = self._used
+        cdef int number, names
         self._append_nal(&header, 1, body, size)
         if 1 <= header & 0x1F <= 5:
             self._has_picture = True
         elif header & 0x1F == 7 or header & 0x1F == 8:
             self._has_sets = True
+            if not self._refusing:
+                if header & 0x1F == 7:
+                    number = read_sps_number(self._buffer + at + 4, 1 + size)
+                    if number >= 0:
+                        self._sps_shown |= <uint32_t> 1 << number
+                else:
+                    number = read_pps_numbers(self._buffer + at + 4, 1 + size, &names)
+                    if number >= 0:
+                        self._pps_shown[number] = 1
         elif header & 0x1F == 9:
             self._is_delimited = True
         return 0
@@ -99,7 +110,8 @@ cdef class H264Depacketiser(Depacketiser):
         """Begins with a delimiter; or, in a stream without, with an SPS, and holds every set that its slices name.
 
         No slice of a picture stands before a parameter set of its access unit (H.264, 7.4.1.2.3), so that all slices
-        are there if an SPS comes first. The delimiter, where one is used, is the first NAL of its unit.
+        are there if an SPS comes first. The delimiter, where one is used, is the first NAL of its unit. Every set that
+        the stream has ever shown must be there too: a new version of one that only later units name may be lost.
         """
         cdef const uint8_t* nal = self._buffer + self._kept
         cdef const uint8_t* end = self._buffer + self._used
@@ -141,4 +153,10 @@ cdef class H264Depacketiser(Depacketiser):
                     return False
                 first_slice = False
             nal = following
+        for number in range(256):
+            if self._pps_shown[number] and pps_names[number] < 0:
+                return False
+        for number in range(32):
+            if (self._sps_shown >> number) & 1 and not sps_here[number]:
+                return False
         return not first_slice

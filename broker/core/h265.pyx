@@ -79,6 +79,7 @@ cdef class H265Inspector:
         cdef const uint8_t* following
         cdef Py_ssize_t size, rbsp_size
         cdef int kind, number, slices = 0, picture = -1, reorder = 16, most_leading = 32
+        cdef bint unknown_set = False
         cdef bint glued, starts, found = False, exact_match = False, broken_link = False
         cdef int64_t recovery = 0
         cdef uint8_t rbsp[RBSP_LIMIT]
@@ -122,8 +123,9 @@ cdef class H265Inspector:
                         entry = self._pps.get(number)
                         if entry is not None:
                             entry = self._sps.get(entry[1])
-                        if entry is not None:
-                            info.decodable = entry[1] in self._vps
+                        if entry is None or entry[1] not in self._vps:
+                            unknown_set = True
+                        else:
                             self.width = entry[2]
                             self.height = entry[3]
                             reorder = entry[4]
@@ -150,7 +152,9 @@ cdef class H265Inspector:
                 info.malformed = True
         elif not (info.has_vps or info.has_sps or info.has_pps):
             info.malformed = True
-        if info.starts_picture:
+        info.decodable = slices > 0 and not unknown_set
+        # Where a set is unknown, no decoder can begin.
+        if info.starts_picture and info.decodable:
             if picture == H265_IDR_W_RADL or picture == H265_IDR_N_LP or H265_BLA_W_LP <= picture <= H265_BLA_N_LP:
                 info.join_point = 2
             elif picture == H265_CRA:

@@ -8,7 +8,7 @@ its NALs may come in another order than that of decoding. PACI packets carry no 
 camera is known to send one, and they are refused and counted.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from broker.core.annexb cimport find_start_code
@@ -100,20 +100,40 @@ cdef class H265Depacketiser(Depacketiser):
 
     cdef int _begin_nal(self, const uint8_t* header, const uint8_t* body, Py_ssize_t size) except -1:
         cdef int kind = (header[0] >> 1) & 0x3F
+        cdef Py_ssize_t at = self._used
         self._append_nal(header, 2, body, size)
         if kind < 32:
             self._has_picture = True
         elif kind <= H265_PPS:
             self._has_sets = True
+            if not self._refusing:
+                self._note_set(kind, self._buffer + at + 4, 2 + size)
         elif kind == H265_AUD:
             self._is_delimited = True
+        return 0
+
+    cdef int _note_set(self, int kind, const uint8_t* nal, Py_ssize_t size) noexcept:
+        cdef int number, names
+        if size < 3 or _layer(nal):
+            return 0
+        if kind == H265_VPS:
+            self._vps_shown |= <uint32_t> 1 << (nal[2] >> 4)
+        elif kind == H265_SPS:
+            number = read_h265_sps_numbers(nal, size, &names)
+            if number >= 0:
+                self._sps_shown |= <uint32_t> 1 << number
+        else:
+            number = read_h265_pps_numbers(nal, size, &names)
+            if number >= 0:
+                self._pps_shown |= <uint64_t> 1 << number
         return 0
 
     cdef bint _head_is_whole(self) noexcept:
         """Begins with a delimiter; or, in a stream without, with a VPS, and holds every set that its slices name.
 
         No slice of a picture stands before a parameter set of its access unit (H.265, 7.4.2.4.4), so that all slices
-        are there if a VPS comes first. The delimiter, where one is used, is the first NAL of its unit.
+        are there if a VPS comes first. The delimiter, where one is used, is the first NAL of its unit. Every set that
+        the stream has ever shown must be there too: a new version of one that only later units name may be lost.
         """
         cdef const uint8_t* nal = self._buffer + self._kept
         cdef const uint8_t* end = self._buffer + self._used
@@ -163,6 +183,14 @@ cdef class H265Depacketiser(Depacketiser):
                     return False
                 first_slice = False
             nal = following
+        for number in range(64):
+            if (self._pps_shown >> number) & 1 and pps_names[number] < 0:
+                return False
+        for number in range(16):
+            if (self._sps_shown >> number) & 1 and sps_names[number] < 0:
+                return False
+            if (self._vps_shown >> number) & 1 and not vps_here[number]:
+                return False
         return not first_slice
 
 

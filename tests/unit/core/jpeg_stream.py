@@ -130,34 +130,8 @@ def flat_blocks(kind: int, width: int, height: int, step: int, seed: int) -> tup
 
 
 # T.81, tables K.3 and K.4: codes of the categories of DC differences.
-_LUMINANCE_CODES = [
-    "00",
-    "010",
-    "011",
-    "100",
-    "101",
-    "110",
-    "1110",
-    "11110",
-    "111110",
-    "1111110",
-    "11111110",
-    "111111110",
-]
-_CHROMINANCE_CODES = [
-    "00",
-    "01",
-    "10",
-    "110",
-    "1110",
-    "11110",
-    "111110",
-    "1111110",
-    "11111110",
-    "111111110",
-    "1111111110",
-    "11111111110",
-]
+_LUMINANCE_CODES = ["00", "010", "011", "100", "101", "110", *["1" * n + "0" for n in range(3, 9)]]
+_CHROMINANCE_CODES = ["00", "01", *["1" * n + "0" for n in range(1, 11)]]
 
 
 def _difference(value: int, is_chrominance: bool) -> str:
