@@ -84,7 +84,10 @@ def _show(answer: ProbeSourceResponse) -> None:
     over = f" over {answer.transport_used}" if answer.transport_used else ""
     after = f", first frame after {answer.first_frame_s:.2f} s" if answer.first_frame_s else ""
     claims = f" (claims {answer.claimed_frame_rate:g})" if answer.claimed_frame_rate else ""
-    joins = f", a join point every {answer.key_frame_interval} frames" if answer.key_frame_interval else ""
+    interval = answer.key_frame_interval
+    joins = (
+        f", a join point every {interval} frames" if interval > 1 else ", each of them a join point" if interval else ""
+    )
     rows = [
         ("plays", f"yes{over}{after}"),
         ("picture", f"{codec_name(answer.codec)} {answer.width}x{answer.height}"),
