@@ -20,6 +20,7 @@ from broker.registry import CameraRegistry, StateChange, source_player
 from broker.service import BROKER_SERVICE, CAMERA_SERVICE, BrokerServicer, CameraServicer
 from broker.store import BrokerStore, StoredCamera
 from broker.subscriptions import Limits, Subscriptions
+from broker.tuning import tune_process
 from broker.view import load_view
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
@@ -40,6 +41,7 @@ async def main(config: Config) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolver"))
     clock = SystemClock()
     settings = config.broker
+    tune_process(settings.pin_core, settings.tune_malloc)
     async with contextlib.AsyncExitStack() as stack:
         store = await BrokerStore.open(config.run.data_dir / "broker" / "broker.db")
         stack.push_async_callback(store.close)

@@ -117,6 +117,10 @@ class Subscriber(Protocol):
         """Bytes that wait for it in the rings."""
 
     @property
+    def delivered_items(self) -> int:
+        """Items handed out: frames, gaps, begins and ends of epochs."""
+
+    @property
     def delivered_bytes(self) -> int:
         """Bytes handed out."""
 

@@ -7,6 +7,11 @@ not, a rest would only cost a timer. See docs/design/0011-fanout.md. What does n
 from __future__ import annotations
 
 MESSAGE_INTERVAL_S = 0.002
+# Where so many items wait after the short rest, the long one still makes no message late; below so many after the long
+# one, the short one will do again.
+LONG_INTERVAL_S = 0.004
+_LONG_FROM_ITEMS = 5
+_SHORT_BELOW_ITEMS = 8
 # Frames hurry when so many messages in a row began within so short a time of the one before.
 _HURRY_S = 0.001
 _HURRIES = 4
@@ -19,16 +24,21 @@ class Pace:
 
     def __init__(self) -> None:
         self.is_hurried = False
+        self._interval_s = MESSAGE_INTERVAL_S
         self._begun_s = float("-inf")
         self._hurries = 0
         self._idle_rests = 0
         self._was_idle = False
 
-    def begin(self, now_s: float) -> None:
-        """A message begins."""
+    def begin(self, now_s: float, items: int = 1) -> None:
+        """A message of so many items begins."""
         if self.is_hurried:
             if not self._was_idle:
                 self._idle_rests = 0
+            if self._interval_s == MESSAGE_INTERVAL_S:
+                self._interval_s = LONG_INTERVAL_S if items >= _LONG_FROM_ITEMS else MESSAGE_INTERVAL_S
+            elif items < _SHORT_BELOW_ITEMS:
+                self._interval_s = MESSAGE_INTERVAL_S
         else:
             self._hurries = self._hurries + 1 if now_s - self._begun_s < _HURRY_S else 0
             self.is_hurried = self._hurries >= _HURRIES
@@ -36,7 +46,7 @@ class Pace:
 
     def rest_s(self, now_s: float) -> float:
         """How long to rest before looking for the next message; 0 for not at all."""
-        return max(0.0, self._begun_s + MESSAGE_INTERVAL_S - now_s) if self.is_hurried else 0.0
+        return max(0.0, self._begun_s + self._interval_s - now_s) if self.is_hurried else 0.0
 
     def found_nothing(self) -> None:
         """There was nothing to send."""
@@ -45,3 +55,4 @@ class Pace:
             self._idle_rests += 1
             if self._idle_rests >= _IDLE_RESTS:
                 self.is_hurried, self._hurries, self._idle_rests = False, 0, 0
+                self._interval_s = MESSAGE_INTERVAL_S

@@ -131,18 +131,21 @@ class Subscription:
 
     async def pump(self, write: Write) -> None:
         """Hands out batches until the subscription is stopped. When a write completes, all that waits goes out next."""
-        take, clock_s, pace = self.subscriber.take, asyncio.get_running_loop().time, Pace()
+        subscriber, clock_s, pace = self.subscriber, asyncio.get_running_loop().time, Pace()
         while True:
-            batch = take(_MAX_BATCH_ITEMS, _MAX_BATCH_BYTES)
+            handed_out = subscriber.delivered_items
+            batch = subscriber.take(_MAX_BATCH_ITEMS, _MAX_BATCH_BYTES)
             if batch:
-                pace.begin(clock_s())
+                pace.begin(clock_s(), subscriber.delivered_items - handed_out)
+                # A message that was full is followed at once: a rest must not hold up what waits already.
+                is_full = subscriber.ready
                 await write(batch)
-                if pace.is_hurried and not self.is_stopping:
+                if pace.is_hurried and not is_full and not self.is_stopping:
                     await asyncio.sleep(pace.rest_s(clock_s()))
                 continue
             pace.found_nothing()
             while self._leaving:
-                self.subscriber.remove(self._leaving.pop())
+                subscriber.remove(self._leaving.pop())
             if self.is_stopping:
                 return
             self._news.clear()

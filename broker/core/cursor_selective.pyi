@@ -1,4 +1,4 @@
-"""What the deliveries that leave frames out have in common: limits, being behind, and gaps that are told in good time."""
+"""What deliveries that leave frames out have in common: limits, being behind, gaps that are told in good time."""
 
 TELL_WITHIN_NS: int
 

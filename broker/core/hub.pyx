@@ -56,6 +56,7 @@ cdef class Subscriber:
     cdef int64_t _interval_ns
     cdef readonly int delivery
     cdef readonly bint closed
+    cdef readonly int64_t delivered_items
     cdef readonly int64_t delivered_bytes
     cdef readonly int64_t delivered_batches
 
@@ -189,6 +190,7 @@ cdef class Subscriber:
                 cursor.queued = False
         if count == 0:
             return b""
+        self.delivered_items += count
         self.delivered_bytes += size
         self.delivered_batches += 1
         return parts[0] if count == 1 else b"".join(parts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from broker.pace import MESSAGE_INTERVAL_S, Pace
+import pytest
+
+from broker.pace import LONG_INTERVAL_S, MESSAGE_INTERVAL_S, Pace
 
 
 def hurried() -> Pace:
@@ -53,3 +55,15 @@ def test_a_message_that_waited_behind_a_rest_shows_that_rests_are_of_use() -> No
         pace.begin(0.01 * number)
         pace.begin(0.01 * number + 0.002)
         assert pace.is_hurried
+
+
+def test_where_many_wait_after_a_short_rest_the_next_one_is_long_until_few_wait() -> None:
+    pace = hurried()
+    pace.begin(1.0, items=5)
+    assert pace.rest_s(1.0) == pytest.approx(LONG_INTERVAL_S)
+    pace.begin(2.0, items=8)
+    assert pace.rest_s(2.0) == pytest.approx(LONG_INTERVAL_S)
+    pace.begin(3.0, items=7)
+    assert pace.rest_s(3.0) == pytest.approx(MESSAGE_INTERVAL_S)
+    pace.begin(4.0, items=4)
+    assert pace.rest_s(4.0) == pytest.approx(MESSAGE_INTERVAL_S)

@@ -1,0 +1,63 @@
+"""Setting up a process, tried in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from broker.tuning import PIN_AUTO, PIN_NONE
+from mesh.errors import InvalidArgument
+
+
+def in_a_process(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return result.stdout.strip()
+
+
+SHOW = "import os; from broker import tuning; core = tuning.pin({0}); print(core, sorted(os.sched_getaffinity(0)))"
+
+
+def test_a_core_that_is_named_is_the_only_one() -> None:
+    core = max(os.sched_getaffinity(0))
+    assert in_a_process(SHOW.format(core)) == f"{core} [{core}]"
+
+
+def test_no_core_means_all_that_were_allowed() -> None:
+    assert in_a_process(SHOW.format(PIN_NONE)) == f"None {sorted(os.sched_getaffinity(0))}"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core only: there is nothing to choose")
+def test_auto_takes_one_of_those_that_are_allowed() -> None:
+    core, _, cores = in_a_process(SHOW.format(PIN_AUTO)).partition(" ")
+    assert cores == f"[{core}]"
+    assert int(core) in os.sched_getaffinity(0)
+
+
+def test_a_core_that_is_not_there_is_refused_with_those_that_are() -> None:
+    from broker.tuning import pin
+
+    with pytest.raises(InvalidArgument, match="Use one of"):
+        pin(4000)
+
+
+def test_the_allocator_keeps_what_is_freed() -> None:
+    code = """
+import resource
+from broker.tuning import tune_malloc
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        [b"x" * 400_000 for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+plain = faults()
+assert tune_malloc()
+faults()
+print(plain, faults())
+"""
+    plain, tuned = map(int, in_a_process(code).split())
+    assert tuned < plain / 10, "each buffer has a hundred pages: they were faulted in anew"
