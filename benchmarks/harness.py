@@ -51,6 +51,9 @@ class Child:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def cpu_us_of(pid: int) -> float:
@@ -136,9 +139,9 @@ class Instance:
 
     def start_service(self, module: str, **popen: Any) -> Child:
         """Starts `python -m MODULE` as users run it."""
-        log = (self.folder / f"{module}.log").open("wb")
         arguments = [sys.executable, "-m", module, "--config", str(self.config_file)]
-        child = Child(module, subprocess.Popen(arguments, stdout=log, stderr=log, **popen))
+        with (self.folder / f"{module}.log").open("wb") as log:
+            child = Child(module, subprocess.Popen(arguments, stdout=log, stderr=log, **popen))
         self.children.append(child)
         return child
 
@@ -146,8 +149,8 @@ class Instance:
         """Starts `python -m simulator serve` and waits until it serves."""
         log_dir = self.folder / "sent"
         command = [sys.executable, "-m", "simulator", "serve", "--port", "0", "--log", str(log_dir), *arguments]
-        log = (self.folder / "simulator.log").open("wb")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        with (self.folder / "simulator.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         child = Child("simulator", process)
         self.children.append(child)
         ready = json.loads(_first_line(child, 180.0))
