@@ -181,6 +181,11 @@ class Verdict:
     """Frames that passed as whole and were never sent; empty if no more than were corrupted on purpose."""
     is_recovered: bool = True
 
+    @property
+    def has_differences(self) -> bool:
+        """Whether anything is not as it was sent."""
+        return bool(self.lost or self.twice or self.invented or not self.is_recovered)
+
 
 def verdict(
     sent: Sequence[SentUnit],
