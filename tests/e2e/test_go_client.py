@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,15 @@ def go_client(program: Path, broker: BrokerProcess, folder: Path, *arguments: st
 
 
 def numbers_sent(cameras: Simulator, camera: str, digests: list[bytes]) -> list[int]:
-    """The running numbers under which the camera sent these payloads; KeyError for one that it did not send."""
-    sent = {unit.digest: unit.number for unit in cameras.log(camera)}
-    return [sent[digest] for digest in digests]
+    """The running numbers under which the camera sent these payloads; fails for one that it did not send."""
+
+    def numbers() -> list[int]:
+        sent = {unit.digest: unit.number for unit in cameras.log(camera)}
+        return [sent[digest] for digest in digests if digest in sent]
+
+    # A unit is logged right after it was sent, which may be after it was received.
+    until(lambda: len(numbers()) == len(digests), 5, "every payload is one that the camera sent")
+    return numbers()
 
 
 def test_every_frame_that_the_go_client_verifies_is_one_that_the_camera_sent_and_none_is_missing(
@@ -134,6 +141,19 @@ def test_the_go_client_goes_on_behind_its_last_frame_when_the_broker_was_killed(
     assert account["epochs"] == 2
     numbers = numbers_sent(cameras, "cam-1", client.received()["cam-1"])
     assert numbers == sorted(set(numbers)), "a frame came twice, or out of order"
+
+
+def test_the_go_client_asks_for_key_frames_alone_and_is_told_of_every_other(
+    program: Path, two_cameras: tuple[BrokerProcess, Simulator], tmp_path: Path
+) -> None:
+    broker, cameras = two_cameras
+    with go_client(program, broker, tmp_path, "-cameras", "cam-2", "-delivery", "keyframes", "-frames", "4") as client:
+        account = client.finish()["cameras"]["cam-2"]
+    assert (account["frames"], account["different"], account["untold_holes"]) == (4, 0, 0)
+    # A group of pictures is a second, 20 frames: told are those between the key frames.
+    numbers = numbers_sent(cameras, "cam-2", client.received()["cam-2"])
+    assert [later - number for number, later in pairwise(numbers)] == [20] * 3
+    assert account["gap_frames"]["not_requested"] >= 3 * 19
 
 
 def delivered(client: Any) -> int:
