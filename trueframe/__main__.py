@@ -17,6 +17,7 @@ COMMANDS = {
     "status": ("trueframe.commands.status", "Say how everything is."),
     "tui": ("trueframe.commands.view", "Open the terminal wall of a running instance."),
     "cameras": ("trueframe.commands.cameras", "List, add, remove and watch cameras."),
+    "subscriptions": ("trueframe.commands.subscriptions", "List who reads live frames, and what each did not get."),
     "events": ("trueframe.commands.events", "List, show, watch, acknowledge and comment events."),
     "inspections": ("trueframe.commands.inspections", "List, start and stop inspections."),
     "explain": ("trueframe.commands.explain", "Say why a frame raised an alarm, or why not."),

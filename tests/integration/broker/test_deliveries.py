@@ -1,0 +1,310 @@
+"""Deliveries, labels and changes of an open stream, over real sockets from simulated cameras."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from broker.client import BrokerClient, CameraSpec, FrameStream, Gap, StreamItem, Subscription, WireFrame
+from mesh.errors import InvalidArgument, NotFound, PermissionDenied
+from simulator.testing import Simulator
+from tests.broker_process import BrokerProcess
+from tests.support import auntil
+from trueframe.v1.broker_pb2 import DELIVERY_KEYFRAMES, DELIVERY_LATEST
+from trueframe.v1.frames_pb2 import (
+    GAP_REASON_NOT_REQUESTED,
+    GAP_REASON_RATE_CAPPED,
+    GAP_REASON_SUPERSEDED,
+    JOIN_POINT_EXACT,
+    JOIN_POINT_NONE,
+)
+
+
+class Reading:
+    """A stream that is read in the background."""
+
+    def __init__(self, stream: FrameStream) -> None:
+        self.stream = stream
+        self.items: dict[str, list[StreamItem]] = defaultdict(list)
+        self.error: BaseException | None = None
+
+    async def run(self) -> None:
+        try:
+            async for item in self.stream:
+                self.items[item.camera].append(item)
+        except Exception as error:
+            self.error = error
+
+    def frames(self, camera: str) -> list[WireFrame]:
+        return [item for item in self.items[camera] if isinstance(item, WireFrame)]
+
+    def gaps(self, camera: str) -> list[Gap]:
+        return [item for item in self.items[camera] if isinstance(item, Gap)]
+
+    async def until(self, camera: str, count: int) -> None:
+        """Returns when so many frames more of the camera have come."""
+        wanted = len(self.frames(camera)) + count
+
+        def enough() -> bool:
+            if self.error is not None:
+                raise self.error
+            return len(self.frames(camera)) >= wanted
+
+        await auntil(enough, 30, f"{wanted} frames of {camera}")
+
+
+@contextlib.asynccontextmanager
+async def reading(client: BrokerClient, *cameras: str, **options: object) -> AsyncIterator[Reading]:
+    found = Reading(client.stream(cameras, **options))  # type: ignore[arg-type]
+    task = asyncio.create_task(found.run())
+    try:
+        yield found
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await found.stream.aclose()
+
+
+async def subscription(client: BrokerClient, name: str) -> Subscription:
+    [one] = [one for one in await client.list_subscriptions() if one.subscriber == name]
+    return one
+
+
+def assert_all_accounted_for(one: Subscription) -> None:
+    for row in one.counters:
+        assert row.captured == row.delivered + row.pending + sum(missed.count for missed in row.not_delivered)
+
+
+async def test_key_frames_come_alone_and_every_other_frame_is_told(broker: BrokerProcess, sim: Simulator) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        async with (
+            reading(client, "gate", subscriber="all of them") as whole,
+            reading(client, "gate", delivery="keyframes", subscriber="key frames") as keys,
+        ):
+            await keys.until("gate", 4)
+            one = await subscription(client, "key frames")
+        assert one.delivery == DELIVERY_KEYFRAMES
+        assert_all_accounted_for(one)
+        digests = {frame.id: frame.digest for frame in whole.frames("gate")}
+        assert all(frame.join_point == JOIN_POINT_EXACT for frame in keys.frames("gate"))
+        assert all(digests.get(frame.id, frame.digest) == frame.digest for frame in keys.frames("gate"))
+        for earlier, later in pairwise(keys.frames("gate")):
+            items = keys.items["gate"]
+            between = items[items.index(earlier) + 1 : items.index(later)]
+            assert [type(item) for item in between] == [Gap]
+            [gap] = [item for item in between if isinstance(item, Gap)]
+            assert gap.reason == GAP_REASON_NOT_REQUESTED
+            assert gap.count == later.seq - earlier.seq - 1
+
+
+async def test_a_rate_cap_holds_for_every_camera(broker: BrokerProcess, sim: Simulator) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        await client.add_camera("yard", sim.urls["cam-2"])
+        options = {"delivery": "keyframes", "max_rate": 0.7, "subscriber": "capped"}
+        async with reading(client, "gate", "yard", **options) as keys:
+            await keys.until("gate", 3)
+            await keys.until("yard", 1)
+            one = await subscription(client, "capped")
+        for camera in ("gate", "yard"):
+            for earlier, later in pairwise(keys.frames(camera)):
+                assert later.received_ns - earlier.received_ns >= 1_000_000_000 / 0.7
+        assert any(missed.reason == GAP_REASON_RATE_CAPPED for row in one.counters for missed in row.not_delivered)
+        assert_all_accounted_for(one)
+
+
+async def test_a_latest_reader_that_stalls_goes_on_at_a_join_point_and_nobody_else_notices(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    async with broker.client() as client, broker.client() as other:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        stalled = other.stream(["gate"], delivery="latest", max_pending_items=20, subscriber="stalled")
+        async with reading(client, "gate", subscriber="steady") as steady, stalled:
+            before = [item async for item in _first(stalled, 5)]
+
+            async def is_superseded() -> bool:
+                await client.list_subscriptions()
+                return any(m.count for m in (await subscription(client, "stalled")).counters[0].not_delivered)
+
+            # Nothing is read until the transport is full and the broker has given up what waited.
+            await auntil(is_superseded, 60, "the stalled reader is superseded")
+            one = await subscription(client, "stalled")
+            assert one.delivery == DELIVERY_LATEST
+            assert_all_accounted_for(one)
+            items = list(before)
+            async for item in stalled:
+                items.append(item)
+                if any(isinstance(i, Gap) for i in items) and isinstance(item, WireFrame) and len(items) > 30:
+                    break
+            assert steady.gaps("gate") == []
+        _assert_runs_decode(items)
+        gaps = [item for item in items if isinstance(item, Gap)]
+        assert {gap.reason for gap in gaps} == {GAP_REASON_SUPERSEDED}
+
+
+async def _first(stream: FrameStream, count: int) -> AsyncIterator[StreamItem]:
+    for _ in range(count):
+        yield await anext(stream)
+
+
+def _assert_runs_decode(items: list[StreamItem]) -> None:
+    previous: WireFrame | None = None
+    told = 0
+    for item in items:
+        if isinstance(item, Gap):
+            told += item.count
+        elif isinstance(item, WireFrame):
+            if previous is not None and item.epoch == previous.epoch:
+                assert item.seq - previous.seq - 1 == told
+            if told or previous is None:
+                assert item.join_point != JOIN_POINT_NONE, "its references were left out"
+            previous, told = item, 0
+
+
+async def test_labels_choose_cameras_now_and_later(broker: BrokerProcess, sim: Simulator) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"], labels={"site": "north", "kind": "door"})
+        await client.add_camera("yard", sim.urls["cam-2"], labels={"site": "south"})
+        async with reading(client, labels={"site": "north"}) as north:
+            await north.until("gate", 5)
+            await client.add_camera("door", sim.urls["cam-3"], labels={"site": "north"})
+            await north.until("door", 5)
+            assert set(north.items) == {"gate", "door"}
+            # One comes to carry the label, another loses it.
+            await client.update_camera(CameraSpec(id="yard", labels={"site": "north"}))
+            await north.until("yard", 5)
+            await client.update_camera(CameraSpec(id="door", labels={"site": "west"}))
+
+            async def has_left() -> bool:
+                [one] = await client.list_subscriptions()
+                return [row.camera for row in one.counters] == ["gate", "yard"]
+
+            await auntil(has_left, 10, "the camera without the label has left")
+            await north.until("gate", 5)
+            seqs = [frame.seq for frame in north.frames("gate")]
+            assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "the others go on without a seam"
+
+
+async def test_an_open_stream_takes_other_cameras_and_those_in_both_sets_have_no_seam(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    async with broker.client() as client:
+        for number, camera in enumerate(("gate", "yard", "door"), 1):
+            await client.add_camera(camera, sim.urls[f"cam-{number}"])
+        async with reading(client, "gate", "yard", subscriber="changing") as changing:
+            await changing.until("gate", 5)
+            await changing.until("yard", 5)
+            await changing.stream.update(["gate", "door"])
+            await changing.until("door", 5)
+            count = len(changing.items["yard"])
+            await changing.until("gate", 5)
+            assert len(changing.items["yard"]) == count
+            await changing.stream.update(all_cameras=True)
+            await changing.until("yard", 5)
+            one = await subscription(client, "changing")
+            assert one.number == 1, "it is one subscription all the time"
+            frames = changing.frames("gate")
+            assert [later.seq - earlier.seq for earlier, later in pairwise(frames)] == [1] * (len(frames) - 1)
+
+
+async def test_a_stream_that_changed_comes_back_as_it_was_when_the_broker_restarts(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        await client.add_camera("yard", sim.urls["cam-2"])
+        async with reading(client, "gate", delivery="keyframes", subscriber="kept") as kept:
+            await kept.until("gate", 1)
+            await kept.stream.update(["yard"])
+            await kept.until("yard", 2)
+            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(broker.start)
+            await kept.until("yard", 2)
+            one = await subscription(client, "kept")
+            assert one.delivery == DELIVERY_KEYFRAMES
+            assert [row.camera for row in one.counters] == ["yard"]
+            assert len({frame.epoch for frame in kept.frames("yard")}) == 2
+            assert len([gap for gap in kept.gaps("yard") if not gap.HasField("count")]) == 1
+
+
+async def test_a_wrong_change_ends_the_stream_with_the_reason(broker: BrokerProcess, sim: Simulator) -> None:
+    token = broker.mint("guard", "viewer", ["gate"])
+    async with broker.client() as client, broker.client(token) as guard:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        await client.add_camera("vault", sim.urls["cam-2"])
+        for reader, camera, error in ((client, "nowhere", NotFound), (guard, "vault", PermissionDenied)):
+            async with reading(reader, "gate") as changing:
+                await changing.until("gate", 2)
+                await changing.stream.update(["gate", camera])
+                await auntil(lambda changing=changing: changing.error is not None, 10)
+            assert isinstance(changing.error, error)
+
+
+async def test_what_cannot_be_meant_is_refused_with_what_can(broker: BrokerProcess, sim: Simulator) -> None:
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        with pytest.raises(InvalidArgument, match="KEYFRAMES"):
+            await anext(client.stream(["gate"], delivery="latest", max_rate=1.0))
+        with pytest.raises(InvalidArgument, match="max_rate"):
+            await anext(client.stream(["gate"], delivery="keyframes", max_rate=-1.0))
+        with pytest.raises(InvalidArgument, match="one of the two"):
+            await anext(client.stream(all_cameras=True, labels={"site": "north"}))
+        with pytest.raises(InvalidArgument, match="labels"):
+            await anext(client.stream(labels={"": "north"}))
+
+
+async def test_a_label_shows_a_guard_only_cameras_of_the_guard(broker: BrokerProcess, sim: Simulator) -> None:
+    token = broker.mint("guard", "viewer", ["gate"])
+    async with broker.client() as client, broker.client(token) as guard:
+        await client.add_camera("gate", sim.urls["cam-1"], labels={"site": "north"})
+        await client.add_camera("vault", sim.urls["cam-2"], labels={"site": "north"})
+        async with reading(guard, labels={"site": "north"}, subscriber="guard") as seen:
+            await seen.until("gate", 10)
+            one = await subscription(client, "guard")
+        assert [row.camera for row in one.counters] == ["gate"]
+        assert set(seen.items) == {"gate"}
+
+
+async def test_the_plain_iterator_changes_its_cameras_too(broker: BrokerProcess, sim: Simulator) -> None:
+    def read() -> list[str]:
+        seen: list[str] = []
+        with broker.sync_client() as client:
+            client.add_camera("gate", sim.urls["cam-1"])
+            client.add_camera("yard", sim.urls["cam-2"])
+            with client.stream(["gate"], delivery="keyframes", subscriber="plain") as stream:
+                for item in stream:
+                    if isinstance(item, WireFrame):
+                        seen.append(item.camera)
+                        if len(seen) == 2:
+                            stream.update(["yard"])
+                        if seen.count("yard") == 2:
+                            break
+        return seen
+
+    seen = await asyncio.to_thread(read)
+    assert seen[:2] == ["gate", "gate"]
+    assert set(seen[3:]) == {"yard"}
+
+
+async def test_the_command_lists_who_reads(broker: BrokerProcess, sim: Simulator) -> None:
+    from trueframe.commands.subscriptions import reasons, record
+
+    async with broker.client() as client:
+        await client.add_camera("gate", sim.urls["cam-1"])
+        async with reading(client, "gate", delivery="keyframes", subscriber="wall") as keys:
+            await keys.until("gate", 2)
+            one = await subscription(client, "wall")
+    row = json.loads(json.dumps(record(one)))
+    assert (row["subscriber"], row["principal"], row["delivery"]) == ("wall", "test", "keyframes")
+    gate = row["cameras"]["gate"]
+    assert gate["captured"] == gate["delivered"] + gate["pending"] + sum(gate["not_delivered"].values())
+    assert gate["not_delivered"]["not_requested"] > 0
+    assert reasons(one.counters) == f"not_requested {gate['not_delivered']['not_requested']}"
