@@ -32,6 +32,8 @@ class FoundStream:
     token: str
     is_main: bool = True
     attached_as: str = ""
+    address: str = ""
+    """Of the device that told of it."""
 
     def with_login(self, user: str, password: str) -> str:
         """The source with user and password inside."""
@@ -98,5 +100,5 @@ def cameras_to_be(devices: Iterable[FoundDevice], present: Mapping[str, str]) ->
                     camera, again = f"{stem}-{again}", again + 1
                 taken.add(camera)
             display_name = label if number == 0 else f"{label} {profile}".strip()
-            found.append(FoundStream(camera, display_name, source, label, token, number == 0, owner))
+            found.append(FoundStream(camera, display_name, source, label, token, number == 0, owner, device.address))
     return found

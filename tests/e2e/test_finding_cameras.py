@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -99,6 +101,38 @@ def test_a_device_is_listed_added_and_then_known(instance: Embedded, device: str
     (camera,) = [row for row in lines(command(instance, "cameras", "list", "--json")) if row["id"] == "yard-9-cam-2"]
     assert (camera["display_name"], camera["device"]) == ("Yard 9 cam-2", "Yard 9")
     assert command(instance, *ask, stdin="hidden\n").stdout.count("attached as") == 2
+
+
+def test_a_login_is_asked_for_once_and_hidden(instance: Embedded, device: str) -> None:
+    # Two devices, the same twice, want it; the terminal is a real one.
+    asking = ("cameras", "discover", "--address", device, "--address", f"{device}?again")
+    said = on_a_terminal(instance, asking, [("User of the devices: ", "admin"), ("Password: ", "hidden")])
+    assert said.count("Password: ") == 1
+    assert said.count("attached as cam-1") == 2
+    assert "hidden" not in said
+
+
+def on_a_terminal(instance: Embedded, arguments: tuple[str, ...], answers: list[tuple[str, str]]) -> str:
+    """What a command says on a terminal whose user answers its questions; exit code 0."""
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trueframe", *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        env={**os.environ, "TRUEFRAME_DATA": str(instance.data), "COLUMNS": "200", "TERM": "dumb"},
+    )
+    os.close(its)
+    said = ""
+    for question, answer in [*answers, ("\0", "")]:
+        with contextlib.suppress(OSError):  # The terminal's other end is closed: the command has ended.
+            while question not in said:
+                said += os.read(mine, 4096).decode(errors="replace")
+            os.write(mine, f"{answer}\n".encode())
+    os.close(mine)
+    assert process.wait(30) == 0, said
+    return said
 
 
 def test_a_wrong_clock_becomes_an_alarm_and_is_seen_in_the_status(instance: Embedded) -> None:

@@ -186,10 +186,7 @@ def _profile_of(device: _Asked, token: str) -> tuple[str, str, str]:
 
 
 def _streams_of(device: _Asked, found: Sequence[FoundStream]) -> list[FoundStream]:
-    if device.profiles is None:
-        return []
-    sources = {profile.source: profile.token for profile in device.profiles.profiles}
-    return [stream for stream in found if sources.get(stream.source) == stream.token]
+    return [stream for stream in found if stream.address == device.address]
 
 
 def _show(devices: Sequence[_Asked], found: Sequence[FoundStream], has_login: bool, is_adding: bool) -> None:
