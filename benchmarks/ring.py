@@ -6,6 +6,8 @@
 * publish_ratio: CPU of publishing a picture (the shipped Outlet: settled, pins, copy, record, waking) over that of one
   memcpy of the same bytes into a rotating pool of as many slots, half an interval after it; medians.
 * wake: from the moment a picture is whole in the ring to the moment a reader holds it, of all readers, small pictures.
+  Each reader then looks at the picture: on few cores the last one waits for the looks of the others. `wake_one_reader`
+  is the same with one.
 * peer_ratio: CPU of writer and readers together for a picture, over that of the peer: a pool of
   multiprocessing.shared_memory segments, a picture copied in, its slot sent over a multiprocessing.Queue to each reader
   process, which has the segments mapped and reads in place (ring_peer.py). Same pictures, rate, slots and look.
@@ -161,6 +163,8 @@ def main() -> None:
     runs = []
     for _ in range(options.repeats):
         small, peer = run_ours(*SMALL, options), run_peer(*SMALL, options)
+        one = argparse.Namespace(**{**vars(options), "readers": 1})
+        alone, peer_alone = run_ours(*SMALL, one), run_peer(*SMALL, one)
         large, peer_large = run_ours(*LARGE, options), run_peer(*LARGE, options)
         run = {
             "publish_ratio_small": small["publish_ratio"],
@@ -169,6 +173,10 @@ def main() -> None:
             "wake_p99_us": small["wake_p99_us"],
             "peer_ratio": small["cpu_us_per_picture"] / peer["cpu_us_per_picture"],
             "peer_ratio_large": large["cpu_us_per_picture"] / peer_large["cpu_us_per_picture"],
+            "wake_one_reader_p50_us": alone["wake_p50_us"],
+            "wake_one_reader_p99_us": alone["wake_p99_us"],
+            "peer_wake_one_reader_p50_us": peer_alone["wake_p50_us"],
+            "peer_wake_one_reader_p99_us": peer_alone["wake_p99_us"],
             "peer_wake_p50_us": peer["wake_p50_us"],
             "peer_wake_p99_us": peer["wake_p99_us"],
         }

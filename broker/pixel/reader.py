@@ -158,6 +158,8 @@ class RingReader:
             return [], 0.0
         if connection is None:
             return [], max(0.0, self._not_before - time.monotonic())
+        if connection.wake >= 0:
+            connection.clear_wake()  # before the look at what is new: messages that come after it stay
         if mapping is not None and not mapping.expect_messages(self._next):
             return [], 0.0
         return [fd for fd in (connection.socket.fileno(), connection.wake) if fd >= 0], None
