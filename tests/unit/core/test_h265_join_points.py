@@ -68,7 +68,7 @@ ALL_KINDS = {JOIN_NONE, JOIN_EXACT, JOIN_RECOVERS_AFTER}
 STREAMS = [
     ("keyint=15:bframes=0:open-gop=0", {JOIN_NONE, JOIN_EXACT}),
     ("keyint=15:bframes=3:open-gop=0:b-pyramid=1", {JOIN_NONE, JOIN_EXACT}),
-    ("keyint=15:bframes=2:open-gop=0:slices=2:aud=1:hrd=1:vbv-maxrate=900:vbv-bufsize=900", {JOIN_NONE, JOIN_EXACT}),
+    ("keyint=15:bframes=2:open-gop=0:aud=1:hrd=1:vbv-maxrate=900:vbv-bufsize=900", {JOIN_NONE, JOIN_EXACT}),
     ("keyint=15:bframes=3:open-gop=0:radl=2", {JOIN_NONE, JOIN_EXACT}),
     ("keyint=15:bframes=0:open-gop=1", {JOIN_NONE, JOIN_EXACT}),
     ("keyint=15:bframes=3:open-gop=1:b-pyramid=1", ALL_KINDS),
