@@ -61,6 +61,8 @@ class StreamMoved(SourceRefused):
     `is_proxy`: the place is to be asked for the stream under its old name (305).
     """
 
+    end_reason = frames_pb2.EPOCH_END_REASON_CONNECTION_LOST
+
     def __init__(self, thing: str, reason: str, remedy: str = "", location: str = "", is_proxy: bool = False) -> None:
         super().__init__(thing, reason, remedy)
         self.location = location

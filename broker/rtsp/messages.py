@@ -98,7 +98,7 @@ def parse_message(data: bytes) -> Response | Request:
         head, separator, body = data.partition(b"\n\n")
     if len(head) > MAX_HEADER_BYTES:
         raise MalformedMessage(f"header of {len(head)} bytes")
-    lines = head.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    lines = head.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     headers = _parse_headers(lines[1:])
     words = lines[0].strip().split(None, 2)
     if not words:

@@ -50,7 +50,7 @@ async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
 
 async def _play_some_way(source: RtspSource, feed: Feed, timeout_s: float) -> None:
     """By the first transport that the camera does not refuse and that packets come by."""
-    ways = ways_to_try(source.transport, feed.transport_that_worked)
+    ways = ways_to_try(source.transport, feed.transport_that_worked, feed.waits_in_vain)
     first: SourceFailure | None = None
     for way in ways:
         is_last = way == ways[-1]
@@ -100,7 +100,8 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
             await session.play()
             wire.refresh()
             await wire.first_packet(first_packet_s)
-            feed.transport_used, feed.transport_that_worked, feed.waits_in_vain = wire.name, way, 0
+            feed.transport_used, feed.transport_that_worked = wire.name, way
+            stack.callback(_judge, feed, receiver)
             feed.connected()
             pulse = Pulse(source.thing, feed, receiver, wire.look)
             stack.callback(pulse.stop)
@@ -112,6 +113,15 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
                     async with asyncio.timeout(_GOOD_BYE_S):
                         await session.tear_down()
             connection.close()
+
+
+def _judge(feed: Feed, receiver: Receiver) -> None:
+    """What a connection that played has taught, at its end."""
+    if receiver.depacketiser.packets:
+        feed.waits_in_vain = 0
+    else:
+        feed.waits_in_vain += 1
+        feed.transport_that_worked = ""
 
 
 async def _stay(

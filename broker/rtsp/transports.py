@@ -15,14 +15,21 @@ from trueframe.v1.cameras_pb2 import TRANSPORT_TCP, TRANSPORT_UDP
 Way: TypeAlias = Literal["tcp", "udp"]
 
 
-def ways_to_try(wish: Transport, that_worked: str) -> tuple[Way, ...]:
-    """The transports to try in order, for an administrator's wish and what worked the last time ("" if unknown)."""
+# Connections over TCP in a row that played and gave nothing, before UDP is tried first.
+_VAIN_AT_MOST = 3
+
+
+def ways_to_try(wish: Transport, that_worked: str, waits_in_vain: int = 0) -> tuple[Way, ...]:
+    """The transports to try in order, for an administrator's wish and what worked the last time ("" if unknown).
+
+    `waits_in_vain`: connections in a row that played and gave nothing.
+    """
     ways: tuple[Way, ...] = ("tcp", "udp")
     if wish == TRANSPORT_TCP:
         return ("tcp",)
     if wish == TRANSPORT_UDP:
         ways = ("udp", "tcp")
-    if that_worked == ways[1]:
+    if that_worked == ways[1] or (not that_worked and ways[0] == "tcp" and waits_in_vain >= _VAIN_AT_MOST):
         return ways[1], ways[0]
     return ways
 

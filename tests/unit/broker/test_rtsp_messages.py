@@ -97,3 +97,9 @@ def test_a_session_header_gives_id_and_timeout(value: str, expected: tuple[str, 
 def test_a_line_without_a_colon_between_the_headers_is_passed_over() -> None:
     message = parse_message(b"RTSP/1.0 200 OK\r\nno colon here\r\nCSeq: 4\r\n\r\n")
     assert message.cseq == 4
+
+
+def test_a_bare_carriage_return_ends_a_line_and_never_gets_into_a_request() -> None:
+    message = parse_message(b"RTSP/1.0 200 OK\r\nSession: ab\rcd\r\nCSeq: 4\r\n\r\n")
+    assert message.headers.get("Session") == "ab"
+    assert message.cseq == 4

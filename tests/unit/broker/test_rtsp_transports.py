@@ -66,3 +66,11 @@ def test_what_worked_is_tried_first_and_tcp_alone_stays_alone(
     wish: int, worked: str, expected: tuple[str, ...]
 ) -> None:
     assert ways_to_try(wish, worked) == expected  # type: ignore[arg-type]
+
+
+def test_where_tcp_gives_nothing_time_and_again_udp_is_tried_first() -> None:
+    assert ways_to_try(TRANSPORT_UNSPECIFIED, "", waits_in_vain=2) == ("tcp", "udp")
+    assert ways_to_try(TRANSPORT_UNSPECIFIED, "", waits_in_vain=3) == ("udp", "tcp")
+    assert ways_to_try(TRANSPORT_UNSPECIFIED, "tcp", waits_in_vain=3) == ("tcp", "udp")
+    assert ways_to_try(TRANSPORT_TCP, "", waits_in_vain=9) == ("tcp",)
+    assert ways_to_try(TRANSPORT_UDP, "", waits_in_vain=9) == ("udp", "tcp")
