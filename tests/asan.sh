@@ -8,7 +8,7 @@ tree="$PWD/build/asan"
 
 sh tests/asan_tree.sh "$tree"
 mkdir -p "$tree/tests/unit/pixel"
-for part in ring pins scale files; do
+for part in ring pins scale files planes plane_board; do
     cp "tests/unit/pixel/test_pixel_$part.py" "$tree/tests/unit/pixel/"
 done
 
