@@ -63,42 +63,8 @@ class Ring(Protocol):
         """(epoch, seq) of the newest frame that came."""
 
 
-class Hub(Protocol):
-    """The rings of all cameras, and whom they feed. One thread calls it."""
-
-    @property
-    def used_bytes(self) -> int:
-        """Bytes that all rings hold."""
-
-    @property
-    def budget_bytes(self) -> int:
-        """Bytes that they may hold together; 0 is no limit."""
-
-    def ring(self, camera: str) -> Ring:
-        """The ring of a camera, made if there is none."""
-
-    def drop(self, camera: str) -> None:
-        """Forgets a camera; who reads it may read on to its end."""
-
-    def append_frame(
-        self,
-        camera: str,
-        epoch: int,
-        seq: int,
-        received_ns: int,
-        monotonic_ns: int,
-        join_point: int,
-        damaged: bool,
-        item: bytes,
-    ) -> None:
-        """Gives a frame, encoded once, to all who read its camera."""
-
-    def append_item(self, camera: str, item: bytes | Item | Gap | EpochStarted | EpochEnded) -> None:
-        """Gives a gap, or the begin or end of an epoch, to all who read its camera."""
-
-
 class Subscriber(Protocol):
-    """One reader of any number of cameras. Made with a hub, a wake, a delivery, a rate cap and limits."""
+    """One reader of any number of cameras."""
 
     @property
     def delivery(self) -> int:
@@ -144,16 +110,45 @@ class Subscriber(Protocol):
         """Stops reading everything."""
 
 
-class MakeSubscriber(Protocol):
-    """How a subscriber of a hub is made."""
+class Hub(Protocol):
+    """The rings of all cameras, and whom they feed. One thread calls it."""
 
-    def __call__(
+    @property
+    def used_bytes(self) -> int:
+        """Bytes that all rings hold."""
+
+    @property
+    def budget_bytes(self) -> int:
+        """Bytes that they may hold together; 0 is no limit."""
+
+    def ring(self, camera: str) -> Ring:
+        """The ring of a camera, made if there is none."""
+
+    def drop(self, camera: str) -> None:
+        """Forgets a camera; who reads it may read on to its end."""
+
+    def subscriber(
         self,
-        hub: Hub,
         wake: Callable[[], object],
         delivery: int = 1,
         max_rate: float = 0.0,
         max_pending_items: int = 0,
         max_pending_bytes: int = 0,
     ) -> Subscriber:
-        """`wake` is called when items come and there were none."""
+        """A new reader. `wake` is called, by whoever appends, when items come and there were none."""
+
+    def append_frame(
+        self,
+        camera: str,
+        epoch: int,
+        seq: int,
+        received_ns: int,
+        monotonic_ns: int,
+        join_point: int,
+        damaged: bool,
+        item: bytes,
+    ) -> None:
+        """Gives a frame, encoded once, to all who read its camera."""
+
+    def append_item(self, camera: str, item: bytes | Item | Gap | EpochStarted | EpochEnded) -> None:
+        """Gives a gap, or the begin or end of an epoch, to all who read its camera."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 
-from broker.core import Counters
+from broker.fanout import Counters
 from broker.kinds import Reason
 from broker.registry import CameraRegistry, Entry
 from broker.subscriptions import Subscription, Subscriptions

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from broker.core import Hub, Subscriber
 from broker.errors import NoSuchCamera
+from broker.fanout import Hub
 from broker.pace import Pace
 from broker.registry import CameraRegistry
 from broker.selection import Selection, Start, Terms, require_same_terms, selection_of, terms_of
@@ -70,8 +70,7 @@ class Subscription:
         self._starts: dict[str, Start] = {}
         self._leaving: set[str] = set()
         self._news = asyncio.Event()
-        self.subscriber = Subscriber(
-            hub,
+        self.subscriber = hub.subscriber(
             self._news.set,
             delivery=terms.delivery,
             max_rate=terms.max_rate,

@@ -80,6 +80,14 @@ class Hub:
     def subscribers(self) -> int: ...
     def ring(self, camera: str) -> PacketRing: ...
     def drop(self, camera: str) -> None: ...
+    def subscriber(
+        self,
+        wake: Callable[[], object],
+        delivery: int = 1,
+        max_rate: float = 0.0,
+        max_pending_items: int = 0,
+        max_pending_bytes: int = 0,
+    ) -> Subscriber: ...
     def append_frame(
         self,
         camera: str,

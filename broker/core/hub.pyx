@@ -290,6 +290,17 @@ cdef class Hub:
         else:
             ring.leave_account()
 
+    def subscriber(
+        self,
+        wake not None,
+        int delivery=1,
+        double max_rate=0.0,
+        int64_t max_pending_items=0,
+        int64_t max_pending_bytes=0,
+    ):
+        """A new Subscriber of this hub."""
+        return Subscriber(self, wake, delivery, max_rate, max_pending_items, max_pending_bytes)
+
     def append_frame(
         self,
         str camera not None,
