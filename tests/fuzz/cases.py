@@ -33,5 +33,5 @@ def read_case(path: Path) -> Case:
 
 
 def corpus_of(target: str) -> dict[str, Case]:
-    """The corpus of a target, by file name."""
-    return {path.name: read_case(path) for path in sorted((CORPUS / target).iterdir())}
+    """The corpus of a target, by file name; empty if it has none of its own."""
+    return {path.name: read_case(path) for path in sorted((CORPUS / target).glob("*"))}
