@@ -42,7 +42,6 @@ from broker.pixel.handover import ReaderSeat, serve_rings
 from broker.pixel.outlet import Budget, Outlet
 from broker.pixel.planes import Planes, planes_of
 from mesh.tokens import Verifier, mint_token
-from tests.support import until
 
 SMALL, LARGE = (1920, 1080), (2560, 1620)
 EPOCH = 1
@@ -89,6 +88,14 @@ def sources(width: int, height: int) -> list[Planes]:
     return made
 
 
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit("the readers did not come within 60 s")
+        time.sleep(0.02)
+
+
 def run_ours(width: int, height: int, options: argparse.Namespace) -> dict[str, Any]:
     """Publishes paced pictures to reader processes; each picture is followed by its memcpy."""
     pictures = sources(width, height)
@@ -102,7 +109,7 @@ def run_ours(width: int, height: int, options: argparse.Namespace) -> dict[str, 
         command = [sys.executable, "-m", "benchmarks.ring_reader", str(desk.path), desk.token, str(options.pictures)]
         readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(options.readers)]
         try:
-            until(lambda: outlet.readers == options.readers, 60, "all readers have a seat")
+            _wait_for(lambda: outlet.readers == options.readers)
             time.sleep(0.3)  # they map, and fall asleep
             publish_ns, copy_ns, total_ns = [], [], 0
 

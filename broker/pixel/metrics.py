@@ -34,6 +34,7 @@ class PixelCollector:
         failed = CounterMetricFamily("trueframe_pixel_failed_frames", "Frames the decoder refused.", labels=["camera"])
         lag = GaugeMetricFamily("trueframe_pixel_lag_seconds", "Age of the newest picture.", labels=["camera"])
         readers = GaugeMetricFamily("trueframe_pixel_ring_readers", "Readers of the ring.", labels=["camera"])
+        remote = GaugeMetricFamily("trueframe_pixel_remote_readers", "Readers of StreamPixels.", labels=["camera"])
         broken = CounterMetricFamily("trueframe_pixel_broken_pins", "Pictures lost to a holder.", labels=["camera"])
         for wanted in self._host.decoding:
             figures, labels = wanted.decoder.figures, [wanted.camera]
@@ -42,8 +43,9 @@ class PixelCollector:
             failed.add_metric(labels, figures.failed_frames)
             lag.add_metric(labels, figures.lag_ns / 1e9)
             readers.add_metric(labels, wanted.outlet.readers)
+            remote.add_metric(labels, wanted.plane_board.readers)
             broken.add_metric(labels, wanted.outlet.broken_pins)
-        yield from (pictures, skipped, failed, lag, readers, broken)
-        memory = GaugeMetricFamily("trueframe_pixel_ring_bytes", "Memory of picture rings.")
+        yield from (pictures, skipped, failed, lag, readers, remote, broken)
+        memory = GaugeMetricFamily("trueframe_pixel_ring_bytes", "Memory of picture rings and of remote readers.")
         memory.add_metric([], self._host.budget.used_bytes)
         yield memory

@@ -93,6 +93,12 @@ class PlaneBoard:
         self.pictures = 0
         """Pictures shown since the board was made."""
 
+    @property
+    def readers(self) -> int:
+        """Readers of all sizes."""
+        with self._lock:
+            return sum(len(wanted.seats) for wanted in self._wanted.values())
+
     def want(self, size: PlaneSize, max_rate: float, wake: Callable[[], None]) -> PlaneSeat:
         """Somebody takes this size, at most `max_rate` a second (0: each)."""
         seat = PlaneSeat(self, size, int(1e9 / max_rate) if max_rate else 0, wake)
