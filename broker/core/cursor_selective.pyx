@@ -35,8 +35,10 @@ cdef class Limits:
         """Too many bytes wait: whoever has most waiting is superseded, until it fits."""
         cdef SelectiveCursor cursor, most
         for one in self.cursors:
-            # What was evicted meanwhile waits no longer.
-            (<SelectiveCursor> one).reckon()
+            # What was evicted meanwhile, for the sake of other rings, waits no longer.
+            cursor = <SelectiveCursor> one
+            cursor.settle()
+            cursor.reckon()
         while self.waiting_bytes > self.max_bytes:
             most = None
             for one in self.cursors:

@@ -50,7 +50,11 @@ class Client:
         def waiting(reader: Reader) -> int:
             return sum(thing.size for thing in reader.waiting())
 
-        while self.max_bytes and sum(map(waiting, self.readers.values())) > self.max_bytes:
+        if not self.max_bytes or sum(map(waiting, self.readers.values())) <= self.max_bytes:
+            return
+        for reader in self.readers.values():
+            reader.settle()
+        while sum(map(waiting, self.readers.values())) > self.max_bytes:
             most = max(self.readers.values(), key=waiting)
             if not waiting(most):
                 break
