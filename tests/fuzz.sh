@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 root="$PWD"
-tree="$root/build/fuzz"
+tree="${FUZZ_TREE:-$root/build/fuzz}"
 sh tests/asan_tree.sh "$tree"
 result="$root/build/fuzz.json"
 [ "${FUZZ_RESULT:-}" = yes ] && mkdir -p docs/results && result="$root/docs/results/fuzz.json"
