@@ -52,10 +52,9 @@ def refusal(source: RtspSource, method: str, answer: Response) -> SourceFailure:
 def unauthorised(source: RtspSource, has_credentials: bool) -> SourceUnauthorised:
     """What a 401 means that cannot be answered."""
     if not has_credentials:
-        scheme = "rtsps" if source.is_tls else "rtsp"
-        return SourceUnauthorised(
-            source.thing, "asks for a user and a password", f"Give the source as {scheme}://USER:PASSWORD@HOST/PATH."
-        )
+        # Not a whole URL: its credentials would be taken out of this very text.
+        remedy = "Put them into the source, in front of the host: USER:PASSWORD@HOST."
+        return SourceUnauthorised(source.thing, "asks for a user and a password", remedy)
     return SourceUnauthorised(
         source.thing, "refuses the user or the password", "Correct the credentials in the source."
     )

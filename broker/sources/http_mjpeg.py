@@ -288,9 +288,9 @@ def _check(source: HttpSource, head: Head) -> None:
 
 
 def _unauthorised(source: HttpSource) -> SourceUnauthorised:
-    scheme = "https" if source.is_tls else "http"
     if source.credentials is None:
-        remedy = f"Give the source as {scheme}://USER:PASSWORD@HOST/PATH."
+        # Not a whole URL: its credentials would be taken out of this very text.
+        remedy = "Put them into the source, in front of the host: USER:PASSWORD@HOST."
         return SourceUnauthorised(source.thing, "asks for a user and a password", remedy)
     return SourceUnauthorised(
         source.thing, "refuses the user or the password", "Correct the credentials in the source."

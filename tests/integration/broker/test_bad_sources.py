@@ -267,6 +267,7 @@ async def test_wrong_credentials_are_told_as_such(
             await client.add_camera(gate, f"rtsp://{credentials}127.0.0.1:{locked.port}/cam-1")
             refused = await state_of(client, gate, CAMERA_STATE_UNAUTHORISED)
             assert reason in refused.detail
+            assert ("USER:PASSWORD@HOST" in refused.detail) == (not credentials)
             assert "wrong" not in refused.detail
             # The remedy works while the camera waits for its next try.
             await client.update_camera(
