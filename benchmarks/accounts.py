@@ -151,11 +151,15 @@ class Subscriber(threading.Thread):
         return found
 
     def is_level_with(self, row: Subscription) -> bool:
-        """Whether all that the broker handed out has arrived, and nothing waits."""
-        return all(
-            counters.pending == 0 and counters.delivered == self.accounts[counters.camera].frames
-            for counters in row.counters
-        )
+        """Whether all that the broker handed out has arrived, nothing waits, and the last epochs are told to be over."""
+        for counters in row.counters:
+            own = self.accounts[counters.camera]
+            if counters.pending or counters.delivered != own.frames:
+                return False
+            # What was left out last is told before the end of its epoch.
+            if own.epochs and max(own.epochs) not in own.ended:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,13 +59,13 @@ KINDS = (
     "redirect=port,auth=basic",
     "onvif=yes,clock_offset_s=2,drift_ppm=80",
     "gop_s=5,claims_fps=60",
-    "pad_bytes=8000,mtu=500",
+    "pad_bytes=20000,mtu=500",
 )
 """One of every kind: codecs, ways to come, logins and manners."""
 LOGIN = ("anna", "s3cret")
 FPS = 10
 MARGIN_NS = 2_000_000_000
-_SLOW_NAPS, _LATEST_NAPS = (3.0, 12.0), (2.0, 5.0)
+_SLOW_NAPS, _LATEST_NAPS = (2.0, 15.0), (2.0, 8.0)
 # Short enough that nobody is declared silent, and that a run of two minutes holds many.
 _FAULT_S, _PAUSE_S = (0.2, 3.0), (0.1, 1.0)
 
@@ -102,6 +102,9 @@ class Stage:
         time.sleep(seconds)
         if kind not in MOMENTS:
             self.tell(camera=camera, fault="none")
+        if kind == "corrupt":
+            # A parameter set that was made of random bytes is believed until the connection ends: RTP has no checksum.
+            self.tell(camera=camera, fault="drop")
         self.disturbances[camera].append(Disturbance(from_ns, time.monotonic_ns()))
         self.faults[kind] += 1
         self.story.append((camera, kind, from_ns, parameters))
@@ -181,7 +184,7 @@ def stage(kinds: tuple[str, ...] = KINDS) -> Iterator[Stage]:
         client = stack.enter_context(SyncBrokerClient(endpoint, made.token))
         subscribers = [
             Subscriber(client, "lossless", keep=True),
-            Subscriber(client, "latest", "latest", naps=_LATEST_NAPS, max_pending_items=15),
+            Subscriber(client, "latest", "latest", naps=_LATEST_NAPS, max_pending_items=10),
             Subscriber(client, "keyframes", "keyframes", max_rate=1.0),
             Subscriber(client, "slow", naps=_SLOW_NAPS),
         ]
@@ -207,7 +210,7 @@ def stage(kinds: tuple[str, ...] = KINDS) -> Iterator[Stage]:
 
 def _cameras(made: Instance, kinds: tuple[str, ...]) -> Simulation:
     # Units are padded so that what waits for a slow subscriber outgrows the buffers between it and the broker.
-    small = ["--size", "160x96", "--fps", str(FPS), "--loop-s", "10", "--gop-s", "1", "--pad-bytes", "4000"]
+    small = ["--size", "160x96", "--fps", str(FPS), "--loop-s", "10", "--gop-s", "1", "--pad-bytes", "8000"]
     traits = [one for number, kind in enumerate(kinds, 1) for one in ("--trait", f"cam-{number}:{kind}")]
     return made.start_cameras(
         "--cameras", str(len(kinds)), "--scenes", "yard", *small, "--auth", ":".join(LOGIN), *traits
