@@ -30,6 +30,8 @@ _WINDOW = 10
 _LAG_EVERY_S = 0.1
 # After a start, what was degraded before it has had time to show itself again.
 _TOLD_ALL_AFTER = 15
+# A connection begins with a large picture, and often with many at once, which a rate over five seconds still shows.
+_SETTLED_AFTER_NS = 7_000_000_000
 
 
 class LoadWatch:
@@ -127,10 +129,11 @@ class LoadWatch:
         entries = self._registry.entries()
         connected = PLAYING_STATES | {CAMERA_STATE_SILENT, CAMERA_STATE_DISABLED}
         now_ns = self._clock.monotonic_ns()
+        settled_before_ns = self._clock.utc_ns() - _SETTLED_AFTER_NS
         rates = (
             entry.rates.rates(now_ns, entry.feed.counters.frames, entry.feed.counters.payload_bytes)[1]
             for entry in entries
-            if entry.owner.state.state in PLAYING_STATES
+            if entry.owner.state.state in PLAYING_STATES and entry.owner.state.since_ns < settled_before_ns
         )
         loop = self._book.row("loop_cpu")
         return Occupancy(
