@@ -80,6 +80,8 @@ class FeedCounters:
     audio_packets_dropped: int = 0
     packets_lost: int = 0
     packets_reordered: int = 0
+    datagrams_dropped: int = 0
+    foreign_datagrams: int = 0
     last_received_ns: int = 0
 
 

@@ -25,6 +25,10 @@ _CAMERA_COUNTERS = (
     ("epochs", "Epochs opened."),
     ("connections", "Connections that played."),
     ("audio_packets_dropped", "Audio packets dropped."),
+    ("packets_lost", "RTP packets that never came."),
+    ("packets_reordered", "RTP packets put back into order."),
+    ("datagrams_dropped", "Datagrams that this host's kernel had no room for."),
+    ("foreign_datagrams", "Datagrams of others than the camera, or no RTP, thrown away."),
 )
 
 

@@ -85,6 +85,7 @@ class DatagramWire:
         self._pair = UdpPair(connection.local_address)
         self._sinks: list[UdpSink] = []
         self._stream: VideoStream | None = None
+        self._dropped = self._foreign = 0
 
     async def set_up(self, session: RtspSession) -> VideoStream:
         """SETUP of the stream to ports of ours. Raises SourceFailure."""
@@ -138,9 +139,14 @@ class DatagramWire:
             self._pair.punch(agreed.source or self._host, agreed.server_ports, self._stream.payload_type)
 
     def look(self) -> None:
-        """Once a second: what the kernel dropped is told and counted."""
-        self._pair.warn_of_drops(self._feed.camera)
-        self._feed.counters.audio_packets_dropped += sum(sink.newly_dropped() for sink in self._sinks)
+        """Once a second: what the kernel dropped is told and counted, and what came from others."""
+        counters, pair = self._feed.counters, self._pair
+        pair.warn_of_drops(self._feed.camera)
+        dropped, foreign = pair.dropped_by_kernel, pair.foreign_datagrams
+        counters.datagrams_dropped += dropped - self._dropped
+        counters.foreign_datagrams += foreign - self._foreign
+        self._dropped, self._foreign = dropped, foreign
+        counters.audio_packets_dropped += sum(sink.newly_dropped() for sink in self._sinks)
 
     def close(self) -> None:
         """Closes the sockets; idempotent."""
