@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import os
+import re
+import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +21,8 @@ from mesh.errors import InvalidArgument, NotFound, PermissionDenied
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess
 from tests.support import auntil
+from trueframe.layout import layout_of
+from trueframe.running import Running
 from trueframe.v1.broker_pb2 import DELIVERY_KEYFRAMES, DELIVERY_LATEST
 from trueframe.v1.frames_pb2 import (
     GAP_REASON_NOT_REQUESTED,
@@ -287,17 +294,42 @@ async def test_the_plain_iterator_changes_its_cameras_too(broker: BrokerProcess,
     assert set(seen[3:]) == {"yard"}
 
 
-async def test_the_command_lists_who_reads(broker: BrokerProcess, sim: Simulator) -> None:
-    from trueframe.commands.subscriptions import reasons, record
+@contextlib.contextmanager
+def instance_of(broker: BrokerProcess, data: Path) -> Iterator[None]:
+    """A data folder whose instance consists of this broker alone, as the supervisor would describe it."""
+    layout = layout_of(data)
+    layout.run.mkdir(parents=True)
+    token_file = data / "token"
+    token_file.touch(0o600)
+    token_file.write_text(broker.token)
+    running_ = Running(os.getpid(), 0, str(data), "", str(token_file), {"broker": broker.endpoint})
+    layout.run_json.write_bytes(running_.to_json())
+    with layout.lock.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+async def test_the_command_lists_who_reads(broker: BrokerProcess, sim: Simulator, tmp_path: Path) -> None:
+    async def command(*arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "trueframe", "subscriptions", "--data", str(tmp_path / "instance"), *arguments),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0
+        return said.decode()
 
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-1"])
-        async with reading(client, "gate", delivery="keyframes", subscriber="wall") as keys:
-            await keys.until("gate", 2)
-            one = await subscription(client, "wall")
-    row = json.loads(json.dumps(record(one)))
-    assert (row["subscriber"], row["principal"], row["delivery"]) == ("wall", "test", "keyframes")
+        with instance_of(broker, tmp_path / "instance"):
+            async with reading(client, "gate", delivery="keyframes", subscriber="the wall") as keys:
+                await keys.until("gate", 2)
+                row = json.loads(await command("--json"))
+                table = await command()
+                by_camera = await command("--cameras")
+    assert (row["subscriber"], row["principal"], row["delivery"]) == ("the wall", "test", "keyframes")
     gate = row["cameras"]["gate"]
     assert gate["captured"] == gate["delivered"] + gate["pending"] + sum(gate["not_delivered"].values())
     assert gate["not_delivered"]["not_requested"] > 0
-    assert reasons(one.counters) == f"not_requested {gate['not_delivered']['not_requested']}"
+    assert re.search(r"the wall +test +keyframes +1 .* not_requested \d+", table)
+    assert re.search(r"the wall +gate +\d+ +\d+ +\d+ +not_requested \d+", by_camera)
