@@ -117,7 +117,7 @@ def test_a_slow_reader_of_a_full_budget_is_told_what_it_lost_and_the_others_lose
 def test_a_camera_that_the_rings_could_not_hold_long_enough_is_refused_and_changes_nothing(
     flood: str, tmp_path: Path
 ) -> None:
-    settings = (f"broker.memory_bytes={32 * MIB}", "broker.min_ring_seconds=5")
+    settings = (f"broker.memory_bytes={40 * MIB}", "broker.min_ring_seconds=5")
     with running_broker(tmp_path / "data", *settings) as broker, broker.sync_client() as client:
         client.add_camera("cam-1", flood)
         client.add_camera("cam-2", "/nowhere.mp4")
@@ -127,7 +127,7 @@ def test_a_camera_that_the_rings_could_not_hold_long_enough_is_refused_and_chang
             client.add_camera("cam-3", flood)
         assert "camera 'cam-3'" in str(caught.value)
         assert "3 cameras of" in str(caught.value)
-        assert "33.6 MB" in str(caught.value)
+        assert "41.9 MB" in str(caught.value)
         assert "broker.memory_bytes" in caught.value.remedy
         assert [camera.spec.id for camera in client.list_cameras()] == ["cam-1", "cam-2"]
         client.remove_camera("cam-2")
