@@ -29,7 +29,7 @@ _FRAME_BYTES = 80_000
 
 @pytest.fixture(scope="module")
 def flood(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A source of about 3 MB a second: noise, which no codec can make small."""
+    """A source of about 3.5 MB a second: noise, which no codec can make small."""
     path = tmp_path_factory.mktemp("flood") / "noise.mp4"
     rng = np.random.default_rng(1)
     with av.open(str(path), "w") as container:
