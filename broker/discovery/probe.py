@@ -105,7 +105,8 @@ class Prober:
         self._registry = registry
         self._play = play
         self._clock = clock
-        self._running: set[tuple[str, int, str]] = set()
+        self._running: dict[tuple[str, int, str], asyncio.Task[ProbeSourceResponse]] = {}
+        registry.follow(self._give_way, lambda camera: None)
 
     async def probe(
         self, camera: StoredCamera, seconds: float, allows: Callable[[str], bool] = lambda camera: True
@@ -126,11 +127,25 @@ class Prober:
                 "is being tried already" if key in self._running else f"would be more than {_AT_ONCE} trials at once"
             )
             raise ResourceExhausted("source", reason, "Wait until that has ended.")
-        self._running.add(key)
+        trial = self._running[key] = asyncio.create_task(self._try(camera, seconds), name="probe")
         try:
-            return await self._try(camera, seconds)
+            await asyncio.wait({trial})
         finally:
-            self._running.discard(key)
+            trial.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await trial
+            del self._running[key]
+        attached = self._attached(key) if trial.cancelled() else None
+        if attached is not None:
+            return await self._describe(attached, seconds, allows)
+        return trial.result()
+
+    def _give_way(self, camera: str) -> None:
+        """A camera was added: a trial of its source ends, so that the stream has one connection."""
+        for key, trial in self._running.items():
+            entry = self._attached(key)
+            if entry is not None and entry.stored.id == camera:
+                trial.cancel()
 
     def _attached(self, key: tuple[str, int, str]) -> Entry | None:
         for entry in self._registry.entries():

@@ -26,7 +26,7 @@ _MILLION = 1e6
 _QUANTUM_NS = 100_000.0
 # A way through the network that is longer from some moment on lifts the points behind it by as much as the spread, and
 # turns the line by at most that over half the span.
-_SPREADS = 3.0
+_SPREADS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ def _fit(minima: list[tuple[int, int]]) -> Drift:
     middle = sum(x for x, _ in points) / len(points)
     (x0, y0), (x1, y1) = _edge_above(_lower_hull(points), middle)
     slope = (y1 - y0) / (x1 - x0)
-    spread = max(y - y0 - slope * (x - x0) for x, y in points)
+    above = [y - y0 - slope * (x - x0) for x, y in points]
+    # What is high between two low ones was a stall: it touches the line nowhere, and turns nothing.
+    spread = max(map(min, above, above[1:]))
     half = (_SPREADS * spread + _QUANTUM_NS) / (points[-1][0] - points[0][0])
     return Drift(-slope * _MILLION, half * _MILLION)
 

@@ -168,6 +168,17 @@ async def test_one_source_is_tried_once_at_a_time_and_four_at_once(sim: Simulato
         assert await outcome(source) == "played"
 
 
+async def test_a_trial_gives_way_to_a_camera_of_the_same_source(sim: Simulator, broker: BrokerProcess) -> None:
+    async with broker.client() as client, DiscoveryClient(broker.endpoint, broker.token) as discovery:
+        trying = asyncio.create_task(discovery.probe(CameraSpec(source=url(sim, "cam-1")), 20))
+        await auntil(lambda: sim.status()["cam-1"]["viewers"] == 1, 10, "the trial is on")
+        await client.add_camera("first", url(sim, "cam-1"))
+        assert (await asyncio.wait_for(trying, 10)).attached_as == "first"
+        await auntil(lambda: _state_is(client, "first", CAMERA_STATE_LIVE, True), 10, "the camera is live")
+        assert sim.status()["cam-1"]["viewers"] == 1
+        await client.remove_camera("first")
+
+
 async def test_a_caller_who_leaves_ends_the_trial(sim: Simulator, broker: BrokerProcess) -> None:
     async with DiscoveryClient(broker.endpoint, broker.token) as discovery:
         leaving = asyncio.create_task(discovery.probe(CameraSpec(source=url(sim, "cam-1")), 20))

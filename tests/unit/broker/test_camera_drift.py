@@ -51,7 +51,7 @@ def network(seed: int, kind: str, jitter_s: float, seconds: float) -> Delay:
     return lambda at_s: rng.expovariate(1 / jitter_s) + max(0.0, min(1.5, stall_s + 1.5 - at_s)) * (at_s > stall_s)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     ppm=st.floats(-200, 200),
     seconds=st.sampled_from([30, 60, 120, 300]),
@@ -71,6 +71,13 @@ def test_ten_minutes_over_a_local_network_are_enough_for_a_few_millionths() -> N
     drift = estimated(137.0, 600, 10, network(1, "queue", 0.002, 600))
     assert abs(drift.ppm - 137.0) < 1.0
     assert drift.uncertainty_ppm < 5.0
+
+
+def test_one_stall_does_not_spoil_what_is_known() -> None:
+    calm = estimated(50.0, 60, 10, network(3, "queue", 0.002, 60))
+    stalled = estimated(50.0, 60, 10, network(3, "stall", 0.002, 60))
+    assert stalled.uncertainty_ppm < 2 * calm.uncertainty_ppm
+    assert abs(stalled.ppm - 50.0) <= stalled.uncertainty_ppm
 
 
 def test_nothing_is_said_in_the_first_seconds() -> None:
