@@ -157,7 +157,10 @@ class RtspConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._transport = None
-        if self._has_spoken_rtsp or not self._first_bytes:
+        if not self._first_bytes and exc is None:
+            remedy = "Check the port" + ("." if self._source.is_tls else "; some cameras want rtsps://.")
+            self._fail(SourceUnreachable(self._source.thing, "closed the connection without a word", remedy))
+        elif self._has_spoken_rtsp or not self._first_bytes:
             reason = "closed the connection" if exc is None else f"the connection broke ({exc})"
             self._fail(SourceUnreachable(self._source.thing, reason, _BY_ITSELF))
         else:

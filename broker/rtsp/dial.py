@@ -56,7 +56,8 @@ def unreachable(source: RtspSource | HttpSource, error: Exception, timeout_s: fl
     if isinstance(error, ConnectionRefusedError) or getattr(error, "errno", None) == errno.ECONNREFUSED:
         return SourceUnreachable(thing, "refuses the connection", f"Check the port; is {port_of} switched on?")
     if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
-        return SourceUnreachable(thing, f"does not answer within {timeout_s:g} s", _CHECK)
+        remedy = "Check the address, and whether the camera speaks TLS on that port." if source.is_tls else _CHECK
+        return SourceUnreachable(thing, f"does not answer within {timeout_s:g} s", remedy)
     if source.is_tls and isinstance(error, ConnectionError):
         return SourceUnreachable(thing, "closed the connection during the TLS handshake", "Check the port.")
     # asyncio writes the address into the text of its own errors; the number tells what happened.

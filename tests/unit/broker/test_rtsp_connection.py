@@ -150,3 +150,9 @@ async def test_a_tls_server_behind_rtsp_is_told_as_one() -> None:
     give(connection, bytes.fromhex("15030300020246"))
     connection.connection_lost(None)
     assert "Try rtsps://" in str(connection.failure.result())
+
+
+async def test_a_peer_that_closes_without_a_word_may_want_tls() -> None:
+    connection = RtspConnection(source(), ManualClock(), 1.0)
+    connection.connection_lost(None)
+    assert "some cameras want rtsps://" in str(connection.failure.result())
