@@ -79,7 +79,8 @@ def _device(match: Element, sender: str) -> FoundDevice | None:
     is_onvif = any(word in types for word in ("NetworkVideoTransmitter", "Device")) or any(
         scope.startswith(_SCOPE) for scope in scopes
     )
-    addresses = [a for a in match.value("XAddrs").split() if a.startswith(("http://", "https://")) and len(a) < 500]
+    told = match.value("XAddrs").split()
+    addresses = [a for a in told if a.startswith(("http://", "https://")) and len(a) < 500 and a.isprintable()]
     if not urn or not urn.isprintable() or not is_onvif or not addresses:
         return None
     # A device with several networks lists all of its addresses; the one it answers from is the one we reach.
