@@ -230,13 +230,15 @@ cdef class Depacketiser:
         timestamp = _u32(packet + 4)
         ssrc = _u32(packet + 8)
         marker = packet[1] >> 7
+        if ssrc != self._ssrc or not self._ssrc_known:
+            # Another source of another type (repair, metadata) beside ours is no new start of ours.
+            if self._ssrc_fixed or (self._payload_type >= 0 and packet[1] & 0x7F != self._payload_type):
+                self.foreign_packets += 1
+                return 0
         if not self._ssrc_known:
             self._ssrc = ssrc
             self._ssrc_known = True
         elif ssrc != self._ssrc:
-            if self._ssrc_fixed:
-                self.foreign_packets += 1
-                return 0
             self._ssrc = ssrc
             self.ssrc_changes += 1
             self._expected = sequence
@@ -493,7 +495,7 @@ cdef class Depacketiser:
         if size < 12 or packet[0] >> 6 != 2 or not self._synchronised:
             return self._process(packet, size, monotonic_ns, out)
         if _u32(packet + 8) != self._ssrc:
-            if not self._ssrc_fixed:
+            if not self._ssrc_fixed and (self._payload_type < 0 or packet[1] & 0x7F == self._payload_type):
                 # Those that wait belong to the source before.
                 while self._held_count:
                     self._give_up(out)

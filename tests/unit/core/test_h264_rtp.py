@@ -403,3 +403,16 @@ def test_unwrapped_timestamps_follow_the_steps(start: int, steps: list[int]) -> 
 def test_narrow_counters_unwrap_as_well() -> None:
     unwrapper = TimestampUnwrapper(bits=16)
     assert [unwrapper.unwrap(v) for v in (65535, 0, 65534, 5)] == [65535, 65536, 65534, 65541]
+
+
+@pytest.mark.parametrize("reorder_packets", [0, 16])
+def test_another_source_of_another_type_beside_the_stream_is_no_new_start_of_it(reorder_packets: int) -> None:
+    depacketiser = H264Depacketiser(payload_type=96, reorder_packets=reorder_packets, reorder_ns=1_000_000)
+    beside = [rtp(b"\x01", 900 + n, 0, kind=107, ssrc=8) for n in range(3)]
+    ours = [rtp(b"\x41\x9a" + bytes(8), 7 + n, n * 90, marker=True) for n in range(3)]
+    units = [
+        unit for pair in zip(beside, ours, strict=True) for packet in pair for unit in depacketiser.feed(packet, 0)
+    ]
+    assert len(units) == 3
+    assert not any(unit.damaged or unit.lost_before for unit in units)
+    assert (depacketiser.ssrc, depacketiser.ssrc_changes, depacketiser.foreign_packets) == (7, 0, 3)
