@@ -17,6 +17,9 @@ log = get_logger("broker.tuning")
 PIN_NONE = -1
 PIN_AUTO = -2
 
+# With fewer cores PIN_AUTO binds to none.
+MIN_CORES_TO_PIN = 4
+
 # mallopt's names and what they are set to. Messages of some hundred kilobytes come and go thousands of times a second:
 # by default glibc gives their pages back to the kernel and faults them in again.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -47,11 +50,12 @@ def tune_malloc() -> bool:
 def pin(wanted: int) -> int | None:
     """Binds this process to one core and returns it; None if it is bound to none.
 
-    PIN_AUTO takes the core that the kernel runs it on now, which is as a rule the least busy, unless it may use only
-    one anyway. A process of one interpreter cannot use more, and threads that wake each other do so cheaper on one.
+    PIN_AUTO takes the core that the kernel runs it on now, which is as a rule the least busy; where there are few, it
+    takes none: who is bound to one cannot make way when others need it. A process of one interpreter cannot use more
+    than one anyway, and threads that wake each other do so cheaper there.
     """
     allowed = os.sched_getaffinity(0)
-    if wanted == PIN_NONE or (wanted == PIN_AUTO and len(allowed) < 2):
+    if wanted == PIN_NONE or (wanted == PIN_AUTO and len(allowed) < MIN_CORES_TO_PIN):
         return None
     core = current_core() if wanted == PIN_AUTO else wanted
     if core not in allowed:

@@ -112,7 +112,10 @@ class BrokerConfig:
         67_108_864, "The same in bytes, of all its cameras together.", at_least=1 << 16, at_most=1 << 40
     )
     pin_core: int = option(
-        -2, "Core that the broker runs on: -2 the one it starts on, -1 any, else its number.", at_least=-2, at_most=4095
+        -2,
+        "Core that the broker is bound to: -2 the one it starts on if there are four or more, -1 none, else its number.",
+        at_least=-2,
+        at_most=4095,
     )
     tune_malloc: bool = option(True, "The broker's allocator keeps what is freed: up to 128 MiB more memory, less CPU.")
 

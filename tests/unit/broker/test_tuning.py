@@ -29,9 +29,11 @@ def test_no_core_means_all_that_were_allowed() -> None:
     assert in_a_process(SHOW.format(PIN_NONE)) == f"None {sorted(os.sched_getaffinity(0))}"
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core only: there is nothing to choose")
-def test_auto_takes_one_of_those_that_are_allowed() -> None:
-    core, _, cores = in_a_process(SHOW.format(PIN_AUTO)).partition(" ")
+def test_auto_takes_one_of_many_cores_and_none_of_few() -> None:
+    few = "from broker import tuning; tuning.MIN_CORES_TO_PIN = len(tuning.os.sched_getaffinity(0)) + 1; "
+    assert in_a_process(few + SHOW.format(PIN_AUTO)) == f"None {sorted(os.sched_getaffinity(0))}"
+    many = "from broker import tuning; tuning.MIN_CORES_TO_PIN = 1; "
+    core, _, cores = in_a_process(many + SHOW.format(PIN_AUTO)).partition(" ")
     assert cores == f"[{core}]"
     assert int(core) in os.sched_getaffinity(0)
 
