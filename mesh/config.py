@@ -113,7 +113,7 @@ class BrokerConfig:
     )
     pin_core: int = option(
         -2,
-        "Core that the broker is bound to: -2 the one it starts on if there are four or more, -1 none, else its number.",
+        "Core that the broker is bound to: -2 the one it starts on if there are at least 4, -1 none, or its number.",
         at_least=-2,
         at_most=4095,
     )
