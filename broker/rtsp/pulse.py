@@ -20,6 +20,8 @@ _BEAT_S = 1.0
 _REPORT_EVERY_BEATS = 5
 # Packets that never make a picture are no life; a picture as large as they come takes a slow line this long.
 _PATIENCE_NS = 30_000_000_000
+# So many packets where the video should be, and none of it among them.
+_FOREIGN_PACKETS = 20
 
 
 class Pulse:
@@ -72,6 +74,9 @@ class Pulse:
             if now_ns - self._progress_ns > _PATIENCE_NS:
                 reason = f"sent packets for {_PATIENCE_NS // 1_000_000_000} s and no picture among them"
                 self._feed.on_failure(SourceRefused(self._thing, reason, "Check the camera's encoder; restart it."))
+        elif not packets and depacketiser.foreign_packets >= _FOREIGN_PACKETS:
+            reason = "sends packets of another payload type than the one it described"
+            self._feed.on_failure(SourceRefused(self._thing, reason, "Set the stream anew in the camera."))
         elif self._receiver.has_said_goodbye:
             self._feed.on_failure(
                 SourceUnreachable(self._thing, "said that the stream ends", "The broker connects again by itself.")

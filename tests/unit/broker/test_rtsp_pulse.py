@@ -97,6 +97,13 @@ async def test_units_that_cannot_be_decoded_yet_are_pictures_all_the_same(playin
     assert playing.feed.counters.units_before_parameter_sets == 60
 
 
+async def test_a_stream_of_another_type_than_described_is_told_as_that(playing: Playing) -> None:
+    for number in range(25):
+        playing.receiver.depacketiser.feed(rtp(WHOLE, number, 0, kind=97), 0)
+    playing.look()
+    assert "another payload type" in str(playing.failures[0])
+
+
 async def test_a_goodbye_ends_the_stream_unless_packets_follow_it(playing: Playing) -> None:
     playing.give(WHOLE, marker=True)
     playing.receiver.report(GOODBYE)
