@@ -106,4 +106,8 @@ def seated(desk: Desk, outlet: Outlet, reader: RingReader, readers: int = 1) -> 
     """Connects, and takes the ring if there is one: a reader begins with what is shown after that."""
     reader.read(0)
     until(lambda: outlet.readers == readers, 10)
+    with outlet._lock:  # taken while the reader is seated
+        has_ring = outlet._ring is not None
+    if has_ring:
+        until(lambda: reader.read(0) is None and reader._mapping is not None, 10, "the ring has come")
     assert reader.read(0.02) is None

@@ -29,8 +29,9 @@ from mesh.files import read_secret
 from mesh.ids import FrameId
 
 _REORDER_DEPTH = 64  # H.264 and H.265 hold back at most 16 pictures
-# A reader that sleeps on the ring looks this often whether the host still lives: a dead one wakes nobody.
-_LONGEST_SLEEP_S = 0.1
+# Asleep on the ring, it looks this often whether the host still lives: a dead one wakes nobody. After so long without
+# news it waits in `poll`, where it need not look.
+_LONGEST_SLEEP_S, _SLEEPS_FOR_S = 0.1, 1.0
 
 
 class SupportsToken(Protocol):
@@ -94,6 +95,7 @@ class RingReader:
         self._connection: Connection | None = None
         self._back_off_s = 0.05
         self._not_before = 0.0
+        self._news_s = 0.0
         self._closed = False
         self._reading = threading.Lock()
         self._closing = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -311,10 +313,14 @@ class RingReader:
         wait_s = None if deadline is None else max(0.0, deadline - now)
         connection, mapping = self._connection, self._mapping
         if mapping is not None and connection is not None and mapping.can_sleep and wait_s != 0.0:
-            sleep_s = _LONGEST_SLEEP_S if wait_s is None else min(wait_s, _LONGEST_SLEEP_S)
-            if mapping.sleep(self._next, int(sleep_s * 1e9)):
+            if now - self._news_s < _SLEEPS_FOR_S:
+                sleep_s = _LONGEST_SLEEP_S if wait_s is None else min(wait_s, _LONGEST_SLEEP_S)
+                if mapping.sleep(self._next, int(sleep_s * 1e9)):
+                    self._news_s = now
+                    return True
+                wait_s = 0.0  # a look at the connection, and back to sleep
+            elif not mapping.expect_messages(self._next):
                 return True
-            wait_s = 0.0  # a look at the connection, and back to sleep
         poll = select.poll()
         poll.register(self._closing, select.POLLIN)
         if connection is not None:
@@ -330,6 +336,7 @@ class RingReader:
         for descriptor, _ in ready:
             if connection is not None and descriptor == connection.wake:
                 connection.clear_wake()
+                self._news_s = time.monotonic()
             elif connection is not None and descriptor == connection.socket.fileno():
                 self._receive(connection)
         return bool(ready) or deadline is None or time.monotonic() < deadline

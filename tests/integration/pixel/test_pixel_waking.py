@@ -45,6 +45,33 @@ def test_a_sleeping_reader_is_woken_by_each_picture_and_gets_no_messages(desk: D
     assert seen == list(range(200))
 
 
+def test_a_reader_without_news_for_a_second_waits_in_poll_and_sleeps_on_the_ring_again_after_it(desk: Desk) -> None:
+    outlet = desk.outlet("quiet")
+    outlet.begin_epoch(EPOCH, -1, 32, 16)
+    seen: list[int] = []
+    with desk.reader("quiet") as reader:
+        seated(desk, outlet, reader)
+
+        def read_on() -> None:
+            while (item := reader.read()) is not None:
+                seen.extend(told([item]))
+
+        def polls() -> bool:
+            return [row.polls for row in outlet._rows.values()] == [True]
+
+        thread = threading.Thread(target=read_on)
+        thread.start()
+        for seq in range(3):
+            until(polls, 10, "it is quiet")
+            show(outlet, seq)
+            until(lambda seq=seq: len(seen) > seq, 10)  # type: ignore[misc]
+            assert not polls(), "it sleeps on the ring, for a second"
+        reader.close()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert seen == [0, 1, 2]
+
+
 def test_a_reader_that_is_killed_in_its_sleep_frees_its_seat_and_is_woken_no_more(desk: Desk) -> None:
     outlet = desk.outlet("doomed")
     outlet.begin_epoch(EPOCH, -1, 32, 16)

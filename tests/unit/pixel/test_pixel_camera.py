@@ -189,6 +189,36 @@ def test_a_decoder_that_only_fails_on_the_gpu_goes_on_in_software(monkeypatch: p
         bench.outlet.remove(bench.seat)
 
 
+def test_a_format_that_is_refused_is_told_with_its_name_until_pictures_come_again(bench: Bench) -> None:
+    encoder = av.CodecContext.create("libx264rgb", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 96, 64, "rgb24", Fraction(1, 25)
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "keyint=1"}
+    frames = [av.VideoFrame.from_ndarray(np.full((64, 96, 3), 9 * n, np.uint8), format="rgb24") for n in range(3)]
+    coded = [bytes(packet) for frame in frames for packet in encoder.encode(frame)]
+    bench.epoch()
+    bench.put([0])
+    bench.told(1)
+    now_ns = bench.clock.monotonic_ns()
+    for seq, payload in enumerate(coded, 1):
+        bench.decoder.put(replace_payload(seq, now_ns, payload))
+    assert [how for _, _, how in bench.told(4)] == ["shown"] + ["DECODE_FAILED"] * 3
+    until(lambda: "gbrp" in bench.decoder.figures.problem, 10)
+    bench.put(range(10, 12))
+    until(lambda: bench.told(12)[-1] == (1, 11, "shown"), 10)
+    assert bench.decoder.figures.problem == ""
+
+
+def replace_payload(seq: int, monotonic_ns: int, payload: bytes) -> WireFrame:
+    """A join point with bytes of another encoder."""
+    exact = frames_pb2.JOIN_POINT_EXACT
+    encoded = encode_frame(
+        "gate", 1, seq, 5000 + seq, monotonic_ns, None, None, None, exact, 0, False, False, None, payload
+    )
+    (item,) = BatchReader(encoded)
+    assert isinstance(item, WireFrame)
+    return item
+
+
 def test_a_late_start_says_nothing_of_earlier_frames_and_a_later_epoch_is_told_from_zero(bench: Bench) -> None:
     bench.epoch(1)
     bench.put(range(10, 15), epoch=1)
