@@ -10,6 +10,8 @@
             picture = tf.footage.snapshot(FrameId.from_proto(event.peak))
         for item in tf.broker.stream(["gate"]):
             print(item)  # WireFrame, Gap, EpochStarted or EpochEnded; leaving the loop ends the stream
+        for item in tf.broker.stream(labels={"site": "north"}, delivery="latest"):
+            print(item)  # what is newest of all cameras with that label; "keyframes" gives those alone
 
 `connect` is for plain programs, `connect_async` the same for asyncio (`async with connect_async() as tf:`, then
 `async for item in tf.broker.stream(["gate"]):`). Each service's client is made when it is first used; what they can do
