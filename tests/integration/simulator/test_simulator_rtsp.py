@@ -293,16 +293,19 @@ def test_a_login_is_asked_for_and_a_wrong_one_refused() -> None:
 
 def test_a_viewer_that_does_not_read_loses_units_and_nobody_else_does() -> None:
     arguments = ("--pad-bytes", "300000", "--scenes", "yard")
-    with testing.running(1, fps=25, loop_s=1, arguments=arguments) as sim:
-        with RawRtsp(sim.urls["cam-1"]) as slow, RawRtsp(sim.urls["cam-1"]) as quick:
-            slow.play()
-            quick.play()
-            units = quick.units()
-            seen = [number_of(next(units)[0])]
-            while not any(row.dropped_packets for row in sim.log("cam-1")):
-                seen.append(number_of(next(units)[0]))
-                assert len(seen) < 500
-            rows = sim.log("cam-1")  # while both are connected: who leaves loses units too
+    with (
+        testing.running(1, fps=25, loop_s=1, arguments=arguments) as sim,
+        RawRtsp(sim.urls["cam-1"]) as slow,
+        RawRtsp(sim.urls["cam-1"]) as quick,
+    ):
+        slow.play()
+        quick.play()
+        units = quick.units()
+        seen = [number_of(next(units)[0])]
+        while not any(row.dropped_packets for row in sim.log("cam-1")):
+            seen.append(number_of(next(units)[0]))
+            assert len(seen) < 500
+        rows = sim.log("cam-1")  # while both are connected: who leaves loses units too
     assert seen == list(range(seen[0], seen[0] + len(seen)))
     assert all(row.dropped_packets == row.packets for row in rows if row.dropped_packets)
     assert {row.connection for row in rows if row.dropped_packets} == {1}
