@@ -34,6 +34,10 @@ _FIRST_PACKET_S = 3.0
 _FIRST_PACKET_AT_LAST_S = 60.0
 
 
+class SetUpBroke(SourceUnreachable):
+    """The connection ended over the question how packets should come."""
+
+
 async def play_rtsp(source: RtspSource, feed: Feed, timeout_s: float) -> None:
     """Plays a camera into a feed. Always raises: SourceFailure when it cannot, or no longer; or cancellation.
 
@@ -61,7 +65,7 @@ async def _play_some_way(source: RtspSource, feed: Feed, timeout_s: float) -> No
             if is_last:
                 patience_s = min(_FIRST_PACKET_AT_LAST_S, 2 * patience_s * 2.0 ** min(feed.waits_in_vain, 16))
             await _play(source, feed, timeout_s, way, patience_s)
-        except (TransportRefused, SourceSilent) as error:
+        except (TransportRefused, SourceSilent, SetUpBroke) as error:
             feed.end_epoch(error.end_reason, redact(str(error)))
             if is_last:
                 feed.waits_in_vain += isinstance(error, SourceSilent)
@@ -78,9 +82,11 @@ def _neither(source: RtspSource, first: SourceFailure | None, last: SourceFailur
             )
             return type(last)(last.thing, last.reason, remedy)
         return last
-    kind = SourceSilent if SourceSilent in (type(first), type(last)) else SourceRefused
+    kinds = (type(first), type(last))
+    kind = SourceSilent if SourceSilent in kinds else SourceUnreachable if SetUpBroke in kinds else SourceRefused
     remedy = last.remedy if isinstance(last, SourceSilent) else first.remedy
-    return kind(source.thing, f"{first.reason}, and {last.reason}", remedy)
+    reason = first.reason if first.reason == last.reason else f"{first.reason}, and {last.reason}"
+    return kind(source.thing, reason, remedy)
 
 
 async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, first_packet_s: float) -> None:
@@ -92,7 +98,11 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
             video = await session.describe()
             feed.server, feed.claimed_frame_rate = session.server, video.media.frame_rate
             wire = stack.enter_context(contextlib.closing(open_wire(way, source, connection, feed)))
-            stream = await wire.set_up(session)
+            try:
+                stream = await wire.set_up(session)
+            except SourceUnreachable as error:
+                # Some cameras hang up on those who ask for what they do not have.
+                raise SetUpBroke(error.thing, error.reason, error.remedy) from error
             # Stored before the first frame can arrive.
             ingest = await feed.open_epoch((1, stream.clock_rate), stream.parameter_sets, stream.codec)
             receiver = wire.receiver(stream, ingest)

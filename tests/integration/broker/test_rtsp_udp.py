@@ -198,6 +198,22 @@ async def test_where_nothing_arrives_over_udp_the_camera_is_played_over_tcp_and_
     assert not any("client_port" in head for head in later), "UDP is not waited for a second time"
 
 
+async def test_a_camera_that_hangs_up_when_asked_for_tcp_is_played_over_udp(
+    broker: BrokerProcess, sim: Simulator
+) -> None:
+    def hang_up(data: bytes) -> bytes:
+        if b"interleaved=" in data:
+            raise ConnectionResetError
+        return data
+
+    async with proxied(sim.port, hang_up) as proxy, broker.client() as client:
+        await client.add_camera("touchy", proxy.url("cam-1"))
+        await watched(client, "touchy", 5)
+        seen = await client.get_camera("touchy")
+        await client.remove_camera("touchy")
+    assert seen.transport_used == "udp"
+
+
 async def test_where_neither_works_the_camera_is_silent_and_says_why(broker: BrokerProcess, sim: Simulator) -> None:
     def nowhere(data: bytes) -> bytes:
         return re.sub(rb"client_port=\d+-\d+", b"client_port=9-9", data)
