@@ -24,7 +24,8 @@ from broker.core import JOIN_EXACT, JOIN_NONE, Hub
 from broker.registry import CameraRegistry, source_player
 from broker.service import BROKER_SERVICE, BrokerServicer
 from broker.store import BrokerStore, StoredCamera
-from broker.subscriptions import Subscriptions
+from broker.subscriptions import Limits, Subscriptions
+from broker.tuning import tune_process
 from mesh.clocks import SystemClock
 from mesh.config import Config, load
 from mesh.server import serve
@@ -35,6 +36,8 @@ EPOCH = 1
 GOP_FRAMES = 30
 _READ_BYTES = 1 << 18
 _DRAIN_S = 5.0
+# As broker.__main__ reckons it.
+_ITEM_COST = 256
 _LOOK_S = 0.005
 
 
@@ -92,7 +95,13 @@ class Feeder(asyncio.BufferedProtocol):
 async def run(config: Config, socket: Path, camera_count: int) -> dict[str, Any]:
     """Serves one producer's items; returns what came of them."""
     clock, settings = SystemClock(), config.broker
-    hub = Hub(max_bytes=settings.ring_bytes, max_ns=round(settings.ring_seconds * 1e9))
+    tune_process(settings.pin_core, settings.tune_malloc)
+    hub = Hub(
+        max_bytes=settings.ring_bytes,
+        max_ns=round(settings.ring_seconds * 1e9),
+        budget_bytes=settings.memory_bytes,
+        item_cost=_ITEM_COST,
+    )
     store = await BrokerStore.open(config.run.data_dir / "broker" / "broker.db")
     registry = CameraRegistry(
         hub, store, clock, source_player(1.0), Timing(silent_after_s=600), camera_count, lambda change: None
@@ -101,7 +110,13 @@ async def run(config: Config, socket: Path, camera_count: int) -> dict[str, Any]
     for name in names:
         await registry.add(StoredCamera(name, "rtsp://127.0.0.1/none", name, {}, True))
         hub.append_item(name, EpochStarted(camera=name, epoch=EPOCH, origin=EPOCH_ORIGIN_LIVE, codec=CODEC_H264))
-    subscriptions = Subscriptions(registry, hub, clock, settings.max_subscribers)
+    subscriptions = Subscriptions(
+        registry,
+        hub,
+        clock,
+        settings.max_subscribers,
+        limits=Limits(settings.max_pending_items, settings.max_pending_bytes),
+    )
     servicer = BrokerServicer(subscriptions)
     feeder = Feeder(hub, names)
     try:
