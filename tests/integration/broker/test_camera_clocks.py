@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -94,6 +95,14 @@ async def test_clocks_are_judged_shown_exported_and_told(
         "last": "",
     }
 
+    # Who watches hears of it, too, though nothing else about the camera changes.
+    async for change in client.watch_cameras():
+        if change.camera.spec.id == "cam-2":
+            assert change.camera.clock.detail == behind.clock.detail
+        if change.caught_up:
+            break
+    news = asyncio.create_task(_next_clock_news(client, "cam-1"))
+
     # The good one is good until it jumps, and its picture does not suffer from that.
     await auntil(lambda: states("cam-1") == ["clock-good"], 20, "cam-1 is told")
     good = await camera("cam-1")
@@ -101,6 +110,7 @@ async def test_clocks_are_judged_shown_exported_and_told(
     assert abs(good.clock.offset_ns) < 300_000_000
     cameras.fault("cam-1", "clock-jump", by_s=2.5)
     await auntil(lambda: states("cam-1") == ["clock-good", "clock-wrong"], 20, "the jump is told")
+    assert (await asyncio.wait_for(news, 10)).startswith("Its clock jumped by +2.5")
     jumped = await camera("cam-1")
     assert jumped.clock.jumps == 1
     assert abs(jumped.clock.last_jump_ns - 2_500_000_000) < 200_000_000
@@ -150,6 +160,13 @@ async def test_a_jump_of_timestamps_is_told_and_no_frame_carries_a_wrong_time(
             if count == 30:
                 break
     assert await jumps() == before + 1
+
+
+async def _next_clock_news(client: BrokerClient, camera: str) -> str:
+    async for change in client.watch_cameras():
+        if change.camera.spec.id == camera and change.camera.clock.detail:
+            return change.camera.clock.detail
+    raise AssertionError
 
 
 async def _is_more(jumps: Any, before: int) -> bool:
