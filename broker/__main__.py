@@ -33,6 +33,8 @@ from trueframe.v1.cameras_pb2 import TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_UNS
 # Host names are resolved in threads; a hanging resolver of some cameras must leave some for the others.
 _RESOLVERS = 64
 _DRAIN_S = 1.5
+# Beside its bytes, an item in a ring has a Python object around it and an entry: 33 + 16 + 112, and room to grow.
+_ITEM_COST = 256
 _TRANSPORTS = {"auto": TRANSPORT_UNSPECIFIED, "tcp": TRANSPORT_TCP, "udp": TRANSPORT_UDP}
 
 
@@ -51,6 +53,7 @@ async def main(config: Config) -> None:
             max_bytes=settings.ring_bytes,
             max_ns=round(settings.ring_seconds * 1e9),
             budget_bytes=settings.memory_bytes,
+            item_cost=_ITEM_COST,
         )
         capacity = Capacity(
             settings.max_cameras,

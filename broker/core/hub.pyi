@@ -69,6 +69,7 @@ class Hub:
         max_ns: int = 30000000000,
         max_items: int = 131072,
         budget_bytes: int = 0,
+        item_cost: int = 0,
     ) -> None: ...
     @property
     def budget_bytes(self) -> int: ...

@@ -228,6 +228,7 @@ cdef class Hub:
 
     `budget_bytes` bounds all of them together (0: nothing more). Above it the ring that holds most gives its oldest
     group of pictures, one that is beyond its fair share and has a whole one first; every ring keeps its newest item.
+    `item_cost`: what the budget counts for each item beside its bytes.
     """
 
     cdef dict _rings
@@ -246,12 +247,14 @@ cdef class Hub:
         int64_t max_ns=30_000_000_000,
         Py_ssize_t max_items=1 << 17,
         int64_t budget_bytes=0,
+        int64_t item_cost=0,
     ):
-        if budget_bytes < 0:
-            raise ValueError("a budget is not negative")
+        if budget_bytes < 0 or item_cost < 0:
+            raise ValueError("a budget is not negative, nor is what an item costs")
         self._rings = {}
         self._dropped = []
         self._account = Account()
+        self._account.item_cost = item_cost
         self.budget_bytes = budget_bytes
         self._max_bytes = max_bytes
         self._max_ns = max_ns
@@ -269,7 +272,7 @@ cdef class Hub:
 
     @property
     def used_bytes(self):
-        """Bytes that all rings hold, those of dropped cameras that are still read included."""
+        """What all rings take of the budget, those of dropped cameras that are still read included."""
         return self._account.used_bytes
 
     def ring(self, str camera not None):
@@ -337,11 +340,11 @@ cdef class Hub:
                 ring = <PacketRing> one
                 if ring.end - ring.first < 2:
                     continue
-                if fullest is None or ring.bytes > fullest.bytes:
+                if fullest is None or ring.cost() > fullest.cost():
                     fullest = ring
                 # It has a whole group to give: decoding can begin behind it.
-                if ring.bytes > share and ring.newest_join > ring.first:
-                    if generous is None or ring.bytes > generous.bytes:
+                if ring.cost() > share and ring.newest_join > ring.first:
+                    if generous is None or ring.cost() > generous.cost():
                         generous = ring
             if fullest is None:
                 break

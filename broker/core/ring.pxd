@@ -47,6 +47,8 @@ cdef class RingReader:
 
 cdef class Account:
     cdef readonly int64_t used_bytes
+    # What an item costs beside its bytes: small ones would fill the memory unseen.
+    cdef int64_t item_cost
 
 cdef class PacketRing:
     cdef readonly str camera
@@ -86,6 +88,7 @@ cdef class PacketRing:
     cdef int evict_one(self) except -1
     cdef int evict_group(self) except -1
     cdef int leave_account(self) except -1
+    cdef int64_t cost(self) noexcept
     cdef int grow(self) except -1
     cdef list take_frame(
         self, int64_t epoch, int64_t seq, int64_t received_ns, int64_t monotonic_ns, int join_point, bint damaged,

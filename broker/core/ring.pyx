@@ -253,7 +253,7 @@ cdef class PacketRing:
         self.bytes += entry.size
         self.taken_bytes += entry.size
         if self.account is not None:
-            self.account.used_bytes += entry.size
+            self.account.used_bytes += entry.size + self.account.item_cost
         if entry.received_ns > self.newest_ns:
             self.newest_ns = entry.received_ns
         if entry.monotonic_ns > self.newest_monotonic_ns:
@@ -284,7 +284,7 @@ cdef class PacketRing:
         self.evicted_items += 1
         self.bytes -= entry.size
         if self.account is not None:
-            self.account.used_bytes -= entry.size
+            self.account.used_bytes -= entry.size + self.account.item_cost
         self.first += 1
         _live_items -= 1
         Py_DECREF(<object> item)
@@ -304,9 +304,13 @@ cdef class PacketRing:
     cdef int leave_account(self) except -1:
         """Its bytes count no longer."""
         if self.account is not None:
-            self.account.used_bytes -= self.bytes
+            self.account.used_bytes -= self.cost()
             self.account = None
         return 0
+
+    cdef int64_t cost(self) noexcept:
+        """What it takes of the account."""
+        return self.bytes + (self.end - self.first) * (self.account.item_cost if self.account is not None else 0)
 
     cdef int grow(self) except -1:
         cdef Py_ssize_t capacity = self.capacity * 2 if self.capacity else INITIAL_ITEMS
