@@ -17,7 +17,11 @@ cdef class JpegDepacketiser(Depacketiser):
     cdef dict _tables
     cdef uint32_t _tables_source
 
-    cdef int _begin_picture(
-        self, const uint8_t* tables, Py_ssize_t size, int precision
-    ) except -1
+    # Header segments of the packet in hand, from ONVIF's header extension; NULL if it has none.
+    cdef const uint8_t* _segments
+    cdef Py_ssize_t _segments_size
+
+    cdef int _begin_picture(self, const uint8_t* tables, Py_ssize_t size, int precision) except -1
+    cdef int _begin_extended(self, const uint8_t* header, Py_ssize_t size, const uint8_t* frame) except -1
+    cdef int _take_part(self, const uint8_t* payload, Py_ssize_t size) except -1
     cdef int _bad_payload(self) except -1

@@ -8,11 +8,16 @@ JPEG (`jpeg`).
 Every packet says where its part of the scan belongs, so a picture is known to be whole from its beginning. Behind a
 hole nothing can be placed before the next picture: what came first is kept, and marked damaged. Interlaced pictures
 (type-specific 1 and 2) come out one field at a time, as they were sent.
+
+Cameras whose pictures are larger than RTP's fields can say (2040 pixels) send header segments of their own in a header
+extension of the first packet (ONVIF Streaming, "JPEG over RTP"). Then these stand in the file, behind the standard's
+tables, which they override, and in place of the SOF0 and SOS that would have been rebuilt. Segments spread over several
+packets, and tables that only an earlier picture told, are not followed: such pictures are refused and counted.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint16_t
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp, memcpy, memset
 
 from broker.core.depacketiser cimport Depacketiser
 
@@ -108,7 +113,26 @@ cdef class JpegDepacketiser(Depacketiser):
         self._told_width = width
         self._told_height = height
 
+    cdef int _take_extension(self, const uint8_t* extension) except -1:
+        cdef Py_ssize_t size = 4 * ((<Py_ssize_t> extension[2] << 8) | extension[3])
+        cdef const uint8_t* inner = extension + 4
+        Depacketiser._take_extension(self, extension)
+        if extension[0] == 0xAB and extension[1] == 0xAC and size > 16 and inner[12] == 0xFF and inner[13] == 0xD8:
+            # Both extensions of ONVIF's, one behind the other.
+            extension = inner + 12
+            size = min(size - 16, 4 * ((<Py_ssize_t> inner[14] << 8) | inner[15]))
+        if extension[0] == 0xFF and extension[1] == 0xD8:
+            self._segments = extension + 4
+            self._segments_size = size
+        return 0
+
     cdef int _take_payload(self, const uint8_t* payload, Py_ssize_t size) except -1:
+        self._take_part(payload, size)
+        # They lie in the packet, which is gone now.
+        self._segments = NULL
+        return 0
+
+    cdef int _take_part(self, const uint8_t* payload, Py_ssize_t size) except -1:
         cdef Py_ssize_t at = MAIN_HEADER, offset, length
         cdef int kind, interval = 0, precision
         cdef bytes known
@@ -185,6 +209,8 @@ cdef class JpegDepacketiser(Depacketiser):
             elif 1 <= self._quality <= 99:
                 known = COMPUTED[self._quality]
                 self._begin_picture(<const uint8_t*> PyBytes_AS_STRING(known), 128, 0)
+            elif self._quality == 0 and self._segments != NULL:
+                self._begin_picture(NULL, 0, 0)
             else:
                 # 0 and 100 to 127 are reserved: which tables they mean cannot be known.
                 return self._refuse_payload()
@@ -202,18 +228,25 @@ cdef class JpegDepacketiser(Depacketiser):
         cdef int first = 128 if precision & 1 else 64
         cdef int second = 128 if precision & 2 else 64
         cdef bint is_single = size == first
+        cdef uint8_t frame[19]
+        cdef uint8_t scan[14]
         if width == 0 or height == 0:
             width = self._told_width
             height = self._told_height
-            if width == 0:
+            if width == 0 and self._segments == NULL:
                 return self._refuse_payload()
-        if not is_single and size != first + second:
+        if tables != NULL and not is_single and size != first + second:
             return self._bad_payload()
         header[0] = 0xFF
         header[1] = 0xD8
-        at = _write_table(header, 2, 0, first, tables)
-        if not is_single:
-            at = _write_table(header, at, 1, second, tables + first)
+        at = 2
+        if tables != NULL:
+            at = _write_table(header, at, 0, first, tables)
+            if not is_single:
+                at = _write_table(header, at, 1, second, tables + first)
+        _write_frame(frame, width, height, precision & 3, self._kind & 1, is_single)
+        if self._segments != NULL:
+            return self._begin_extended(header, at, frame)
         if self._kind & 0x40:
             header[at] = 0xFF
             header[at + 1] = 0xDD
@@ -221,29 +254,66 @@ cdef class JpegDepacketiser(Depacketiser):
             header[at + 3] = 4
             _put16(header + at + 4, self._interval)
             at += 6
-        header[at] = 0xFF
-        # Tables of 16 bits are not for baseline.
-        header[at + 1] = 0xC1 if precision & 3 else 0xC0
-        header[at + 2] = 0
-        header[at + 3] = 17
-        header[at + 4] = 8
-        _put16(header + at + 5, height)
-        _put16(header + at + 7, width)
-        header[at + 9] = 3
-        header[at + 10] = 0
-        header[at + 11] = 0x22 if self._kind & 1 else 0x21
-        header[at + 12] = 0
-        header[at + 13] = 1
-        header[at + 14] = 0x11
-        header[at + 15] = 0 if is_single else 1
-        header[at + 16] = 2
-        header[at + 17] = 0x11
-        header[at + 18] = 0 if is_single else 1
+        memcpy(header + at, frame, sizeof(frame))
         self._has_picture = True
         self._scan_bytes = 0
         self._append(header, at + 19)
         self._append(<const uint8_t*> PyBytes_AS_STRING(HUFFMAN), PyBytes_GET_SIZE(HUFFMAN))
-        self._append(b"\xff\xda\x00\x0c\x03\x00\x00\x01\x11\x02\x11\x00\x3f\x00", 14)
+        self._append(scan, _write_scan(scan, frame + 10, 3))
+        return 0
+
+    cdef int _begin_extended(self, const uint8_t* header, Py_ssize_t size, const uint8_t* frame) except -1:
+        """Writes what stands before the scan where the camera sent segments: `header` is SOI and tables, as rebuilt."""
+        cdef const uint8_t* data = self._segments
+        cdef Py_ssize_t at = 0, length, end = self._segments_size
+        cdef uint8_t interval[6]
+        cdef uint8_t scan[14]
+        cdef int scan_size = _write_scan(scan, frame + 10, 3)
+        cdef bint has_frame = False, has_tables = size > 2, has_interval = False, has_scan = False
+        while at + 1 < end and not has_scan:
+            if data[at] != 0xFF:
+                return self._bad_payload()
+            if data[at + 1] == 0xFF:
+                at += 1
+                continue
+            if at + 4 > end:
+                return self._bad_payload()
+            length = (<Py_ssize_t> data[at + 2] << 8) | data[at + 3]
+            if length < 2 or length > end - at - 2:
+                return self._bad_payload()
+            if data[at + 1] == 0xDB:
+                has_tables = True
+            elif data[at + 1] == 0xDD:
+                has_interval = True
+            elif data[at + 1] == 0xDA:
+                has_scan = True
+            elif 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] != 0xC4 and data[at + 1] != 0xC8 and data[at + 1] != 0xCC:
+                has_frame = True
+                if length < 8 or length != 8 + 3 * data[at + 9] or data[at + 9] not in (1, 3):
+                    return self._bad_payload()
+                scan_size = _write_scan(scan, data + at + 10, data[at + 9])
+            elif data[at + 1] < 0xC0 or data[at + 1] == 0xD8 or data[at + 1] == 0xD9:
+                return self._bad_payload()
+            at += 2 + length
+        if not has_tables or not (has_frame or frame[7] or frame[8]) or (has_scan and at != end):
+            return self._refuse_payload()
+        self._has_picture = True
+        self._scan_bytes = 0
+        self._append(header, size)
+        self._append(<const uint8_t*> PyBytes_AS_STRING(HUFFMAN), PyBytes_GET_SIZE(HUFFMAN))
+        # The camera's own scan header is the last of its segments: what is missing stands before them.
+        if self._kind & 0x40 and not has_interval:
+            interval[0] = 0xFF
+            interval[1] = 0xDD
+            interval[2] = 0
+            interval[3] = 4
+            _put16(interval + 4, self._interval)
+            self._append(interval, sizeof(interval))
+        if not has_frame:
+            self._append(frame, 19)
+        self._append(data, at)
+        if not has_scan:
+            self._append(scan, scan_size)
         return 0
 
     cdef int _complete(self) except -1:
@@ -259,6 +329,43 @@ cdef class JpegDepacketiser(Depacketiser):
         self.malformed_packets += 1
         self._damaged = True
         return 0
+
+
+cdef void _write_frame(uint8_t* out, int width, int height, bint is_wide, bint is_420, bint is_single) noexcept nogil:
+    """SOF: 19 bytes."""
+    memset(out, 0, 19)
+    out[0] = 0xFF
+    # Tables of 16 bits are not for baseline.
+    out[1] = 0xC1 if is_wide else 0xC0
+    out[3] = 17
+    out[4] = 8
+    _put16(out + 5, height)
+    _put16(out + 7, width)
+    out[9] = 3
+    out[11] = 0x22 if is_420 else 0x21
+    out[13] = 1
+    out[14] = 0x11
+    out[15] = 0 if is_single else 1
+    out[16] = 2
+    out[17] = 0x11
+    out[18] = out[15]
+
+
+cdef int _write_scan(uint8_t* out, const uint8_t* components, int count) noexcept nogil:
+    """SOS for `count` components, 1 or 3, as SOF lists them, 3 bytes each: their Huffman tables, the whole spectrum."""
+    cdef int i
+    memset(out, 0, 14)
+    out[0] = 0xFF
+    out[1] = 0xDA
+    out[3] = 6 + 2 * count
+    out[4] = count
+    for i in range(3):
+        if i == count:
+            break
+        out[5 + 2 * i] = components[3 * i]
+        out[6 + 2 * i] = 0x11 if i else 0
+    out[6 + 2 * count] = 63
+    return 8 + 2 * count
 
 
 cdef Py_ssize_t _write_table(uint8_t* out, Py_ssize_t at, int number, int size, const uint8_t* table) noexcept nogil:

@@ -187,6 +187,67 @@ def test_a_size_beyond_what_rtp_can_say_comes_from_elsewhere() -> None:
             depacketiser.set_size(*size)
 
 
+def with_segments(packet: bytes, segments: bytes, inside: bytes = b"") -> bytes:
+    """The packet with ONVIF's header extension for JPEG; `inside`: that of replay, which then comes first."""
+    segments = b"\xff" * (-len(segments) % 4) + segments
+    extension = b"\xff\xd8" + (len(segments) // 4).to_bytes(2, "big") + segments
+    if inside:
+        extension = b"\xab\xac" + ((len(inside) + len(extension)) // 4).to_bytes(2, "big") + inside + extension
+    return bytes([packet[0] | 0x10]) + packet[1:12] + extension + packet[12:]
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+@pytest.mark.parametrize("quality", [0, 60, 255])
+@pytest.mark.parametrize("with_scan_header", [False, True])
+@pytest.mark.parametrize("inside", [b"", struct.pack("!QBBH", 5 << 60, 0x80, 0, 0)])
+def test_a_camera_may_send_header_segments_of_its_own(
+    slices: int, quality: int, with_scan_header: bool, inside: bytes
+) -> None:
+    """As of pictures too large for RTP's fields: the size is in the segments only."""
+    files = film(slices=slices)
+    depacketiser = JpegDepacketiser()
+    units: list[Unit] = []
+    for number, file in enumerate(files):
+        found = segments(file)
+        kept = found[:-1] if with_scan_header else found[:-2]
+        own = b"".join(b"\xff" + bytes([marker]) + (2 + len(body)).to_bytes(2, "big") + body for marker, body in kept)
+        packets = packetise(Jpeg.parse(file), 100 * number, number, mtu=300, quality=quality)
+        packets = [packet[:18] + b"\0\0" + packet[20:] for packet in packets]
+        packets[0] = with_segments(packets[0], own, inside)
+        units += push(depacketiser, packets)
+    assert not any(unit.damaged for unit in units[:1])
+    assert pictures([unit.payload for unit in units]) == pictures(files)
+    info = JpegInspector().inspect(units[0].payload)
+    assert (info.width, info.height, info.malformed) == (64, 48, False)
+    assert (units[0].extension_ntp_ns is None) == (inside == b"")
+
+
+@pytest.mark.parametrize(
+    ("quality", "own"),
+    [
+        (0, b""),
+        (0, film()[0][2:20]),
+        (255, b""),
+        (255, b"\xff\xdb\x00\x50" + bytes(70)),
+        (255, b"\xff\xd9\x00\x02"),
+        (255, b"\xff\xd8\x00\x02"),
+        (255, b"\xff\x01\x00\x02"),
+        (255, b"abcd"),
+        (255, b"\xff\xc0\xff\xff"),
+        (255, b"\xff\xc0\x00\x01"),
+        (255, film()[0][2:-2]),
+    ],
+)
+def test_header_segments_that_cannot_be_read_give_no_picture(quality: int, own: bytes) -> None:
+    packets = [
+        packet[:18] + b"\0\0" + packet[20:] for packet in packetise(Jpeg.parse(film()[0]), 0, 0, quality=quality)
+    ]
+    depacketiser = JpegDepacketiser()
+    assert push(depacketiser, [with_segments(packets[0], own)]) == []
+    assert depacketiser.untold_loss
+    assert depacketiser.malformed_packets + depacketiser.refused_payloads == 1
+
+
 @given(
     lost=st.sets(st.integers(1, 60), max_size=20),
     mtu=st.integers(200, 700),
@@ -299,10 +360,13 @@ def test_no_packet_does_more_than_damage(data: st.DataObject) -> None:
     jpegs = [Jpeg.parse(file) for file in film(slices=3)]
     packets: list[bytes] = []
     for number, jpeg in enumerate(jpegs):
-        packets += packetise(jpeg, len(packets), number, mtu=rng.randrange(20, 400), quality=rng.choice([60, 128, 255]))
+        some = packetise(jpeg, len(packets), number, mtu=rng.randrange(20, 400), quality=rng.choice([60, 128, 255]))
+        if rng.random() < 0.5:
+            some[0] = with_segments(some[0], film()[0][2 : rng.randrange(2, 600)])
+        packets += some
     for _ in range(data.draw(st.integers(0, 40))):
         which = rng.randrange(len(packets))
-        packet = bytearray(packets[which])
+        packet = bytearray(packets[which] or b"\x80")
         packet[rng.randrange(min(len(packet), 26))] = rng.choice([0, 1, 64, 65, 127, 128, 255])
         packets[which] = bytes(packet[: rng.randrange(len(packet))] if rng.random() < 0.2 else packet)
     depacketiser = JpegDepacketiser(max_unit_bytes=limit, reorder_packets=data.draw(st.integers(0, 4)))

@@ -238,6 +238,17 @@ def test_a_key_picture_that_may_lack_something_stays_damaged(coding: Coding, mis
 
 
 @CODINGS
+def test_a_set_that_only_later_units_name_may_be_what_was_lost(coding: Coding) -> None:
+    sets, later = coding.sets(0, 0, 0), coding.sets(1, 0, 0)[-1]
+    key = coding.slice(True, True, 0, 30)
+    depacketiser = coding.depacketiser()
+    units = [[*sets, later, key], [*sets, key], [*sets, later, key]]
+    packets = [coding.packetise([part.nal for part in unit], 20 * n, n * 3000) for n, unit in enumerate(units)]
+    got = [one for unit in packets for packet in unit for one in depacketiser.feed(packet, 0)]
+    assert [one.damaged for one in got] == [False, True, False]
+
+
+@CODINGS
 def test_in_a_stream_with_delimiters_a_unit_without_one_lacks_it(coding: Coding) -> None:
     key = [*coding.sets(0, 0, 0), coding.slice(True, True, 0, 30)]
     depacketiser = coding.depacketiser()
