@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import secrets
+import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class OnvifServer:
         self._devices = {device.id: device for device in devices}
         self._login = login
         self._server: asyncio.Server | None = None
+        self._scheme = "http"
         self.host = ""
         self.port = 0
         self.asked: list[str] = []
@@ -69,9 +71,10 @@ class OnvifServer:
         self.refused = 0
         """Questions refused for want of a login."""
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Begins to listen. Raises OSError when it cannot."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=65_536)
+    async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Begins to listen, encrypted if a context is given. Raises OSError when it cannot."""
+        self._scheme = "https" if tls else "http"
+        self._server = await asyncio.start_server(self._serve, host, port, limit=65_536, ssl=tls)
         self.host, self.port = host, self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -82,7 +85,7 @@ class OnvifServer:
     @property
     def addresses(self) -> dict[str, str]:
         """Address of every device's service."""
-        return {name: f"http://{self.host}:{self.port}/onvif/{name}/device_service" for name in self._devices}
+        return {name: f"{self._scheme}://{self.host}:{self.port}/onvif/{name}/device_service" for name in self._devices}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -128,7 +131,7 @@ class OnvifServer:
                 return refusal
         self.asked.append(question)
         # As it was asked: behind address translation a device knows only its inner address.
-        base = f"http://{headers.get('host', f'{self.host}:{self.port}')}{path.rpartition('/')[0]}"
+        base = f"{self._scheme}://{headers.get('host', f'{self.host}:{self.port}')}{path.rpartition('/')[0]}"
         token = next((element.text or "" for element in asked.iter() if element.tag.endswith("ProfileToken")), "")
         answer = device.answer(namespace, question, token.strip(), base)
         if answer is None:

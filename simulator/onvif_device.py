@@ -69,7 +69,9 @@ class SimulatedDevice:
 
     def answer(self, namespace: str, question: str, argument: str, base: str) -> str | None:
         """The body of an answer, None for a question it does not know. `base`: where its services are."""
-        base = f"http://{self.told_host}{base[base.index('/', 8) :]}" if self.told_host else base
+        if self.told_host:
+            scheme, _, rest = base.partition("://")
+            base = f"{scheme}://{self.told_host}{rest[rest.index('/') :]}"
         if namespace == DEVICE:
             return self._about_device(question, base)
         if namespace == MEDIA:

@@ -17,6 +17,7 @@ from broker.discovery.addresses import parse_address
 from broker.discovery.errors import DeviceUnauthorised, DeviceUnreachable, NotADevice
 from broker.discovery.onvif import Device, OnvifDevice
 from broker.rtsp.auth import Credentials
+from simulator import tls
 from simulator.onvif import Login, OnvifServer
 from simulator.onvif_device import SimulatedDevice, VideoProfile
 from tests.real_peers import ROOT, free_port, require
@@ -83,6 +84,21 @@ async def test_the_clock_of_a_device_is_held_against_ours() -> None:
         device = await ask(server)
     assert device.clock_offset_ns is not None
     assert abs(device.clock_offset_ns / 1e9 - 7200) < 1.5
+
+
+async def test_a_device_behind_tls_is_believed_by_its_certificate_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, certificate, _ = tls.prepare(tmp_path)
+    server = OnvifServer([SimulatedDevice("gate", "Gate", (MAIN,))])
+    await server.start(tls=context)
+    try:
+        with pytest.raises(DeviceUnreachable, match="certificate that this host does not believe"):
+            await ask(server)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert [profile.token for profile in (await ask(server)).profiles] == ["p-1"]
+    finally:
+        await server.close()
 
 
 async def test_a_device_that_tells_an_address_nobody_reaches_is_asked_where_it_was_found() -> None:
