@@ -109,5 +109,5 @@ def seated(desk: Desk, outlet: Outlet, reader: RingReader, readers: int = 1) -> 
     with outlet._lock:  # taken while the reader is seated
         has_ring = outlet._ring is not None
     if has_ring:
-        until(lambda: reader.read(0) is None and reader._mapping is not None, 10, "the ring has come")
+        until(lambda: reader.read(0) is None and reader._story.mapping is not None, 10, "the ring has come")
     assert reader.read(0.02) is None

@@ -1,7 +1,7 @@
 """RingReader: the pictures of one camera out of shared memory, frame by frame, with a reason for each that is missing.
 
-Here: waiting, following generations and hosts, telling what was missed. Not here: the memory layout (ring_layout.pyx),
-the handover protocol's other side and its description (handover.py).
+Here: waiting, following generations and hosts. Not here: what a ring tells (story.py), the memory layout
+(ring_layout.pyx), the handover protocol's other side and its description (handover.py).
 """
 
 from __future__ import annotations
@@ -16,19 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from broker.pixel.connection import PROTOCOL, Connection, error_of
-from broker.pixel.picture import Missing, MissingReason, Picture
-from broker.pixel.ring_layout import BT709, FULL_RANGE, INEXACT, OPEN, PICTURE
+from broker.pixel.picture import Missing, Picture
 from broker.pixel.ring_mapping import RingMapping
-from broker.pixel.settled import Settled
+from broker.pixel.story import RingStory
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.files import read_secret
 from mesh.ids import FrameId
 
-_REORDER_DEPTH = 64  # H.264 and H.265 hold back at most 16 pictures
 # Asleep on the ring, it looks this often whether the host still lives: a dead one wakes nobody. After so long without
 # news it waits in `poll`, where it need not look.
 _LONGEST_SLEEP_S, _SLEEPS_FOR_S = 0.1, 1.0
@@ -78,20 +73,9 @@ class RingReader:
         self._camera = camera
         self._name = name
         self._reconnect = reconnect
-        self._ready: deque[Picture | Missing] = deque()
-        # The hold on the picture told last, from its telling to the read after the one that hands it out.
-        self._held: tuple[RingMapping, int, int] | None = None
+        self._story = RingStory(camera, after)
         self._is_handed_out = False
         self._rings: deque[RingMapping] = deque()
-        self._mapping: RingMapping | None = None
-        self._planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
-        self._next = 0
-        self._session: int | None = None
-        self._lost_reason = MissingReason.HOST_LOST
-        self._is_new = after is None
-        self._before_us = 0  # records below this were written before this reader came
-        self._epoch = after.epoch if after else None
-        self._settled = Settled(after.seq if after else -1)
         self._connection: Connection | None = None
         self._back_off_s = 0.05
         self._not_before = 0.0
@@ -118,7 +102,7 @@ class RingReader:
     @property
     def session(self) -> int | None:
         """The run of the pixel host that the newest item came from; None before the first."""
-        return self._session
+        return self._story.session
 
     def close(self) -> None:
         """Ends the reading; a `read` under way in another thread returns None. Pictures handed out stay mapped."""
@@ -126,7 +110,7 @@ class RingReader:
             return
         self._closed = True
         os.eventfd_write(self._closing, 1)
-        mapping = self._mapping
+        mapping = self._story.mapping
         if mapping is not None:
             mapping.rouse()
         # Not without end: a signal handler may call this on top of the very `read` that holds the lock, which then
@@ -142,9 +126,9 @@ class RingReader:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
             if self._is_handed_out:
-                self._let_go()
-            if self._mapping is not None:
-                self._mapping.awake()
+                self._story.let_go()
+            if self._story.mapping is not None:
+                self._story.mapping.awake()
             item = self._read(deadline)
             self._is_handed_out = isinstance(item, Picture)
             return item
@@ -155,155 +139,31 @@ class RingReader:
         Descriptors of which one becomes readable with news, and after how many seconds to look anyway (None: not
         before; 0: at once).
         """
-        connection, mapping = self._connection, self._mapping
-        if self._closed or self._ready:
+        connection, mapping = self._connection, self._story.mapping
+        if self._closed or self._story.ready:
             return [], 0.0
         if connection is None:
             return [], max(0.0, self._not_before - time.monotonic())
         if connection.wake >= 0:
             connection.clear_wake()  # before the look at what is new: messages that come after it stay
-        if mapping is not None and not mapping.expect_messages(self._next):
+        if mapping is not None and not mapping.expect_messages(self._story.next):
             return [], 0.0
         return [fd for fd in (connection.socket.fileno(), connection.wake) if fd >= 0], None
-
-    def _let_go(self) -> None:
-        if self._held is not None:
-            mapping, slot, sequence = self._held
-            mapping.unpin(slot, sequence)
-            self._held = None
 
     def _read(self, deadline: float | None) -> Picture | Missing | None:
         while True:
             if self._closed:
                 self._release()
                 return None
-            if self._ready:
-                return self._ready.popleft()
-            if self._advance():
+            if self._story.ready:
+                return self._story.ready.popleft()
+            if self._story.advance():
                 continue
-            if self._mapping is None and self._rings:
-                self._open(self._rings.popleft())
+            if self._story.mapping is None and self._rings:
+                self._story.open(self._rings.popleft())
                 continue
             if not self._wait(deadline):
                 return None
-
-    # --- what the ring says
-
-    def _open(self, mapping: RingMapping) -> None:
-        self._mapping = mapping
-        self._planes = [mapping.planes(slot) for slot in range(mapping.slots)]
-        head = mapping.head
-        oldest = max(0, head - mapping.records)
-        self._before_us = 0
-        same_session = mapping.session == self._session
-        self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
-        self._session = mapping.session
-        self._next = oldest
-        if self._is_new and head:
-            self._begin_at_the_newest(mapping, oldest, head)
-            self._before_us = head
-        self._is_new = False
-
-    def _begin_at_the_newest(self, mapping: RingMapping, oldest: int, head: int) -> None:
-        """A reader without a past starts at the newest picture; frames told before it are not its business."""
-        start = head
-        for number in range(head - 1, max(oldest, head - 1 - _REORDER_DEPTH) - 1, -1):
-            record = mapping.record(number)
-            if record is not None and record[0] == PICTURE:
-                start = number
-                break
-        self._next = start
-        before = [mapping.record(number) for number in range(max(oldest, start - _REORDER_DEPTH), start)]
-        following = mapping.record(start) if start < head else None
-        known = [record for record in (*before, following) if record is not None]
-        if not known:
-            return
-        self._epoch = known[-1][4]
-        told = [record for record in before if record is not None and record[4] == self._epoch]
-        floor = told[-1][9] if told else min(known[-1][5] - 1, known[-1][9])
-        self._settled = Settled(floor)
-        for record in told:
-            self._settled.add(record[5], record[6])
-
-    def _advance(self) -> bool:
-        """Takes records until one gives a picture; False when the ring has nothing more for now."""
-        mapping = self._mapping
-        if mapping is None:
-            return False
-        state = mapping.state  # before head: what is written before the state changes is seen
-        head = mapping.head
-        if self._next >= head:
-            if state != OPEN:
-                self._mapping, self._planes = None, []
-            return False
-        while self._next < head:
-            record = mapping.record(self._next)
-            if record is None:
-                # Far behind. Leave some room, or the writer overtakes again before the next look.
-                self._next = max(self._next + 1, mapping.head - mapping.records * 3 // 4)
-                continue
-            self._next += 1
-            if self._tell(mapping, record):
-                break
-        return True
-
-    def _tell(self, mapping: RingMapping, record: tuple[int, ...]) -> bool:
-        kind, reason, flags, slot, epoch, first, last, received_ns, sequence, floor = record
-        if self._epoch is None:
-            self._epoch, self._settled = epoch, Settled(min(first - 1, floor))
-        elif epoch > self._epoch:
-            self._epoch, self._settled = epoch, Settled()
-        elif epoch < self._epoch:
-            return False
-        if kind == PICTURE and self._settled.expects(first, floor):
-            fresh = [(first, last)]  # the usual case, told without the arithmetic of runs
-        else:
-            holes = self._settled.absent(self._settled.floor + 1, min(floor, first - 1))
-            holes += self._settled.absent(last + 1, floor)
-            for hole in holes:
-                self._miss(epoch, *hole, self._lost_reason, 0)
-            fresh = self._settled.absent(first, last)
-        self._lost_reason = MissingReason.OVERRUN
-        if not fresh:
-            return False
-        if kind == PICTURE:
-            if mapping.pin(slot, sequence):
-                self._held = mapping, slot, sequence
-            elif not mapping.is_whole(slot, sequence):
-                if self._next <= self._before_us:
-                    self._settled.add(first, last)  # the newest at first sight, and older by now: not this reader's
-                else:
-                    self._miss(epoch, first, last, MissingReason.OVERRUN, received_ns)
-                return False
-            self._settled.add(first, last)
-            y, u, v = self._planes[slot]
-            monotonic_ns = mapping.monotonic_ns(slot)
-            self._ready.append(
-                Picture(
-                    FrameId(self._camera, epoch, first), received_ns, monotonic_ns, mapping.width, mapping.height,
-                    y, u, v, bool(flags & INEXACT), bool(flags & FULL_RANGE), bool(flags & BT709),
-                    mapping, slot, sequence,
-                )
-            )  # fmt: skip
-            return True
-        for run in fresh:
-            self._miss(epoch, *run, MissingReason(reason), received_ns)
-        return False
-
-    def _miss(self, epoch: int, first: int, last: int, reason: MissingReason, received_ns: int) -> None:
-        self._settled.add(first, last)
-        before = self._ready[-1] if self._ready else None
-        if (
-            isinstance(before, Missing)
-            and before.reason == reason
-            and before.last_id.epoch == epoch
-            and before.last_id.seq == first - 1
-        ):
-            first_id, received_ns = before.first_id, before.received_ns
-            self._ready.pop()
-        else:
-            first_id = FrameId(self._camera, epoch, first)
-        self._ready.append(Missing(first_id, FrameId(self._camera, epoch, last), reason, received_ns))
 
     # --- waiting
 
@@ -311,15 +171,15 @@ class RingReader:
         """Waits for something to happen; False when the deadline passed first. Looks once even if it has passed."""
         now = time.monotonic()
         wait_s = None if deadline is None else max(0.0, deadline - now)
-        connection, mapping = self._connection, self._mapping
+        connection, mapping = self._connection, self._story.mapping
         if mapping is not None and connection is not None and mapping.can_sleep and wait_s != 0.0:
             if now - self._news_s < _SLEEPS_FOR_S:
                 sleep_s = _LONGEST_SLEEP_S if wait_s is None else min(wait_s, _LONGEST_SLEEP_S)
-                if mapping.sleep(self._next, int(sleep_s * 1e9)):
+                if mapping.sleep(self._story.next, int(sleep_s * 1e9)):
                     self._news_s = now
                     return True
                 wait_s = 0.0  # a look at the connection, and back to sleep
-            elif not mapping.expect_messages(self._next):
+            elif not mapping.expect_messages(self._story.next):
                 return True
         poll = select.poll()
         poll.register(self._closing, select.POLLIN)
@@ -377,7 +237,7 @@ class RingReader:
             self._connection.close()
             self._connection = None
         # What the old ring still holds was read before: `_wait` comes only when there is nothing more.
-        self._mapping, self._planes = None, []
+        self._story.close_ring()
         self._rings.clear()
         if not self._reconnect:
             raise Unavailable(f"pixel host at {self._path}", reason, "Is it running? `trueframe status` tells.")
@@ -391,9 +251,8 @@ class RingReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._mapping, self._planes, self._held = None, [], None
+        self._story.forget()
         self._rings.clear()
-        self._ready.clear()
 
     def __del__(self) -> None:
         self._closed = True
