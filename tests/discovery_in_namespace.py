@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from wsdiscovery import QName, Scope
 from wsdiscovery.discovery import ThreadedWSDiscovery
 from wsdiscovery.publishing import ThreadedWSPublishing
 
+from broker.discovery.client import SyncDiscoveryClient
 from broker.discovery.interfaces import chosen
 from broker.discovery.wsd import discover
 from simulator.onvif_device import SimulatedDevice
 from simulator.onvif_discovery import DiscoveryAnswerer
+from tests.broker_process import running_broker
 
 NETWORK = "http://www.onvif.org/ver10/network/wsdl"
 # wsdiscovery passes over 127.0.0.0/8, so the namespace's only interface gets an address of another kind, too.
@@ -49,6 +53,7 @@ async def _main() -> dict[str, Any]:
         after_s.append(time.monotonic() - began)
     on_lo = [device async for device in discover(chosen("lo"), 0.5)]
     answered = answerer.answered
+    by_broker = await asyncio.to_thread(_ask_through_a_broker)
     peer = await asyncio.to_thread(_ask_with_wsdiscovery)
     answerer.close()
     published = await _find_one_of_wsdiscovery()
@@ -60,9 +65,23 @@ async def _main() -> dict[str, Any]:
         "on_lo": sorted(device.urn for device in on_lo),
         "answered": answered,
         "urns": [device.urn for device in devices],
+        "by_broker": by_broker,
         "peer": peer,
         "published": published,
     }
+
+
+def _ask_through_a_broker() -> list[list[object]]:
+    """What a client of a broker is told, which has a camera on the same host."""
+    with tempfile.TemporaryDirectory() as folder, running_broker(Path(folder) / "data") as broker:
+        with broker.sync_client() as cameras:
+            cameras.add_camera("north", f"rtsp://u:p@{ADDRESS}:1/x")
+            cameras.add_camera("elsewhere", "rtsp://10.77.0.9:1/x")
+        with SyncDiscoveryClient(broker.endpoint, broker.token) as discovery:
+            found = [[d.urn, d.name, list(d.addresses), list(d.cameras)] for d in discovery.devices(1.0, "lo")]
+        with SyncDiscoveryClient(broker.endpoint, broker.mint("a", "administrator", ["other"])) as discovery:
+            hidden = [list(d.cameras) for d in discovery.devices(0.5)]
+    return [*sorted(found), hidden]
 
 
 def _ask_with_wsdiscovery() -> dict[str, list[str]]:

@@ -226,6 +226,10 @@ def test_devices_are_found_in_a_network_of_their_own() -> None:
     assert told["found"][told["urns"][1]] == ["Hof Süd", "PTZ 9", "Simulator", "http://10.77.0.1:8080/onvif/yard"]
     assert told["first_after_s"] < 1.0
     assert told["on_lo"] == sorted(told["urns"])
+    # Through a broker: with its cameras on the same host, as far as the caller may see them.
+    *found, hidden = told["by_broker"]
+    assert found == sorted([urn, name, [address], ["north"]] for urn, (name, _, _, address) in told["found"].items())
+    assert hidden == [[], []]
     # The other way round: a client and a device of somebody else.
     assert told["peer"] == {urn: [address] for urn, (*_, address) in told["found"].items()}
     assert told["published"] == ["http://10.77.0.1:8081/onvif/device_service"]
