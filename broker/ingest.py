@@ -1,27 +1,23 @@
 """Where a frame is minted: an access unit comes in, an encoded item with identity, times and digest goes to the hub.
 
-Belongs here: seq, epochs on one connection, damage, gaps, counters. Does not belong here: sockets and files (`rtsp`,
-`sources`), states and retries (`camera`, `owner`), subscribers (the core's hub). All of it runs on the event loop's
-thread; `Ingest.unit` is the hot path and neither awaits nor queues.
+Belongs here: seq, epochs on one connection, damage, gaps. Does not belong here: what outlives a connection (`feed`),
+sockets and files (`rtsp`, `sources`), states and retries (`camera`, `owner`), subscribers (the core's hub). All of it
+runs on the event loop's thread; `Ingest.unit` is the hot path and neither awaits nor queues.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from broker.core import MAX_UNIT_BYTES, DamageTracker, Hub, encode_frame, inspector_for, sha256
-from broker.epochs import CLOCK_STEP_NS, Epoch, EpochBook
-from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
+from broker.core import MAX_UNIT_BYTES, DamageTracker, encode_frame, inspector_for, sha256
+from broker.epochs import CLOCK_STEP_NS, Epoch
+from broker.errors import SourceFailure, SourceRefused
 from broker.kinds import Codec, EndReason, Reason
-from broker.rtsp.clock import ClockState
 from broker.stillness import Stillness
-from mesh.clocks import Clock
 from mesh.ids import FrameId
-from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
 from trueframe.v1.frames_pb2 import (
     CODEC_H264,
@@ -41,7 +37,8 @@ from trueframe.v1.frames_pb2 import (
     Gap,
 )
 
-log = get_logger("broker.ingest")
+if TYPE_CHECKING:
+    from broker.feed import Feed
 
 _HELD_UNITS = 256
 _HELD_BYTES = 2 * MAX_UNIT_BYTES
@@ -57,119 +54,28 @@ _Unit: TypeAlias = "tuple[bytes, int | None, bool, bool, int, int | None, int | 
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """How the units of an epoch are to be read."""
+class Format:
+    """How the units of an epoch are to be read. `time_base`: seconds per tick of pts, as a ratio; `parameter_sets`: in
+    canonical form, as far as known beforehand.
+    """
 
     codec: Codec
     time_base: tuple[int, int]
     parameter_sets: bytes
 
 
-@dataclass(slots=True)
-class FeedCounters:
-    """What one camera gave since the broker started: frames, and what got no id, by reason."""
-
-    frames: int = 0
-    damaged_frames: int = 0
-    payload_bytes: int = 0
-    network_gaps: int = 0
-    refused_units: int = 0
-    units_before_parameter_sets: int = 0
-    epochs: int = 0
-    connections: int = 0
-    audio_packets_dropped: int = 0
-    packets_lost: int = 0
-    packets_reordered: int = 0
-    datagrams_dropped: int = 0
-    foreign_datagrams: int = 0
-    last_received_ns: int = 0
-
-
-@dataclass(slots=True)
-class Feed:
-    """One camera's way into the hub, for all its connections. Owned by the camera's task."""
-
-    camera: str
-    hub: Hub
-    book: EpochBook
-    clock: Clock
-    on_connected: Callable[[], None]
-    on_first_frame: Callable[[], None]
-    on_epoch: Callable[[], None]
-    on_failure: Callable[[SourceFailure], None]
-    counters: FeedCounters = field(default_factory=FeedCounters)
-    clock_state: ClockState = field(default_factory=ClockState)
-    last_id: FrameId | None = None
-    last_sign_ns: int = 0
-    ingest: Ingest | None = None
-    # How packets come now ("tcp", "udp", "tls", "http", "https", "file"), set by the source; empty if not connected.
-    transport_used: str = ""
-    # What the server calls itself and the frame rate it claims (0 if none), set by the source: told to who probes.
-    server: str = ""
-    claimed_frame_rate: float = 0.0
-    # The picture froze (True) or moves again.
-    on_frozen: Callable[[bool], None] = lambda is_frozen: None
-    # What a source learnt of its camera and will try first next time; empty if nothing.
-    transport_that_worked: str = ""
-    # Connections in a row that played and gave nothing: the next is waited for longer.
-    waits_in_vain: int = 0
-
-    @property
-    def newest_id(self) -> FrameId | None:
-        """Id of the newest frame, or None before the first."""
-        if self.ingest is not None and self.ingest.last_seq >= 0:
-            return FrameId(self.camera, self.ingest.number, self.ingest.last_seq)
-        return self.last_id
-
-    async def open_epoch(self, time_base: tuple[int, int], parameter_sets: bytes, codec: Codec = CODEC_H264) -> Ingest:
-        """Begins an epoch, stored before this returns. Call once a connection, just before frames can arrive.
-
-        `time_base`: seconds per tick of pts, as a ratio; `parameter_sets`: in canonical form, as far as known
-        beforehand.
-        """
-        self.ingest = Ingest(self, await self.mint(), _Format(codec, time_base, parameter_sets))
-        return self.ingest
-
-    async def mint(self) -> Epoch:
-        """A stored epoch. Raises SourceUnreachable if it cannot be stored; trying again later can heal that."""
-        try:
-            epoch = await self.book.mint(self.camera)
-        except Exception as error:
-            log.exception("epoch cannot be stored", camera=self.camera)
-            reason = f"a new epoch cannot be stored ({type(error).__name__}: {error})"
-            raise SourceUnreachable(f"camera {self.camera!r}", reason, "Check the disk of the broker.") from error
-        self.counters.epochs += 1
-        return epoch
-
-    def connected(self) -> None:
-        """The source said that it plays."""
-        self.counters.connections += 1
-        self.sign_of_life()
-        self.on_connected()
-
-    def sign_of_life(self) -> None:
-        """The source is there, though no frame is due yet."""
-        self.last_sign_ns = self.clock.monotonic_ns()
-
-    def end_epoch(self, reason: EndReason, detail: str) -> None:
-        """Ends the open epoch, if there is one. `detail` holds no credentials."""
-        if self.ingest is not None:
-            self.ingest.end(reason, detail)
-            self.ingest = None
-
-
 class Ingest:
     """Mints the frames of one connection: one epoch, and those that follow on it when format or clock change."""
 
-    def __init__(self, feed: Feed, epoch: Epoch, format_: _Format) -> None:
+    def __init__(self, feed: Feed, epoch: Epoch, format_: Format) -> None:
         self._feed = feed
         self._camera = feed.camera
         self._hub = feed.hub
         self._clock = feed.clock
         self._counters = feed.counters
         self._adopt(format_)
-        self._next_format: _Format | None = None
-        self._held: deque[_Unit | _Format] | None = None
+        self._next_format: Format | None = None
+        self._held: deque[_Unit | Format] | None = None
         self._held_bytes = 0
         self._minting: asyncio.Task[None] | None = None
         self._openings: deque[int] = deque(maxlen=_EPOCHS_AT_ONCE)
@@ -191,7 +97,7 @@ class Ingest:
         self._last_join: int | None = None
         self._key_frame_interval = 0
 
-    def _adopt(self, format_: _Format) -> None:
+    def _adopt(self, format_: Format) -> None:
         self._codec = format_.codec
         self._time_base = format_.time_base
         self._inspector = inspector_for(format_.codec, format_.parameter_sets)
@@ -337,7 +243,7 @@ class Ingest:
 
         Arguments as of `Feed.open_epoch`.
         """
-        format_ = _Format(codec, time_base, parameter_sets)
+        format_ = Format(codec, time_base, parameter_sets)
         if self._has_ended:
             return
         if self._held is not None:
@@ -363,7 +269,7 @@ class Ingest:
         if self._minting is not None:
             self._minting.cancel()
         if self._held:
-            self.refuse(sum(not isinstance(unit, _Format) for unit in self._held))
+            self.refuse(sum(not isinstance(unit, Format) for unit in self._held))
         self._close_epoch(reason, detail, self._clock.monotonic_ns())
 
     # ---- epochs on the same connection ------------------------------------------------------------------------------
@@ -413,7 +319,7 @@ class Ingest:
             self._adopt(self._next_format)
             self._next_format = None
         for unit in held:
-            if isinstance(unit, _Format):
+            if isinstance(unit, Format):
                 self.switch(unit.codec, unit.time_base, unit.parameter_sets)
             else:
                 self.unit(*unit)

@@ -16,7 +16,7 @@ from typing import Any
 
 from broker import camera
 from broker.errors import SourceFailure
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.kinds import EndReason, State
 from broker.store import StoredCamera
 from mesh.clocks import Clock

@@ -14,7 +14,7 @@ from broker.camera import Timing
 from broker.core import Hub
 from broker.epochs import EpochBook
 from broker.errors import CameraIdUsed, NoSuchCamera
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.owner import CameraOwner, OwnerState, Play
 from broker.rates import RateMeter
 from broker.sources.notation import parse_source

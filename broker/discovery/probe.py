@@ -16,7 +16,7 @@ from broker.camera import state_name
 from broker.core import BatchReader, Hub, Subscriber, WireFrame
 from broker.epochs import EpochBook
 from broker.errors import SourceFailure, SourceUnreachable
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.owner import Play
 from broker.registry import CameraRegistry, Entry
 from broker.sources.notation import FileSource, Source, parse_source

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 
 from broker.errors import SourceFailure, SourceRefused, SourceSilent, SourceUnreachable, StreamMoved, TransportRefused
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.rtsp.connection import RtspConnection
 from broker.rtsp.dial import dial
 from broker.rtsp.pulse import Pulse

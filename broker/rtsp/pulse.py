@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.rtsp.receiver import Receiver
 from mesh.logs import get_logger
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from broker.core import TimestampUnwrapper, Unit, depacketiser_for
 from broker.core.rtp import Goodbye, RtcpParser, SenderReport, receiver_report
-from broker.ingest import FeedCounters, Ingest
+from broker.feed import FeedCounters
+from broker.ingest import Ingest
 from broker.rtsp.clock import CameraClock, ClockState
 from broker.rtsp.session import VideoStream
 

@@ -10,7 +10,8 @@ import asyncio
 from typing import Any
 
 from broker.errors import SourceFailure, SourceSilent
-from broker.ingest import Feed, Ingest
+from broker.feed import Feed
+from broker.ingest import Ingest
 from broker.rtsp.connection import RtspConnection
 from broker.rtsp.receiver import Receiver
 from broker.rtsp.session import RtspSession, VideoStream

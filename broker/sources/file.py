@@ -20,7 +20,7 @@ import av.logging
 
 from broker.core import annexb_from_length_prefixed, canonical, canonical_from_nals
 from broker.errors import SourceEnded, SourceRefused
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.sources.avcc import parse_avcc
 from broker.sources.hvcc import parse_hvcc
 from broker.sources.notation import FileSource

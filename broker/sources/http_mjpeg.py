@@ -17,7 +17,8 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from broker.errors import SourceFailure, SourceRefused, SourceSpokeNonsense, SourceUnauthorised, SourceUnreachable
-from broker.ingest import Feed, Ingest
+from broker.feed import Feed
+from broker.ingest import Ingest
 from broker.rtsp import tls
 from broker.rtsp.auth import Authenticator
 from broker.rtsp.dial import unreachable

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from broker.core import BatchReader, Hub, Subscriber, WireFrame
 from broker.epochs import EpochBook
 from broker.errors import SourceFailure
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.rtsp.receiver import Receiver
 from broker.rtsp.session import VideoStream
 from mesh.clocks import ManualClock

@@ -11,7 +11,7 @@ import pytest
 from broker import fanout
 from broker.camera import Timing
 from broker.core import Counters, Hub, NotDelivered, PacketRing, Subscriber
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.registry import CameraRegistry
 from broker.store import BrokerStore, StoredCamera
 from broker.subscriptions import Subscriptions

@@ -15,7 +15,8 @@ import pytest
 from broker.core import BatchReader, Hub, Subscriber, WireFrame, canonical, canonical_from_nals, split_nals
 from broker.epochs import EpochBook
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
-from broker.ingest import Feed, Ingest
+from broker.feed import Feed
+from broker.ingest import Ingest
 from mesh.clocks import ManualClock
 from trueframe.v1.frames_pb2 import (
     EPOCH_END_REASON_CLOCK_STEPPED,

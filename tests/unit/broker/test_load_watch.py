@@ -16,7 +16,7 @@ from broker import load_watch
 from broker.admission import Capacity
 from broker.camera import Timing
 from broker.core import Hub
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.load import LoadRow
 from broker.load_watch import LoadWatch
 from broker.registry import CameraRegistry

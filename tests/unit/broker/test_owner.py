@@ -11,7 +11,7 @@ from broker.camera import Timing
 from broker.core import Hub
 from broker.epochs import EpochBook
 from broker.errors import SourceEnded, SourceRefused, SourceUnreachable
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.owner import CameraOwner, OwnerState
 from broker.store import StoredCamera
 from mesh.clocks import SystemClock

@@ -12,7 +12,7 @@ import pytest
 from broker.camera import Timing
 from broker.core import Hub
 from broker.errors import CameraIdUsed, NoSuchCamera
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.registry import CameraRegistry, StateChange
 from broker.store import BrokerStore, StoredCamera
 from mesh.clocks import SystemClock

@@ -12,7 +12,7 @@ import pytest
 from broker.core import Hub
 from broker.epochs import EpochBook
 from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
-from broker.ingest import Feed
+from broker.feed import Feed
 from broker.rtsp.pulse import Pulse
 from broker.rtsp.receiver import Receiver
 from broker.rtsp.session import VideoStream
