@@ -1,1 +1,1 @@
-"""Our RTSP client: from a URL to access units. All is pure but `dial`, `connection`, `udp`, `wires`, `pulse`, `play`."""
+"""Our RTSP client: from a URL to access units. Pure but for `dial`, `connection`, `udp`, `wires`, `pulse`, `play`."""
