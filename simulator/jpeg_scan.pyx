@@ -57,7 +57,7 @@ def scan(const int16_t[:, ::1] blocks not None, bytes pattern not None, const ui
 
     `blocks` are n x 64 quantised coefficients in zigzag order, in the order of the scan; `pattern` names the component
     (0, 1, 2) of every block of an MCU. `codes` and `lengths` are 4 x 256: luma DC, luma AC, chroma DC, chroma AC, by
-    symbol. `restart` is the restart interval in MCUs, 0 for none. Raises ValueError for shapes that do not fit.
+    symbol. `restart` is the restart interval in MCUs, 0 for none. Raises ValueError for shapes or values that do not fit.
     """
     cdef Py_ssize_t total = blocks.shape[0]
     cdef Py_ssize_t per_mcu = len(pattern)
@@ -65,6 +65,13 @@ def scan(const int16_t[:, ::1] blocks not None, bytes pattern not None, const ui
         raise ValueError("blocks are n x 64, and n is a multiple of the blocks in an MCU")
     if codes.shape[0] != 4 or codes.shape[1] != 256 or lengths.shape[0] != 4 or lengths.shape[1] != 256:
         raise ValueError("codes and lengths are 4 x 256")
+    if any(component > 2 for component in pattern):
+        raise ValueError("the pattern names components 0, 1 and 2")
+    cdef Py_ssize_t row, column
+    for row in range(total):
+        for column in range(64):
+            if not -1023 <= blocks[row, column] <= 1023:
+                raise ValueError("coefficients of baseline JPEG are -1023 to 1023")
     # A coefficient takes at most 16 + 11 bits, and stuffing at most doubles them.
     cdef uint8_t* room = <uint8_t*> malloc(total * 64 * 8 + 1024)
     if room == NULL:
