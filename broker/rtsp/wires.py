@@ -129,9 +129,12 @@ class DatagramWire:
             return
         if self._connection.failure.done():
             raise self._connection.failure.result()
-        low, high = self._pair.ports
-        remedy = f"Let UDP from {self._host} through the firewalls (now to ports {low}-{high}), or use TCP."
-        raise SourceSilent(self._source.thing, f"plays over UDP, and no packet arrives within {timeout_s:g} s", remedy)
+        # No ports and no seconds: they differ each time, and the same failure again is no news.
+        reason = "plays over UDP, and no packet arrives"
+        if self._pair.foreign_datagrams:
+            reason += " from its address; those of others are not heard"
+        remedy = f"Let UDP from {self._host} through the firewalls to the broker, or use TCP."
+        raise SourceSilent(self._source.thing, reason, remedy)
 
     def refresh(self) -> None:
         """Sends something towards the camera, so that what is in between goes on letting its packets through."""
