@@ -179,3 +179,31 @@ def _metrics(broker: BrokerProcess) -> dict[str, float]:
         text = answer.read().decode()
     rows = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in rows}
+
+
+@pytest.mark.slow
+async def test_no_fault_of_a_network_is_taken_for_one_of_the_clock(tmp_path: Path) -> None:
+    faults: dict[str, tuple[str, dict[str, float]]] = {
+        "cam-1": ("burst", {"by_s": 2}),
+        "cam-2": ("delay", {"share": 0.3, "by_s": 0.4}),
+        "cam-3": ("stall", {"for_s": 4}),
+        "cam-4": ("lose", {"share": 0.2}),
+        "cam-5": ("burst", {"by_s": 1.5}),
+        "cam-6": ("reorder", {"share": 0.2}),
+    }
+    traits = {"cam-5": "bframes=2", "cam-6": "onvif=yes,bframes=2"}
+    with running(6, fps=25, traits=traits) as simulator, running_broker(tmp_path / "data") as broker:
+        async with broker.client() as client:
+            for camera, url in simulator.urls.items():
+                await client.add_camera(camera, url, transport="udp" if camera in ("cam-2", "cam-4") else "auto")
+            for _ in range(3):
+                await asyncio.sleep(4)  # Calm: not a wait for a condition but the time in which things may go wrong.
+                for camera, (kind, parameters) in faults.items():
+                    simulator.fault(camera, kind, **parameters)
+                await asyncio.sleep(8)
+                for camera in faults:
+                    simulator.fault(camera, "none")
+            for shown in await client.list_cameras():
+                assert (shown.clock.jumps, shown.clock.detail) == (0, ""), shown
+                assert abs(shown.clock.offset_ns) < 200_000_000, shown
+                assert abs(shown.clock.drift_ppm) <= shown.clock.drift_uncertainty_ppm, shown
