@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,8 @@ def share_of_budget(item_cost: int) -> float:
 
 
 def test_a_quarter_of_a_million_small_items_take_no_more_memory_than_the_budget() -> None:
+    if "libasan" in Path("/proc/self/maps").read_text():
+        pytest.skip("the sanitizer's own memory would be measured")
     assert share_of_budget(256) < 1.1
     assert share_of_budget(0) > 1.2, "without it the test would say nothing"
 
