@@ -100,6 +100,8 @@ async def test_key_frames_come_alone_and_every_other_frame_is_told(broker: Broke
             one = await subscription(client, "key frames")
         assert one.delivery == DELIVERY_KEYFRAMES
         assert_all_accounted_for(one)
+        assert one.delivered_bytes >= sum(len(frame.payload) for frame in keys.frames("gate"))
+        assert one.delivered_batches > 0
         digests = {frame.id: frame.digest for frame in whole.frames("gate")}
         assert all(frame.join_point == JOIN_POINT_EXACT for frame in keys.frames("gate"))
         assert all(digests.get(frame.id, frame.digest) == frame.digest for frame in keys.frames("gate"))

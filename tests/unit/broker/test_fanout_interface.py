@@ -125,3 +125,33 @@ async def test_subscriptions_run_on_another_hub(tmp_path: Path) -> None:
     finally:
         await registry.stop()
         await store.close()
+
+
+async def test_a_subscription_that_is_opened_while_cameras_are_loaded_finds_them(tmp_path: Path) -> None:
+    async def play(stored: StoredCamera, feed: Feed) -> None:
+        await asyncio.sleep(60)
+
+    async def requests() -> AsyncIterator[StreamFramesRequest]:
+        yield StreamFramesRequest(cameras=["gate"])
+        await asyncio.sleep(60)
+
+    async def write(batch: bytes) -> None:
+        raise AssertionError("nothing was to be written")
+
+    store = await BrokerStore.open(tmp_path / "broker.db")
+    await store.put_camera(StoredCamera("gate", "a.mp4"))
+    hub = Hub()
+    registry = CameraRegistry(hub, store, SystemClock(), play, Timing(), 10)
+    subscriptions = Subscriptions(registry, hub, SystemClock(), 4)
+    loading = asyncio.create_task(registry.start([]))
+    serving = asyncio.create_task(subscriptions.serve(requests(), Principal("me", Role.SERVICE), write))
+    try:
+        await auntil(lambda: subscriptions.list() and subscriptions.list()[0].cameras)
+        assert not serving.done(), "the camera would not have existed yet"
+        subscriptions.stop()
+        with pytest.raises(Unavailable):
+            await serving
+    finally:
+        await loading
+        await registry.stop()
+        await store.close()
