@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from broker.client import Delivery, EpochEnded, Gap, StreamItem, Subscription, SyncBrokerClient, WireFrame
 from mesh.errors import TrueframeError
@@ -181,6 +182,8 @@ class Verdict:
     lost: list[int] = field(default_factory=list)
     """Running numbers of those that did not."""
     twice: int = 0
+    disordered: int = 0
+    """Frames that came behind one that was sent later."""
     invented: list[str] = field(default_factory=list)
     """Frames that passed as whole and were never sent; empty if no more than were corrupted on purpose."""
     is_recovered: bool = True
@@ -188,7 +191,7 @@ class Verdict:
     @property
     def has_differences(self) -> bool:
         """Whether anything is not as it was sent."""
-        return bool(self.lost or self.twice or self.invented or not self.is_recovered)
+        return bool(self.lost or self.twice or self.disordered or self.invented or not self.is_recovered)
 
 
 def verdict(
@@ -213,6 +216,8 @@ def verdict(
     result = Verdict(sent=len(by_digest))
     invented = [f"{frame.epoch}/{frame.seq}" for frame in seen if frame.is_whole and frame.digest not in by_digest]
     result.invented = invented if len(invented) > corrupted else []
+    numbers = [by_digest[frame.digest].number for frame in seen if frame.is_whole and frame.digest in by_digest]
+    result.disordered = sum(b < a for a, b in pairwise(numbers))
     result.twice = sum(n - 1 for digest, n in arrived.items() if digest in by_digest)
     start_ns = since_ns or (whole_ns[0] if whole_ns else 0)
     ill: list[tuple[int, int]] = []

@@ -8,6 +8,7 @@ end every difference counts, and there shall be none:
 
     lost            units of a camera that was well at the time and that the lossless subscriber did not get whole
     twice, invented frames that came twice, or passed as whole and were never sent
+    disordered      frames that came behind one that was sent later
     accounts        places where captured = delivered + not delivered by reason does not hold, or the broker's counters
                     and what the subscriber was told differ
     not_recovered   cameras that did not come back
@@ -46,7 +47,7 @@ KINDS = (
     "transport=udp",
     "transport=udp,codec=h265,aggregate,mtu=300",
     "transport=udp,codec=mjpeg,restart=8",
-    "codec=mjpeg,scheme=http",
+    "codec=mjpeg,scheme=http,other=size:320x192",
     "codec=mjpeg,scheme=https,sloppy=no-length,boundary=odd",
     "scheme=rtsps,codec=h265",
     "bframes=2,sets=sdp",
@@ -277,12 +278,16 @@ def run(seconds: float, seed: int) -> dict[str, Any]:
                     totals[f"{subscriber.name} {reason.lower()} (unknown count)"] += count
     lost = {camera: one.lost for camera, one in verdicts.items() if one.lost}
     twice = sum(one.twice for one in verdicts.values())
+    disordered = sum(one.disordered for one in verdicts.values())
     invented = {camera: one.invented for camera, one in verdicts.items() if one.invented}
     not_recovered = [camera for camera, one in verdicts.items() if not one.is_recovered]
     return {
-        "differences": sum(map(len, [*lost.values(), *invented.values(), accounts, not_recovered])) + twice,
+        "differences": sum(map(len, [*lost.values(), *invented.values(), accounts, not_recovered]))
+        + twice
+        + disordered,
         "lost": lost,
         "twice": twice,
+        "disordered": disordered,
         "invented": invented,
         "accounts": accounts[:20],
         "not_recovered": not_recovered,

@@ -40,6 +40,7 @@ def test_a_lost_unit_a_second_copy_and_an_invented_frame_are_found() -> None:
     assert verdict(sent(10), seen(0, 1, 2, 4, 5, 6, 7, 8, 9), []).lost == [3]
     assert verdict(sent(10), seen(*range(8)), []).lost == [8, 9]
     assert verdict(sent(10), seen(*range(10), 5), []).twice == 1
+    assert verdict(sent(10), seen(0, 1, 3, 2, *range(4, 10)), []).disordered == 1
     assert verdict(sent(10), seen(*range(12)), []).invented == ["1/10", "1/11"]
     assert verdict(sent(10), seen(*range(12)), [], corrupted=2).invented == []
 
