@@ -157,7 +157,6 @@ class JpegParts:
         self.other_parts = 0
         """Parts of other media types, such as sound. Grows."""
         self._boundary = boundary
-        self._cut = re.compile(rb"\r?\n-*" + re.escape(boundary)) if len(boundary) >= _TELLING else None
         self._max_bytes = max_bytes
         self._data = bytearray()
         self._step = self._seek
@@ -285,25 +284,33 @@ class JpegParts:
         if bytes(data[length - 2 : length]) == _EOI:
             return self._take(length)
         end = find_eoi(memoryview(data)[:length].tobytes())[0]
-        if end >= 0 and not self._has_delimiter(end, length):
+        if end >= 0 and self._delimiter(end, length) < 0:
             return self._take(end)  # padded
-        if end < 0 and (len(data) == length or self._has_delimiter(length, length + 8 + len(self._boundary))):
+        if end < 0 and (len(data) == length or self._delimiter(length, length + _DASHES + len(self._boundary)) >= 0):
             self._without_end += 1  # damaged; or cut short by its length, which then does not end behind it for long
             self._believes_length = self._without_end < _MAX_WITHOUT_END
             return self._take(length, is_whole=False)
         self._believes_length, self._length = False, None
         return True
 
-    def _has_delimiter(self, start: int, stop: int) -> bool:
-        return self._cut is not None and self._cut.search(self._data, start, stop) is not None
+    def _delimiter(self, start: int, stop: int) -> int:
+        """Offset of the first boundary line between two offsets, its line end included; -1 if there is none."""
+        if len(self._boundary) < _TELLING:
+            return -1
+        data, at = self._data, start
+        while (at := data.find(self._boundary, at, stop)) >= 0:
+            begin = max(0, at - _DASHES)
+            before = bytes(data[begin:at]).rstrip(b"-")
+            if before.endswith(b"\n"):
+                return begin + len(before) - (2 if before.endswith(b"\r\n") else 1)
+            at += 1
+        return -1
 
     def _cut_off(self) -> int:
         """Where the next boundary cuts a picture off that has no EOI; -1 if none is here yet."""
-        if self._cut is None:
-            return -1
-        found = self._cut.search(self._data, max(0, self._checked - len(self._boundary) - _DASHES))
+        start = max(0, self._checked - len(self._boundary) - _DASHES)
         self._checked = len(self._data)
-        return found.start() if found else -1
+        return self._delimiter(start, len(self._data))
 
     def _take(self, end: int, *, is_whole: bool = True) -> bool:
         if is_whole:

@@ -211,3 +211,19 @@ def test_chunks_are_put_together_however_they_are_cut(chunks: list[bytes], piece
 def test_what_is_no_chunk_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedHttp):
         ChunkedBody().feed(data)
+
+
+def test_segments_between_scans_are_walked_over() -> None:
+    def segment(kind: int, body: bytes) -> bytes:
+        return bytes([0xFF, kind]) + (len(body) + 2).to_bytes(2, "big") + body
+
+    progressive = (
+        b"\xff\xd8" + segment(0xC2, b"\x08" * 15) + segment(0xDA, b"\1\2\3") + b"\x11\xff\x00\x12\xff\xd0\x13"
+        + segment(0xC4, b"tables with \xff\xd9 inside") + segment(0xDA, b"\1\2\3") + b"\x14\xff\x00\x15\xff\xd9"
+    )  # fmt: skip
+    assert find_eoi(progressive + b"more")[0] == len(progressive)
+    for cut in range(2, len(progressive)):
+        end, at, in_scan = find_eoi(progressive[:cut])
+        # Only a scan whose successor is not here yet can be taken for the last one.
+        assert end == -1
+        assert find_eoi(progressive, at, in_scan=in_scan)[0] == len(progressive), cut
