@@ -152,7 +152,7 @@ class Subscriber(threading.Thread):
         return found
 
     def is_level_with(self, row: Subscription) -> bool:
-        """Whether all that the broker handed out has arrived, nothing waits, and the last epochs are told to be over."""
+        """Whether all that the broker handed out has arrived, nothing waits, and the last epochs are told over."""
         for counters in row.counters:
             own = self.accounts[counters.camera]
             if counters.pending or counters.delivered != own.frames:

@@ -58,6 +58,12 @@ def test_every_jpeg_decodes_to_its_counter(form: JpegForm) -> None:
     assert all(unit.joins for unit in made.units)
 
 
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_smart_codec_has_a_join_point_every_thirty_seconds(codec: str) -> None:
+    made = encode.render(SceneSpec("yard", 1, 160, 90, fps=2, loop_s=60, gop_s=30, bframes=1, codec=codec))
+    assert [unit.frame for unit in made.units if unit.joins] == [0, 60]
+
+
 def test_the_counter_can_be_read_on_a_black_picture() -> None:
     lost = (IncidentSpec("signal-lost", 1, 1),)
     made = encode.render(SceneSpec("yard", 1, 160, 90, loop_s=3, gop_s=1, incidents=lost))
