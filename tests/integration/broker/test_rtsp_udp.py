@@ -198,6 +198,47 @@ async def test_where_nothing_arrives_over_udp_the_camera_is_played_over_tcp_and_
     assert not any("client_port" in head for head in later), "UDP is not waited for a second time"
 
 
+@pytest.mark.parametrize("is_named", [True, False], ids=["named-in-the-answer", "not-named"])
+async def test_packets_from_another_address_are_heard_if_the_camera_named_it(
+    broker: BrokerProcess, sim: Simulator, is_named: bool
+) -> None:
+    """A recorder with two addresses: its packets are passed on here from 127.0.0.2."""
+    ports: list[int] = []
+
+    class Relay(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, sender: object) -> None:
+            other_leg.sendto(data, ("127.0.0.1", ports[0]))
+
+    loop = asyncio.get_running_loop()
+    relay, _ = await loop.create_datagram_endpoint(Relay, local_addr=("127.0.0.1", 0))
+    other_leg = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other_leg.bind(("127.0.0.2", 0))
+    there = b"client_port=%d-%d" % ((relay.get_extra_info("sockname")[1],) * 2)
+
+    def to_relay(data: bytes) -> bytes:
+        found = re.search(rb"client_port=(\d+)-\d+", data)
+        if found is None:
+            return data
+        ports[:] = [int(found[1])]
+        return data.replace(found[0], there)
+
+    def named(data: bytes) -> bytes:
+        return data.replace(there, there + b";source=127.0.0.2") if is_named else data
+
+    with other_leg:
+        async with proxied(sim.port, to_relay, named) as proxy, broker.client() as client:
+            name = f"legs-{is_named}".lower()
+            await client.add_camera(name, proxy.url("cam-2"), transport="udp")
+            if is_named:
+                frames, _ = await watched(client, name, 5)
+                assert not any(frame.damaged for frame in frames)
+            else:
+                silent = await until_state(client, name, CAMERA_STATE_SILENT)
+                assert "those of others are not heard" in silent.detail
+            await client.remove_camera(name)
+    relay.close()
+
+
 async def test_a_camera_that_hangs_up_when_asked_for_tcp_is_played_over_udp(
     broker: BrokerProcess, sim: Simulator
 ) -> None:
