@@ -72,6 +72,7 @@ def scene_of(spec: SceneSpec, traits: Traits) -> SceneSpec:
 
 def prepare(plan: Plan) -> dict[str, Camera]:
     """Clips rendered or loaded and cut into packets; writes truth.json. Raises FileError, SpecError or OSError."""
+    filmed = {name: [files.load(path)] for name, path in plan.files.items()}
     wanted: dict[str, list[SceneSpec]] = {}
     for name, spec in plan.scenes.items():
         both = [plan.traits_of(name), plan.traits_of(name).changed()]
@@ -79,7 +80,7 @@ def prepare(plan: Plan) -> dict[str, Camera]:
     every = [one for specs in wanted.values() for one in specs]
     rendered = dict(zip(every, encode.cached(every, plan.cache), strict=True))
     clips: dict[str, list[Clip]] = {name: [rendered[one] for one in specs] for name, specs in wanted.items()}
-    clips.update({name: [files.load(path)] for name, path in plan.files.items()})
+    clips |= filmed
     shows: dict[tuple[int, Traits], Show] = {}
     copies: dict[int, int] = {}
     cameras = {}
