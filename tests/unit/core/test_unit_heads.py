@@ -238,8 +238,10 @@ def test_a_key_picture_that_may_lack_something_stays_damaged(coding: Coding, mis
 
 
 @CODINGS
-def test_a_set_that_only_later_units_name_may_be_what_was_lost(coding: Coding) -> None:
-    sets, later = coding.sets(0, 0, 0), coding.sets(1, 0, 0)[-1]
+@pytest.mark.parametrize("kind", ["pps", "sps"])
+def test_a_set_that_only_later_units_name_may_be_what_was_lost(coding: Coding, kind: str) -> None:
+    sets = coding.sets(0, 0, 0)
+    later = coding.sets(1, 0, 0)[-1] if kind == "pps" else coding.sets(0, 1, 0)[-2]
     key = coding.slice(True, True, 0, 30)
     depacketiser = coding.depacketiser()
     units = [[*sets, later, key], [*sets, key], [*sets, later, key]]
