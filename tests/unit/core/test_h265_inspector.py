@@ -290,6 +290,8 @@ E, N, R = JOIN_EXACT, JOIN_NONE, JOIN_RECOVERS_AFTER
         ([(False, E, 0, False), (True, N, 0, False), (False, R, 1, False), (False, N, 0, False), (False, N, 0, False)],
          [False, False, True, True, True]),
         ([(True, R, 1, True), (False, N, 0, False), (False, N, 0, False)], [False, True, True]),
+        ([(False, R, 2, True), (True, N, 0, False), (False, N, 0, False), (False, N, 0, False), (False, N, 0, False)],
+         [False, False, True, True, True]),
         ([(True, N, 0, False), (False, R, 2, True), (True, N, 0, False), (False, N, 0, False), (False, R, 0, True)],
          [False, True, False, True, False]),
         ([(True, N, 0, False), (False, R, 3, True), (False, R, 3, True), (False, N, 0, False), (False, N, 0, False)],
