@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from broker.client import BrokerClient, EpochEnded, EpochStarted, WireFrame
 from broker.core import canonical, split_nals
-from tests.broker_process import BrokerProcess
+from tests.broker_process import BrokerProcess, running_broker
 from tests.clips import make_clip, units_of
 from tests.support import auntil
 from trueframe.v1.cameras_pb2 import CAMERA_STATE_REFUSED
@@ -19,19 +20,28 @@ from trueframe.v1.frames_pb2 import CODEC_H265, CODEC_MJPEG, JOIN_POINT_EXACT
 VPS_SPS_PPS = {32, 33, 34}
 
 
-async def played(client: BrokerClient, source: str) -> tuple[EpochStarted, list[WireFrame]]:
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """One for all: files of one test are nothing to another."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as process:
+        yield process
+
+
+async def played(client: BrokerClient, source: Path) -> tuple[EpochStarted, list[WireFrame]]:
     """All that a file gives, played once."""
     frames: list[WireFrame] = []
-    stream = client.stream(all_cameras=True)
-    await client.add_camera("clip", source)
+    started: EpochStarted | None = None
+    camera = (await client.add_camera(source.parent.name.replace("_", "-"), str(source))).spec.id
     async with asyncio.timeout(20):
-        started = await anext(stream)
-        assert isinstance(started, EpochStarted)
-        async for item in stream:
+        async for item in client.stream([camera], starts={camera: 1}):
             if isinstance(item, EpochEnded):
+                assert started is not None
                 return started, frames
-            assert isinstance(item, WireFrame), item
-            frames.append(item)
+            if isinstance(item, EpochStarted):
+                started = item
+            else:
+                assert isinstance(item, WireFrame), item
+                frames.append(item)
     raise AssertionError("the stream ended before the epoch")
 
 
@@ -61,7 +71,7 @@ async def test_an_h265_file_is_played_unit_for_unit(
 ) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", frames=30, fps=25, codec="libx265", b_frames=b_frames)
     async with broker.client() as client:
-        started, frames = await played(client, str(clip))
+        started, frames = await played(client, clip)
     assert (started.codec, started.width, started.height) == (CODEC_H265, 160, 96)
     assert set(kinds(started.parameter_sets)) == VPS_SPS_PPS
     packets = [in_annex_b(packet, suffix) for packet in units_of(clip)]
@@ -81,7 +91,7 @@ async def test_an_h265_file_is_played_unit_for_unit(
 async def test_a_motion_jpeg_file_is_played_byte_for_byte(broker: BrokerProcess, tmp_path: Path, suffix: str) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", frames=30, fps=25, codec="mjpeg", texture=60)
     async with broker.client() as client:
-        started, frames = await played(client, str(clip))
+        started, frames = await played(client, clip)
     assert (started.codec, started.width, started.height, started.parameter_sets) == (CODEC_MJPEG, 160, 96, b"")
     assert [bytes(frame.payload) for frame in frames] == units_of(clip)
     assert all(frame.join_point == JOIN_POINT_EXACT and not frame.damaged for frame in frames)
@@ -94,10 +104,10 @@ async def test_a_looped_file_goes_on_in_one_epoch(
 ) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", frames=10, fps=25, codec=codec)
     async with broker.client() as client:
-        await client.add_camera("clip", f"{clip}?loop=1")
+        await client.add_camera(f"loop-{codec}", f"{clip}?loop=1")
         frames: list[WireFrame] = []
         async with asyncio.timeout(20):
-            async for item in client.stream(["clip"]):
+            async for item in client.stream([f"loop-{codec}"]):
                 if isinstance(item, WireFrame):
                     frames.append(item)
                 if len(frames) == 25:
@@ -115,10 +125,10 @@ async def test_a_codec_that_is_not_carried_is_named_with_the_command_that_conver
 ) -> None:
     clip = make_clip(tmp_path / name, codec=codec, frames=4)
     async with broker.client() as client:
-        await client.add_camera("clip", str(clip))
+        await client.add_camera(codec, str(clip))
 
         async def refused() -> str:
-            camera = await client.get_camera("clip")
+            camera = await client.get_camera(codec)
             return camera.detail if camera.state == CAMERA_STATE_REFUSED else ""
 
         detail = str(await auntil(refused, 10))

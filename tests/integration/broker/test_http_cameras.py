@@ -13,7 +13,7 @@ from broker.client import BrokerClient, EpochStarted, Gap, WireFrame
 from broker.kinds import State
 from simulator import sei
 from simulator.testing import Simulator, running
-from tests.broker_process import BrokerProcess
+from tests.broker_process import BrokerProcess, running_broker
 from tests.support import auntil
 from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_LIVE,
@@ -45,6 +45,14 @@ def served() -> Iterator[Simulator]:
     serve = ("--auth", LOGIN, "--scenes", "hall")
     with running(len(KINDS), fps=25, loop_s=4, traits=traits, arguments=serve) as simulator:
         yield simulator
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """One for all tests; each has cameras of its own."""
+    settings = ("broker.silent_after_s=1.5", "broker.connect_timeout_s=2")
+    with running_broker(tmp_path_factory.mktemp("broker"), *settings) as process:
+        yield process
 
 
 @pytest.fixture
@@ -107,8 +115,8 @@ async def test_every_part_arrives_as_it_was_sent_the_moment_it_was_read(
 async def test_a_redirect_to_tls_leads_to_a_certificate_that_must_be_believed(
     client: BrokerClient, served: Simulator
 ) -> None:
-    await client.add_camera("yard", served.urls["cam-8"])
-    detail = await told(client, "yard", CAMERA_STATE_REFUSED)
+    await client.add_camera("yard-2", served.urls["cam-8"])
+    detail = await told(client, "yard-2", CAMERA_STATE_REFUSED)
     assert "certificate that is not believed" in detail
     assert served.ready["tls_sha256"] in detail.replace(":", "").lower()
 
@@ -125,8 +133,8 @@ async def test_a_redirect_out_of_the_encryption_or_in_circles_is_refused(
 async def test_another_certificate_than_the_pinned_one_gets_no_password(
     client: BrokerClient, served: Simulator
 ) -> None:
-    await client.add_camera("yard", with_login(served.urls["cam-4"]), tls_sha256="ab" * 32)
-    assert "another certificate" in await told(client, "yard", CAMERA_STATE_REFUSED)
+    await client.add_camera("yard-4", with_login(served.urls["cam-4"]), tls_sha256="ab" * 32)
+    assert "another certificate" in await told(client, "yard-4", CAMERA_STATE_REFUSED)
 
 
 async def test_wrong_and_missing_passwords_are_told_apart(
@@ -142,32 +150,32 @@ async def test_wrong_and_missing_passwords_are_told_apart(
 async def test_what_goes_wrong_on_the_way_is_told_and_the_camera_comes_back(
     client: BrokerClient, served: Simulator
 ) -> None:
-    await client.add_camera("yard", served.urls["cam-1"])
-    frames = await taken(client, "yard", 5)
+    await client.add_camera("yard-6", served.urls["cam-1"])
+    frames = await taken(client, "yard-6", 5)
     served.fault("cam-1", "cut-short")
     gaps: list[Gap] = []
     async with asyncio.timeout(30):
-        async for item in client.stream(["yard"], starts={"yard": frames[-1].id}):
+        async for item in client.stream(["yard-6"], starts={"yard-6": frames[-1].id}):
             if isinstance(item, Gap):
                 gaps.append(item)
             if isinstance(item, WireFrame) and item.epoch > frames[-1].epoch:
                 break
     assert gaps, "what the camera sent into the broken connection is a gap of unknown count"
     served.fault("cam-1", "refuse", for_s=1.5)
-    await told(client, "yard", CAMERA_STATE_LOST)
-    await told(client, "yard", CAMERA_STATE_LIVE)
+    await told(client, "yard-6", CAMERA_STATE_LOST)
+    await told(client, "yard-6", CAMERA_STATE_LIVE)
 
 
 async def test_bytes_damaged_on_the_way_make_damaged_frames_and_harm_no_other(
     client: BrokerClient, served: Simulator
 ) -> None:
-    await client.add_camera("yard", served.urls["cam-1"])
-    await taken(client, "yard", 3)
+    await client.add_camera("yard-7", served.urls["cam-1"])
+    await taken(client, "yard-7", 3)
     served.fault("cam-1", "corrupt", share=0.3, seed=3)
     try:
         frames: list[WireFrame] = []
         async with asyncio.timeout(20):
-            async for item in client.stream(["yard"]):
+            async for item in client.stream(["yard-7"]):
                 if isinstance(item, WireFrame):
                     frames.append(item)
                 if len(frames) == 40:
@@ -205,9 +213,9 @@ async def test_an_answer_that_is_no_stream_is_refused_with_what_helps(client: Br
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         for number in range(len(ANSWERS)):
-            await client.add_camera(f"yard-{number}", f"http://127.0.0.1:{port}/mjpg?{number}")
+            await client.add_camera(f"answer-{number}", f"http://127.0.0.1:{port}/mjpg?{number}")
         for number, (_, state, words) in enumerate(ANSWERS):
-            assert words in await told(client, f"yard-{number}", state)
+            assert words in await told(client, f"answer-{number}", state)
 
 
 async def test_a_server_that_says_nothing_is_lost_and_one_that_stops_is_silent(client: BrokerClient) -> None:
@@ -217,16 +225,16 @@ async def test_a_server_that_says_nothing_is_lost_and_one_that_stops_is_silent(c
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        await client.add_camera("yard", f"http://127.0.0.1:{port}/mjpg")
-        assert "did not answer within 2 s" in await told(client, "yard", CAMERA_STATE_LOST)
+        await client.add_camera("yard-9", f"http://127.0.0.1:{port}/mjpg")
+        assert "did not answer within 2 s" in await told(client, "yard-9", CAMERA_STATE_LOST)
 
 
 async def test_nothing_of_a_password_reaches_the_log_or_the_listing(
     client: BrokerClient, served: Simulator, broker: BrokerProcess, tmp_path: Path
 ) -> None:
-    await client.add_camera("yard", with_login(served.urls["cam-2"]))
-    await taken(client, "yard", 3)
-    camera = await client.get_camera("yard")
+    await client.add_camera("yard-10", with_login(served.urls["cam-2"]))
+    await taken(client, "yard-10", 3)
+    camera = await client.get_camera("yard-10")
     assert "pa:ss" not in str(camera)
     assert "pa%3Ass" not in str(camera)
     assert "pa:ss" not in broker.log
