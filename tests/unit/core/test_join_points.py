@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 
 import av
 import numpy as np
@@ -12,6 +13,7 @@ from broker.core.bitstream import (
     JOIN_EXACT,
     JOIN_NONE,
     JOIN_RECOVERS_AFTER,
+    DamageTracker,
     H264Inspector,
     UnitInfo,
     canonical,
@@ -49,6 +51,8 @@ def decode(units: list[bytes], first: int) -> dict[int, str]:
     for seq in [*range(first, len(units)), None]:
         packet = None
         if seq is not None:
+            if not units[seq]:
+                continue
             packet = av.Packet(units[seq])
             packet.pts = seq
         for frame in decoder.decode(packet):
@@ -93,6 +97,34 @@ def inexact(units: list[bytes], seq: int, inspector: H264Inspector, info: UnitIn
     began[seq] = inspector.with_parameter_sets(units[seq])
     pictures = decode(began, seq)
     return [at for at in range(seq + info.recovers_after, FRAMES) if pictures.get(at) != whole[at]]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "keyint=15:bframes=0",
+        "keyint=15:bframes=3:b-pyramid=normal:ref=3",
+        "keyint=20:bframes=3:open-gop=1",
+        "keyint=20:intra-refresh=1:bframes=0:ref=1",
+    ],
+)
+def test_frames_that_follow_no_damage_decode_exactly_whatever_was_lost(parameters: str) -> None:
+    units = encode(parameters)
+    whole = decode(units, 0)
+    for seed in range(12):
+        rng = random.Random(f"{parameters} {seed}")
+        lost = {rng.randrange(1, FRAMES) for _ in range(rng.randrange(1, 4))}
+        inspector, tracker = H264Inspector(), DamageTracker()
+        exact = []
+        for seq, unit in enumerate(units):
+            info = inspector.inspect(unit)
+            if seq in lost:
+                tracker.lost()
+            elif not tracker.observe(info.malformed, info.join_point, info.recovers_after, info.recovers_surely):
+                exact.append(seq)
+        pictures = decode([b"" if seq in lost else unit for seq, unit in enumerate(units)], 0)
+        assert [seq for seq in exact if pictures.get(seq) != whole[seq]] == []
+        assert len(exact) >= min(lost)
 
 
 def test_a_recovery_point_is_the_encoders_own_promise() -> None:
