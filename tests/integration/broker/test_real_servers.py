@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import av
@@ -12,7 +12,7 @@ import pytest
 
 from broker.client import BrokerClient, EpochStarted, Gap, WireFrame
 from broker.core import canonical
-from tests.broker_process import BrokerProcess
+from tests.broker_process import BrokerProcess, running_broker
 from tests.clips import make_clip
 from tests.real_peers import gstreamer
 from tests.real_servers import mjpeg_http, vlc
@@ -24,6 +24,13 @@ UNITS = 60
 LOGIN = ("guard", "pass:w@rd")
 CODECS = {"h264": CODEC_H264, "h265": CODEC_H265, "mjpeg": CODEC_MJPEG}
 TO_ANNEX_B = {"h264": "h264_mp4toannexb", "h265": "hevc_mp4toannexb"}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """One for all tests; each has cameras of its own."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +122,12 @@ async def test_gstreamer_with_digest_authentication_gives_what_the_files_hold(
     with gstreamer(clips, *LOGIN) as server:
         async with broker.client() as client:
             for codec in CODECS:
-                await client.add_camera(codec, server.url(codec, ":".join(LOGIN)), transport=transport)
-            received = await asyncio.gather(*(taken(client, one, may_lose=transport == "udp") for one in CODECS))
+                url = server.url(codec, ":".join(LOGIN))
+                await client.add_camera(f"{transport}-{codec}", url, transport=transport)
+            may_lose = transport == "udp"
+            received = await asyncio.gather(
+                *(taken(client, f"{transport}-{codec}", may_lose=may_lose) for codec in CODECS)
+            )
             cameras = {camera.spec.id: camera for camera in await client.list_cameras()}
         options = {"rtsp_transport": transport, "buffer_size": "1000000"}
         urls = [server.url(codec, "guard:pass%3Aw%40rd") for codec in CODECS]
@@ -128,7 +139,7 @@ async def test_gstreamer_with_digest_authentication_gives_what_the_files_hold(
         assert_a_run_of(pictures, [coded(bytes(frame.payload), codec) for frame in frames])
         assert_a_run_of(pictures, seen)
         assert (started.codec, started.width, started.height) == (CODECS[codec], 320, 192)
-        assert cameras[codec].transport_used == transport
+        assert cameras[f"{transport}-{codec}"].transport_used == transport
 
 
 async def test_vlc_which_has_no_rtp_over_tcp_is_played_over_udp(broker: BrokerProcess, clips: dict[str, Path]) -> None:
@@ -136,8 +147,8 @@ async def test_vlc_which_has_no_rtp_over_tcp_is_played_over_udp(broker: BrokerPr
         urls = {codec: servers.enter_context(vlc(clips[codec])) for codec in CODECS}
         async with broker.client() as client:
             for codec, url in urls.items():
-                await client.add_camera(codec, url)
-            received = await asyncio.gather(*(taken(client, codec, may_lose=True) for codec in CODECS))
+                await client.add_camera(f"vlc-{codec}", url)
+            received = await asyncio.gather(*(taken(client, f"vlc-{codec}", may_lose=True) for codec in CODECS))
             cameras = {camera.spec.id: camera for camera in await client.list_cameras()}
         options = {"rtsp_transport": "udp", "buffer_size": "1000000"}
         theirs = await asyncio.gather(
@@ -148,7 +159,7 @@ async def test_vlc_which_has_no_rtp_over_tcp_is_played_over_udp(broker: BrokerPr
         assert_a_run_of(pictures, [coded(bytes(frame.payload), codec) for frame in frames])
         assert_a_run_of(pictures, seen)
         assert started.codec == CODECS[codec]
-        assert cameras[codec].transport_used == "udp"
+        assert cameras[f"vlc-{codec}"].transport_used == "udp"
 
 
 @pytest.fixture
