@@ -120,7 +120,7 @@ async def test_a_rate_cap_holds_for_every_camera(broker: BrokerProcess, sim: Sim
         await client.add_camera("yard", sim.urls["cam-2"])
         options = {"delivery": "keyframes", "max_rate": 0.7, "subscriber": "capped"}
         async with reading(client, "gate", "yard", **options) as keys:
-            await keys.until("gate", 3)
+            await keys.until("gate", 2)
             await keys.until("yard", 1)
             one = await subscription(client, "capped")
         for camera in ("gate", "yard"):
