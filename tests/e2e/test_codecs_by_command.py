@@ -35,7 +35,7 @@ TRAITS = {
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    with running(3, traits=TRAITS, loop_s=5, arguments=("--scenes", "hall")) as simulator:
+    with running(3, fps=20, traits=TRAITS, loop_s=5, arguments=("--scenes", "hall")) as simulator:
         yield simulator
 
 
