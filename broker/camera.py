@@ -136,8 +136,8 @@ Decision: TypeAlias = Connect | Disconnect | Announce
 class Timing:
     """Waits in seconds. A back-off doubles from `first` up to `last` with every failure in a row.
 
-    So does the patience with a connection that gives nothing, from `silent_after` up to `silent_last`: there are cameras
-    that begin with their next key frame, half a minute away, and would never be seen if that was not waited for.
+    So does the patience with a connection that gives nothing, from `silent_after` up to `silent_last`: there are
+    cameras that begin with their next key frame, half a minute away, and would never be seen otherwise.
     """
 
     silent_after_s: float = 5.0
