@@ -16,7 +16,8 @@ mkdir -p "$tree"
 # One build at a time: the generated C lies in one place.
 TRUEFRAME_SANITIZE=1 TRUEFRAME_ONLY=broker flock build/.lock-asan "$python" setup.py -q build_ext \
     --build-lib "$tree" --build-temp build/asan-objects
-rm -rf "$tree/tests" "$tree"/broker/*/__pycache__
+rm -rf "$tree/tests" "$tree/mesh" "$tree/trueframe" "$tree"/broker/*/__pycache__
+find "$tree/broker" -name '*.py' -delete
 for package in broker mesh trueframe; do
     find "$package" -name '*.py' -exec cp --parents {} "$tree/" \;
 done
