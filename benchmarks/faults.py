@@ -252,11 +252,14 @@ def act(made: Stage, seconds: float, seed: int) -> None:
     """One fault after another on cameras drawn by lot, for so long."""
     dice = random.Random(seed)
     ends_s = time.monotonic() + seconds
-    names = list(made.cameras.urls)
+    kinds = [kind for kind in FAULTS if kind != "none"]
     while time.monotonic() < ends_s:
-        number = dice.randrange(len(names))
-        kind = dice.choice([one for one in FAULTS if fits(one, KINDS[number])])
-        made.disturb(names[number], kind, dice.uniform(*_FAULT_S), **parameters_of(kind, dice))
+        # Every kind is as likely as any other, though few cameras can change their size or codec.
+        kind = dice.choice(kinds)
+        camera = dice.choice(
+            [name for name, traits in zip(made.cameras.urls, KINDS, strict=True) if fits(kind, traits)]
+        )
+        made.disturb(camera, kind, dice.uniform(*_FAULT_S), **parameters_of(kind, dice))
         time.sleep(dice.uniform(*_PAUSE_S))
 
 
