@@ -35,6 +35,7 @@ _DECODERS: dict[int, str] = {
 }
 # NAL unit types of H.265 (table 7-1), and how far in a unit its first slice may begin behind SEI messages.
 _RASL = (8, 9)
+_CRA = 21
 _FIRST_NON_SLICE = 32
 _LONGEST_HEAD = 4096
 _TIME_BASE = Fraction(1, 1)
@@ -161,20 +162,25 @@ class StreamDecoder:
         if unit.join_point == frames_pb2.JOIN_POINT_EXACT:
             self._inexact_before = seq
             self._last_join = seq
-        elif joins and (self._tainted or not self._joined):
-            # Streams of open GOPs have no other join point: behind its recovery nothing rests on what was lost before.
+        elif joins and (not self._joined or (self._tainted and self._is_cra(unit))):
             self._inexact_before = seq + unit.recovers_after
-        if joins:
+        if unit.join_point == frames_pb2.JOIN_POINT_EXACT or (joins and self._is_cra(unit)):
+            # Streams of open GOPs have no other join point, and the standard forbids what follows to look back. A
+            # recovery point of H.264 is the encoder's promise alone, and heals nothing.
             self._tainted = False
             self._tainted_from = seq
+        if joins:
             self._joined_open = not self._joined and unit.join_point != frames_pb2.JOIN_POINT_EXACT
         self._joined = True
-        is_leading = self._joined_open and self._is_h265 and _is_rasl(unit.payload)
+        is_leading = self._joined_open and self._is_h265 and _first_slice(unit.payload) in _RASL
         inexact = unit.damaged or unit.follows_damage or self._tainted or seq < self._inexact_before
         self._fed[seq] = _Fed(unit.received_ns, unit.monotonic_ns, inexact, is_leading)
         outcomes += self._decode(unit)
         outcomes += self._swallowed()
         return outcomes
+
+    def _is_cra(self, unit: Unit) -> bool:
+        return self._is_h265 and _first_slice(unit.payload) == _CRA
 
     def skip(self, last: int, reason: MissingReason) -> list[Outcome]:
         """Leaves out all units up to `last`; pictures still held back come first, then a join point is waited for."""
@@ -243,13 +249,13 @@ class StreamDecoder:
         return NotDecoded(seq, seq, MissingReason.DECODE_FAILED, fed.received_ns)
 
 
-def _is_rasl(payload: bytes | memoryview) -> bool:
-    """Whether an H.265 unit's first coded slice is of a picture that can only be decoded from before its join point."""
+def _first_slice(payload: bytes | memoryview) -> int:
+    """NAL unit type of an H.265 unit's first coded slice; -1 if none stands at its head."""
     head = bytes(payload[:_LONGEST_HEAD])
     at = 0
     while 0 <= (at := head.find(b"\0\0\0\1", at)) < len(head) - 4:
         kind = head[at + 4] >> 1 & 0x3F
         if kind < _FIRST_NON_SLICE:
-            return kind in _RASL
+            return kind
         at += 4
-    return False
+    return -1

@@ -147,3 +147,16 @@ def test_a_jpeg_that_is_cut_short_harms_no_other() -> None:
     assert told(outcomes) == list(range(6))
     good = pictures(outcomes)
     assert all(number_shown(good[seq].frame) == seq and not good[seq].inexact for seq in (0, 1, 3, 4, 5))
+
+
+def test_a_recovery_point_of_h264_heals_nothing() -> None:
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "keyint=60:scenecut=0"}
+    packets = [p for n in range(40) for p in encoder.encode(source_picture(n))]
+    units = [Unit(seq, bytes(p), EXACT if p.is_keyframe else NONE, seq) for seq, p in enumerate(packets)]
+    units[5] = Unit(5, b"\0\0\0\1\x09\xf0", NONE, -1)  # an access unit delimiter and nothing else
+    units[20] = Unit(20, units[20].payload, RECOVERS, 20, recovers_after=3)
+    shown = pictures(run(StreamDecoder(frames_pb2.CODEC_H264), tuple(units)))
+    assert [seq for seq, o in shown.items() if o.inexact] == list(range(6, 40))
