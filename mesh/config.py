@@ -171,6 +171,25 @@ class MediaCenterConfig:
     min_free_bytes: int = option(1_073_741_824, "Recording stops with an alarm below this free space.", at_least=0)
     pre_roll_s: float = option(5.0, "Footage held before an anomaly begins.", at_least=0, at_most=3600)
     post_roll_s: float = option(10.0, "Footage held after an anomaly has ended.", at_least=0, at_most=3600)
+    event_hold_days: float = option(
+        30.0, "The clip of an event is held for so long after the event was closed; 0 for ever.", at_least=0
+    )
+    max_age_s: int = option(
+        0, "Common rule: footage older than so many seconds is deleted; 0 for no bound.", at_least=0
+    )
+    max_bytes: int = option(
+        0, "Common rule: beyond so many bytes of a camera its oldest footage is deleted; 0 for no bound.", at_least=0
+    )
+    move_after_s: int = option(
+        0, "Common rule: footage of this age is moved to `second_tier`; 0 for never.", at_least=0
+    )
+    warn_free_bytes: int = option(
+        0,
+        "Below this free space an alarm is raised; the oldest footage goes halfway from here to min_free_bytes. "
+        "0: twice min_free_bytes.",
+        at_least=0,
+    )
+    second_tier: Path | None = option(None, "Folder, on another disk, that older footage is moved to. Default: none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +319,7 @@ def complete(config: Config) -> Config:
             config.media_center,
             endpoint=config.media_center.endpoint or f"unix:{folder}/media-center.sock",
             footage_dir=config.footage_dir.absolute(),
+            second_tier=config.media_center.second_tier and config.media_center.second_tier.absolute(),
         ),
         aggregate=replace(config.aggregate, endpoint=config.aggregate.endpoint or f"unix:{folder}/aggregate.sock"),
         event_center=replace(
@@ -313,6 +333,12 @@ def _check_together(config: Config) -> None:
     media = config.media_center
     if media.max_segment_s < media.segment_s:
         raise InvalidArgument("media_center.max_segment_s", f"is less than segment_s ({media.segment_s:g})")
+    if 0 < media.warn_free_bytes <= media.min_free_bytes:
+        raise InvalidArgument(
+            "media_center.warn_free_bytes",
+            f"is not more than min_free_bytes ({media.min_free_bytes})",
+            "Recording stops below that one; the warning must come before.",
+        )
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,
         "inspections": config.inspections,
