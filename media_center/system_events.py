@@ -45,6 +45,7 @@ class SystemEvents:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], bool] = {}
+        self._since_ns: dict[tuple[str, str], int] = {}
         self._pending: deque[_Message] = deque()
         self._news = asyncio.Event()
         self._is_sent = asyncio.Event()
@@ -65,14 +66,16 @@ class SystemEvents:
         What holds not at a start is worth telling once, too: it may have held when the process before was killed.
         """
         about = condition, camera
-        payload = condition_payload(
-            SERVICE, condition, holds=holds, since_ns=self._clock.utc_ns(), summary=summary, camera=camera,
-            priority=priority, facts=facts,
-        )  # fmt: skip
         with self._lock:
             if self._told.get(about) == holds:
                 return False
-            self._told[about] = holds
+            # Consumers order by this, so it does not fall when the clock is set back.
+            since_ns = max(self._clock.utc_ns(), self._since_ns.get(about, 0) + 1)
+            payload = condition_payload(
+                SERVICE, condition, holds=holds, since_ns=since_ns, summary=summary, camera=camera,
+                priority=priority, facts=facts,
+            )  # fmt: skip
+            self._told[about], self._since_ns[about] = holds, since_ns
             self._pending.append(_Message(about, payload, new_event_id()))
             if len(self._pending) > _MAX_PENDING:
                 self._drop_one()
