@@ -16,6 +16,7 @@ from media_center.errors import DiskFull
 from media_center.event_intake import listening
 from media_center.hold_book import HoldBook
 from media_center.holds import Rolls
+from media_center.keys import FootageSigner
 from media_center.lane import Commit
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
@@ -50,7 +51,8 @@ async def main(config: Config) -> None:
     clock = SystemClock()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_READERS, thread_name_prefix="footage-reader"))
-    recovered = await asyncio.to_thread(recover, root)
+    signer = await asyncio.to_thread(FootageSigner.of_folder, config.run.data_dir / "keys", clock.utc_ns())
+    recovered = await asyncio.to_thread(recover, root, signer)
     lanes = {camera: found.lane for camera, found in recovered.items()}
     archive = Archive(
         root,
@@ -63,7 +65,7 @@ async def main(config: Config) -> None:
             loop.call_soon_threadsafe(archive.apply, commits)
 
     writer = FootageWriter(
-        root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes
+        root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes, signer=signer
     )
     async with contextlib.AsyncExitStack() as stack:
         decoder = await stack.enter_async_context(Decoder())

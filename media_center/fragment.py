@@ -36,6 +36,8 @@ class Encoded:
     """What to write, in order: `media` (header of a new segment, moof, mdat), then `row_box`."""
 
     media: list[bytes]
+    container: list[bytes]
+    """The parts of `media` that are no samples."""
     row_box: bytes
     size: int
     """Bytes of both."""
@@ -96,7 +98,8 @@ class FragmentEncoder:
         row_box = encode_row_box(
             fragment.camera, self.started.epoch, self.number, start, media_size, moof, rows, note_bytes
         )
-        return Encoded(media, row_box, size + len(row_box), fragment.frame_count, fragment.payload_bytes)
+        container = media[: len(media) - len(frames)]
+        return Encoded(media, container, row_box, size + len(row_box), fragment.frame_count, fragment.payload_bytes)
 
 
 def picture_of(started: frames_pb2.EpochStarted) -> Picture:

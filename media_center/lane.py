@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_center.catalogue import Segment, append_catalogue
+from media_center.chain import Chain
 from media_center.cutter import Fragment
-from media_center.fragment import FragmentEncoder, reorders
+from media_center.fragment import Encoded, FragmentEncoder, reorders
 from media_center.losses import Losses
+from media_center.seal import FOUND, RESUMABLE, ContentHash, Seal
 from media_center.segment import SegmentFile
 from mesh.ids import FrameId
 
@@ -38,25 +40,37 @@ class _Open:
     committed_number: int
     unsynced: list[Fragment]
     """Written and not yet synced: told as lost if the sync fails."""
+    content: ContentHash
+    """Of everything written."""
+    committed_content: ContentHash
+    """Of what is synced."""
+    flags: int = 0
+    """Of its seal."""
+    is_sealed: bool = False
 
 
 class Lane:
     """Writes one camera's fragments. Not thread-safe: the writer thread owns it. Raises nothing for a bad disk."""
 
-    def __init__(self, camera: str, folder: Path, watermark: FrameId | None) -> None:
+    def __init__(self, camera: str, folder: Path, watermark: FrameId | None, chain: Chain | None = None) -> None:
+        """`chain`: makes the seals of closed segments; without it they have none."""
         self.camera = camera
         self.folder = folder
         self.watermark = watermark
         self.lost_frames = 0
+        self._chain = chain
         self._current: _Open | None = None
         self._finished: list[_Open] = []
         self._losses = Losses()
         self._reorders = False
 
-    def resume(self, file: SegmentFile, encoder: FragmentEncoder) -> None:
-        """Goes on with a segment that is open on disk."""
+    def resume(
+        self, file: SegmentFile, encoder: FragmentEncoder, content: ContentHash, *, was_sealed: bool = False
+    ) -> None:
+        """Goes on with a segment that is open on disk. `was_sealed`: what lies there had a seal that proved it."""
         self._reorders = encoder.timeline.presentation_delay > 0
-        self._current = _Open(file, encoder, encoder.number, [])
+        flags = 0 if was_sealed else FOUND
+        self._current = _Open(file, encoder, encoder.number, [], content.copy(), content, flags)
 
     @property
     def is_dirty(self) -> bool:
@@ -86,6 +100,8 @@ class Lane:
             return error
         self._losses.clear()
         opened.unsynced.append(fragment)
+        if self._chain is not None:
+            _cover(opened, encoded, fragment)
         return None
 
     def _open_for(self, fragment: Fragment) -> _Open:
@@ -101,7 +117,8 @@ class Lane:
         file = SegmentFile.create(self.folder, record)
         if current is not None:
             self._finished.append(current)
-        self._current = _Open(file, FragmentEncoder(fragment.started, reorders=self._reorders), 0, [])
+        encoder = FragmentEncoder(fragment.started, reorders=self._reorders)
+        self._current = _Open(file, encoder, 0, [], ContentHash(), ContentHash())
         return self._current
 
     def _expected_seq(self, epoch: int) -> int:
@@ -119,15 +136,32 @@ class Lane:
         """Brings everything written to the disk. What the disk refuses is dropped; returns why, if so."""
         failure: Exception | None = None
         for opened in self._all_open():
+            is_closing = opened is not self._current
             try:
-                opened.file.sync()
+                self._sync(opened, noticed_ns, is_closing=is_closing)
             except OSError as error:
                 failure = error
                 opened.encoder.number = opened.committed_number
+                opened.content = opened.committed_content.copy()
                 fragments, opened.unsynced = opened.unsynced, []
                 for fragment in fragments:
                     self.drop(fragment, noticed_ns)
+                if is_closing:  # what was confirmed before can still be sealed; if not, the next start does it
+                    with contextlib.suppress(OSError):
+                        self._sync(opened, noticed_ns, is_closing=True)
         return failure
+
+    def _sync(self, opened: _Open, closed_ns: int, *, is_closing: bool, flags: int = 0) -> None:
+        """Syncs a segment, with its seal if it closes. Raises OSError; then neither is on disk."""
+        seal: Seal | None = None
+        if is_closing and self._chain is not None and opened.content.fragments:
+            record = opened.file.record
+            seal = self._chain.next(record.epoch, record.opened_seq, opened.content, closed_ns, opened.flags | flags)
+            opened.file.append_seal(seal.encode())
+        opened.file.sync()
+        if seal is not None and self._chain is not None:
+            self._chain.advance(seal)
+            opened.is_sealed = True
 
     def commit(self) -> Commit:
         """Makes what is synced visible to readers."""
@@ -136,6 +170,7 @@ class Lane:
             record = opened.file.commit()
             opened.committed_number = opened.encoder.number
             opened.unsynced.clear()
+            opened.committed_content = opened.content.copy()
             if record.frames:
                 self.watermark = FrameId(self.camera, record.epoch, record.last_seq)
             if opened is not self._current:
@@ -143,17 +178,31 @@ class Lane:
                     opened.file.discard()
                     continue
                 opened.file.close()
-                with contextlib.suppress(OSError):  # a cache: made again at the next start
-                    append_catalogue(self.folder, record)
+                if opened.is_sealed or self._chain is None:  # without a record, the next start sees to its seal
+                    with contextlib.suppress(OSError):  # a cache: made again at the next start
+                        append_catalogue(self.folder, record)
                 closed.append(record)
         self._finished.clear()
         current = self._current.file.record if self._current is not None else None
         return Commit(self.camera, closed, current if current is not None and current.size else None, self.watermark)
 
-    def close(self) -> None:
-        """Closes the files."""
+    def close(self, closed_ns: int | None = None) -> None:
+        """Closes the files. `closed_ns` (UTC) at an orderly stop: seals the open segment until it is gone on with."""
+        current = self._current
+        if closed_ns is not None and current is not None and not current.file.is_dirty:
+            with contextlib.suppress(OSError):
+                self._sync(current, closed_ns, is_closing=True, flags=RESUMABLE)
         for opened in self._all_open():
             opened.file.close()
 
     def _all_open(self) -> list[_Open]:
         return [*self._finished, *([self._current] if self._current is not None else [])]
+
+
+def _cover(opened: _Open, encoded: Encoded, fragment: Fragment) -> None:
+    """Takes a fragment that was written into the hash of its segment's content."""
+    frames = fragment.frames
+    content = opened.content
+    content.begin(sum(map(len, encoded.container)), len(frames), len(encoded.row_box))
+    content.feed(*encoded.container, *(frame.digest for frame in frames), encoded.row_box)
+    content.end((frames[0].seq, frames[-1].seq) if frames else None, opened.file.position)

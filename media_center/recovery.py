@@ -20,14 +20,19 @@ from media_center.catalogue import (
     summarise,
     write_catalogue,
 )
+from media_center.chain import Chain
 from media_center.cutter import Resumption
 from media_center.fragment import FragmentEncoder
 from media_center.index import SegmentRows, index_path, join_boxes, mend_index, split_boxes
 from media_center.lane import Lane
-from media_center.rows import FRAME, HAS_PTS
+from media_center.rows import FRAME, HAS_PTS, RowBox
 from media_center.scan import scan
+from media_center.seal import ContentHash, Signer
+from media_center.seal_files import read_seal
+from media_center.seal_recovery import find_chain, seal_found, take_off_seal
 from media_center.segment import SegmentFile
 from media_center.timeline import DEFAULT_DURATION
+from mesh.clocks import SystemClock
 from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
@@ -55,8 +60,11 @@ class _Row:
     join_point: int
 
 
-def recover(root: Path) -> dict[str, RecoveredCamera]:
-    """Puts the footage folder in order. Raises OSError if the folder itself cannot be read."""
+def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCamera]:
+    """Puts the footage folder in order. `signer`: seals what a crash left open, and what will be recorded.
+
+    Raises OSError if the folder itself cannot be read.
+    """
     found: dict[str, RecoveredCamera] = {}
     for folder in sorted(root.iterdir()):
         if not folder.is_dir():
@@ -65,49 +73,58 @@ def recover(root: Path) -> dict[str, RecoveredCamera]:
             camera = validate_camera_id(folder.name)
         except ValueError:
             continue
-        found[camera] = recover_camera(camera, folder)
+        found[camera] = recover_camera(camera, folder, signer)
     return found
 
 
-def recover_camera(camera: str, folder: Path) -> RecoveredCamera:
+def recover_camera(camera: str, folder: Path, signer: Signer | None = None) -> RecoveredCamera:
     """Puts one camera's folder in order."""
     known = read_catalogue(folder)
     names = sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
     segments: list[Segment] = []
     changed = len(known) > len(names)
-    last: tuple[Segment, SegmentRows] | None = None
+    last: tuple[Segment, list[RowBox]] | None = None
+    chain = find_chain(camera, folder, names, known, signer) if signer is not None else None
     for name in names:
         is_last = name == names[-1]
         if name in known and not is_last:
             segments.append(known[name])
             continue
         changed = True
-        rows = _mend_segment(camera, folder / name)
-        if rows is None:
+        boxes = _mend_segment(camera, folder / name)
+        if boxes is None:
             continue
-        record = summarise(name, rows)
+        record = summarise(name, join_boxes(boxes))
         segments.append(record)
-        last = (record, rows) if is_last else None
+        last = (record, boxes) if is_last else None
+        if chain is not None and not is_last:
+            seal_found(chain, folder / name, record, boxes, SystemClock().utc_ns())
     table = SegmentTable(folder)
-    resumable = _resume(camera, folder, last) if last is not None else None
-    for segment in segments[:-1] if resumable is not None else segments:
+    resumable = _resume(camera, folder, *last) if last is not None else None
+    content = _reopen(folder, *last, chain) if last is not None and resumable is not None else None
+    for segment in segments[:-1] if content is not None else segments:
         table.append(segment)
     if changed:
         with contextlib.suppress(OSError):  # a cache
             write_catalogue(folder, table.view())
     recorded = [segment for segment in segments if segment.frames]
     watermark = FrameId(camera, recorded[-1].epoch, recorded[-1].last_seq) if recorded else None
-    lane = Lane(camera, folder, watermark)
+    lane = Lane(camera, folder, watermark, chain)
     if resumable is None:
         return RecoveredCamera(camera, table, lane, None)
-    file, encoder, resumption = resumable
-    table.go_on_with(segments[-1])
-    lane.resume(file, encoder)
+    encoder, resumption = resumable
+    if content is not None:
+        file, covered, was_sealed = content
+        table.go_on_with(segments[-1])
+        lane.resume(file, encoder, covered, was_sealed=was_sealed)
     return RecoveredCamera(camera, table, lane, resumption)
 
 
-def _mend_segment(camera: str, path: Path) -> SegmentRows | None:
-    """Trims a segment to its whole fragments, syncs it, mends its index; None if nothing of it can be used."""
+def _mend_segment(camera: str, path: Path) -> list[RowBox] | None:
+    """Trims a segment to its whole fragments, syncs it, mends its index; None if nothing of it can be used.
+
+    A sealed one keeps every byte: whatever is wrong with it is evidence.
+    """
     try:
         indexed, is_sound = split_boxes(index_path(path).read_bytes())
     except OSError:
@@ -115,16 +132,17 @@ def _mend_segment(camera: str, path: Path) -> SegmentRows | None:
     try:
         found = scan(path, verify_from=indexed[-1].end if indexed else 0)
         boxes = [box for box in found.boxes if box.camera == camera]
-        if not boxes:
+        is_sealed = read_seal(path) is not None
+        if not boxes and not is_sealed:
             log.warning("segment without a whole fragment removed", camera=camera, segment=path.name,
                         size_bytes=found.file_size)  # fmt: skip
             path.unlink()
             index_path(path).unlink(missing_ok=True)
             return None
-        if found.file_size > found.good_size:
+        if not is_sealed and found.file_size > found.good_size:
             log.warning("torn tail trimmed", camera=camera, segment=path.name, kept_bytes=found.good_size,
                         trimmed_bytes=found.file_size - found.good_size)  # fmt: skip
-        _trim(path, found.good_size)
+        _trim(path, found.file_size if is_sealed else found.good_size)
     except OSError as error:
         log.error("segment cannot be read", camera=camera, segment=path.name, reason=error.strerror)
         return None
@@ -132,7 +150,7 @@ def _mend_segment(camera: str, path: Path) -> SegmentRows | None:
         log.error("segment is damaged inside", camera=camera, segment=path.name, from_byte=start, to_byte=end)
     if not is_sound or [box.end for box in indexed] != [box.end for box in boxes]:
         mend_index(path, boxes)
-    return join_boxes(boxes)
+    return boxes or None
 
 
 def _trim(path: Path, size: int) -> None:
@@ -145,18 +163,30 @@ def _trim(path: Path, size: int) -> None:
         os.close(fd)
 
 
+def _reopen(
+    folder: Path, record: Segment, boxes: list[RowBox], chain: Chain | None
+) -> tuple[SegmentFile, ContentHash, bool] | None:
+    """The last segment's file to go on with, the hash of its content, and whether a seal proved it so far.
+
+    None if a new segment has to be begun: this one is sealed for good, or not as its seal says.
+    """
+    try:
+        content = take_off_seal(folder / record.name, boxes, chain)
+        if content is None:
+            return None
+        return SegmentFile.reopen(folder, record), *content
+    except OSError as error:
+        log.warning("segment cannot be gone on with", segment=record.name, reason=error.strerror)
+        return None
+
+
 def _resume(
-    camera: str, folder: Path, last: tuple[Segment, SegmentRows]
-) -> tuple[SegmentFile, FragmentEncoder, Resumption] | None:
-    """The last segment, opened to go on with."""
-    record, found = last
+    camera: str, folder: Path, record: Segment, boxes: list[RowBox]
+) -> tuple[FragmentEncoder, Resumption] | None:
+    """How recording goes on behind the last segment."""
+    found = join_boxes(boxes)
     started = epoch_started(found)
     if started is None or started.epoch != record.epoch:
-        return None
-    try:
-        file = SegmentFile.reopen(folder, record)
-    except OSError as error:
-        log.warning("segment cannot be gone on with", camera=camera, segment=record.name, reason=error.strerror)
         return None
     frames = found.frames
     presented = frames["decode_time"].astype("i8") + frames["composition"]
@@ -177,7 +207,7 @@ def _resume(
         _tail_notes(found),
         _is_ended(found),
     )
-    return file, encoder, resumption
+    return encoder, resumption
 
 
 def _tail_notes(found: SegmentRows) -> list[bytes]:

@@ -30,6 +30,7 @@ class SegmentFile:
         self._index_fd = -1
         self._index_is_lost = False
         self._unsynced: list[bytes] = []
+        self._seal_size = 0
         self._is_new = record.size == 0
 
     @classmethod
@@ -48,7 +49,7 @@ class SegmentFile:
     @property
     def is_dirty(self) -> bool:
         """Whether fragments wait for a sync."""
-        return bool(self._unsynced)
+        return bool(self._unsynced or self._seal_size)
 
     def append(self, media: list[bytes], row_box: bytes) -> None:
         """Writes a fragment at the end. On OSError nothing of it remains."""
@@ -59,21 +60,32 @@ class SegmentFile:
             raise
         self._unsynced.append(row_box)
 
+    def append_seal(self, seal: bytes) -> None:
+        """Writes the seal behind the last fragment; nothing may follow it. On OSError nothing of it remains."""
+        try:
+            _write_all(self._fd, [seal], self.position)
+        except OSError:
+            os.ftruncate(self._fd, self.position)
+            raise
+        self._seal_size = len(seal)
+
     def sync(self) -> None:
         """Brings the fragments written since the last sync to the disk. On OSError they are taken back.
 
         After a failed sync the kernel may have dropped the pages and forgotten the error: what was not confirmed is
         not trusted any more.
         """
-        if not self._unsynced:
+        if not self.is_dirty:
             return
         try:
             os.fdatasync(self._fd)
             if self._is_new:
                 _sync_folder(self.path.parent)
                 self._is_new = False
+            self._seal_size = 0
         except OSError:
             self._unsynced.clear()
+            self._seal_size = 0
             self.position = self.record.size
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self.position)

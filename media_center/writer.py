@@ -18,9 +18,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from media_center.chain import Chain
 from media_center.cutter import Fragment
 from media_center.lane import Commit, Lane
 from media_center.losses import Losses
+from media_center.seal import Signer
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
@@ -45,7 +47,9 @@ class FootageWriter:
         sync_s: float = 1.0,
         min_free_bytes: int = 0,
         queue_bytes: int = QUEUE_BYTES,
+        signer: Signer | None = None,
     ) -> None:
+        """`signer`: seals the segments of cameras that are not among the lanes yet."""
         self._root = root
         self._lanes = lanes
         self._on_commit = on_commit
@@ -53,6 +57,7 @@ class FootageWriter:
         self._spacing_s = sync_s / 2
         self._min_free_bytes = min_free_bytes
         self._queue_bytes = queue_bytes
+        self._signer = signer
         self._condition = threading.Condition()
         self._queue: list[Fragment] = []
         self._queued_bytes = 0
@@ -131,7 +136,7 @@ class FootageWriter:
             self._syncing.shutdown()
             for lane in self._lanes.values():
                 with contextlib.suppress(OSError):
-                    lane.close()
+                    lane.close(self._clock.utc_ns())
 
     def _wait(self) -> bool:
         """Waits for fragments; False when there are none and none will come."""
@@ -175,7 +180,9 @@ class FootageWriter:
     def _lane(self, camera: str) -> Lane:
         lane = self._lanes.get(camera)
         if lane is None:
-            lane = self._lanes[camera] = Lane(camera, self._root / camera, None)
+            folder = self._root / camera
+            chain = Chain(camera, folder, self._signer) if self._signer is not None else None
+            lane = self._lanes[camera] = Lane(camera, folder, None, chain)
         return lane
 
     def _look_at_space(self) -> None:
