@@ -64,6 +64,15 @@ class FootageClient:
         with errors():
             return (await self._stub.LocateFrame(request, timeout=DEADLINE_S)).frame
 
+    async def step(self, frame: FrameId, steps: int = 1) -> footage_pb2.StepFrameResponse:
+        """The recorded frame so many frames behind another (negative: before it), and the gaps stepped over.
+
+        Steps go across segments, epochs and gaps; 0 gives the frame itself. Raises NotFound.
+        """
+        request = footage_pb2.StepFrameRequest(id=frame.to_proto(), steps=steps)
+        with errors():
+            return await self._stub.StepFrame(request, timeout=DEADLINE_S)
+
     async def frames(
         self, camera: str, start: Place = None, end: Place = None
     ) -> AsyncIterator[footage_pb2.IndexRow | frames_pb2.Gap]:

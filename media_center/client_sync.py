@@ -58,6 +58,13 @@ class SyncFootageClient(AbstractContextManager["SyncFootageClient"]):
             row: footage_pb2.IndexRow = self._stub.LocateFrame(request, timeout=DEADLINE_S).frame
             return row
 
+    def step(self, frame: FrameId, steps: int = 1) -> footage_pb2.StepFrameResponse:
+        """As FootageClient.step."""
+        request = footage_pb2.StepFrameRequest(id=frame.to_proto(), steps=steps)
+        with errors():
+            found: footage_pb2.StepFrameResponse = self._stub.StepFrame(request, timeout=DEADLINE_S)
+            return found
+
     def frames(
         self, camera: str, start: Place = None, end: Place = None
     ) -> Iterator[footage_pb2.IndexRow | frames_pb2.Gap]:

@@ -3,7 +3,8 @@
 TrueframeError
 ├── NotFound
 │   ├── NeverRecorded          nothing was ever recorded of the camera
-│   └── NotRecorded            the camera is known, the frame or range is not
+│   ├── NotRecorded            the camera is known, the frame or range is not
+│   └── NothingThere           fewer frames lie before or behind a frame than were to be stepped over
 ├── FailedPrecondition
 │   ├── NotDecodable           no join point before the frame is recorded
 │   └── CodecChanges           a range over two codecs, of which a file carries one
@@ -50,6 +51,20 @@ class NotRecorded(NotFound):
         """For a range without a frame."""
         remedy = f"`trueframe coverage {camera}` tells what is recorded."
         return cls(f"footage of {camera!r}", "has no frame in the range", remedy)
+
+
+class NothingThere(NotFound):
+    """Fewer frames lie before or behind a frame than were to be stepped over."""
+
+    @classmethod
+    def behind(cls, frame: FrameId, frames: int) -> NothingThere:
+        """For steps forward; so many frames there are."""
+        return cls(f"frame {frame}", f"is followed by {frames} recorded frames", "Take fewer steps.")
+
+    @classmethod
+    def before(cls, frame: FrameId, frames: int) -> NothingThere:
+        """For steps back; so many frames there are."""
+        return cls(f"frame {frame}", f"has {frames} recorded frames before it", "Take fewer steps.")
 
 
 class NotDecodable(FailedPrecondition):

@@ -6,7 +6,7 @@ footage. What does not: what rows mean (`walk`) and payloads (`stream`). Reads f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from media_center.catalogue import Segment
 from media_center.footage import CameraFootage, Position
@@ -24,11 +24,13 @@ class Passage:
         self._walker = Walker(camera, selection.after)
         self.camera = camera
 
-    def pieces(self, footage: CameraFootage, *, whole_segments: bool = False) -> Iterator[Run | Segment | Told]:
+    def pieces(
+        self, footage: CameraFootage, *, passes_over: Callable[[int], bool] | None = None
+    ) -> Iterator[Run | Segment | Told]:
         """The pieces from where it stands to the end of the selection, or of what is recorded now.
 
-        With `whole_segments`, an unbroken segment that lies inside the selection is one piece, and its rows are not
-        read.
+        An unbroken segment that lies inside the selection and that `passes_over` (its number) agrees to is one piece,
+        and its rows are not read.
         """
         stop = self._stop
         end = len(footage.view) if stop is None else min(stop.segment + 1, len(footage.view))
@@ -36,7 +38,8 @@ class Passage:
             first_row = self._next.row if segment == self._next.segment else 0
             stop_row = stop.row if stop is not None and segment == stop.segment else None
             record = footage.view[segment]
-            if whole_segments and first_row == 0 and stop_row is None and record.frames and record.breaks == 0:
+            is_inside = first_row == 0 and stop_row is None and record.frames > 0 and record.breaks == 0
+            if is_inside and passes_over is not None and passes_over(segment):
                 yield from self._walker.pass_over(record)
                 yield record
                 continue

@@ -53,7 +53,7 @@ def list_recordings(footage: CameraFootage, from_ns: int, to_ns: int) -> Spans:
     """Spans and gaps between two moments; 0 for an open end. Reads rows only of segments that are broken or cut."""
     selection = select(footage, Bounds(footage.camera, None, from_ns or None, None, to_ns or None))
     spans = Spans(footage.camera)
-    for piece in Passage(selection, footage.camera).pieces(footage, whole_segments=True):
+    for piece in Passage(selection, footage.camera).pieces(footage, passes_over=lambda _: True):
         if isinstance(piece, Segment):
             seqs, times = (piece.first_seq, piece.last_seq), (piece.first_ns, piece.last_ns)
             spans.run(piece, seqs, times, piece.frames, piece.payload_bytes)

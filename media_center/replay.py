@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from media_center.archive import Archive
 from media_center.footage import CameraFootage
 from media_center.ranges import Bounds, select
+from media_center.replay_pace import Pacer
 from media_center.stream import CameraStream, StreamedItem
 from mesh.clocks import Clock
 
@@ -71,36 +72,23 @@ def _refresh(archive: Archive, streams: Sequence[CameraStream]) -> list[CameraFo
 
 
 class _Pace:
-    """Lets items through when they are due. Falls back into step after a pause of the footage's own."""
+    """Lets batches through part by part, each when it is due."""
 
     def __init__(self, clock: Clock, speed: float) -> None:
         self._clock = clock
-        self._speed = speed
-        self._began: tuple[int, int] | None = None
+        self._pacer = Pacer(speed)
 
     async def parts(self, batch: list[StreamedItem]) -> AsyncIterator[list[StreamedItem]]:
         """The batch in parts that are due at the same time."""
-        if self._speed <= 0:
-            yield batch
-            return
         start = 0
         while start < len(batch):
-            await self._sleep_until(batch[start].due_ns)
+            if left_ns := self._wait_ns(batch[start]):
+                await asyncio.sleep(left_ns / 1e9)
             stop = start + 1
-            while stop < len(batch) and self._left_s(batch[stop].due_ns) <= 0:
+            while stop < len(batch) and not self._wait_ns(batch[stop]):
                 stop += 1
             yield batch[start:stop]
             start = stop
 
-    async def _sleep_until(self, due_ns: int) -> None:
-        left_s = self._left_s(due_ns)
-        if left_s > 0:
-            await asyncio.sleep(left_s)
-
-    def _left_s(self, due_ns: int) -> float:
-        if due_ns <= 0:
-            return 0.0  # told before the first frame
-        if self._began is None:
-            self._began = (self._clock.monotonic_ns(), due_ns)
-        began_ns, first_ns = self._began
-        return (began_ns - self._clock.monotonic_ns()) / 1e9 + (due_ns - first_ns) / 1e9 / self._speed
+    def _wait_ns(self, item: StreamedItem) -> int:
+        return self._pacer.wait_ns(item.due_ns, self._clock.monotonic_ns())

@@ -15,8 +15,10 @@ from media_center.recordings import list_recordings
 from media_center.replay import replay
 from media_center.room import Room
 from media_center.snapshot import decode, read_coded
+from media_center.step import step
 from media_center.walk import Run
 from mesh.errors import InvalidArgument, NotFound
+from mesh.ids import FrameId
 from mesh.security import Principal, principal_of
 from trueframe.v1 import footage_pb2, frames_pb2
 
@@ -50,6 +52,14 @@ class ReadingRoom(Room):
         footage = self._footage(principal_of(context), request.camera)
         row = await asyncio.to_thread(_locate, footage, request.received_ns)
         return footage_pb2.LocateFrameResponse(frame=row)
+
+    async def StepFrame(  # noqa: N802
+        self, request: footage_pb2.StepFrameRequest, context: Any
+    ) -> footage_pb2.StepFrameResponse:
+        """A frame's neighbour."""
+        frame = parse_frame_id(request.id)
+        footage = self._footage(principal_of(context), frame.camera)
+        return await asyncio.to_thread(_step, footage, frame, request.steps)
 
     async def ListFrames(  # noqa: N802
         self, request: footage_pb2.ListFramesRequest, context: Any
@@ -106,6 +116,13 @@ def _locate(footage: CameraFootage, received_ns: int) -> footage_pb2.IndexRow:
     if position is None:
         raise NotFound(f"footage of {footage.camera!r}", "has no frame yet")
     return index_row(footage.camera, footage.record(position).epoch, footage.row(position))
+
+
+def _step(footage: CameraFootage, frame: FrameId, steps: int) -> footage_pb2.StepFrameResponse:
+    stepped = step(footage, frame, steps)
+    epoch = footage.record(stepped.position).epoch
+    row = index_row(footage.camera, epoch, footage.row(stepped.position))
+    return footage_pb2.StepFrameResponse(frame=row, gaps=stepped.gaps)
 
 
 def _list_frames(footage: CameraFootage, bounds: Bounds) -> Iterator[footage_pb2.ListFramesResponse]:
