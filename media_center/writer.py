@@ -23,6 +23,7 @@ from media_center.cutter import Fragment
 from media_center.lane import Commit, Lane
 from media_center.losses import Losses
 from media_center.seal import Signer
+from media_center.storage_health import Reading, RoundTimes
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
@@ -32,6 +33,8 @@ log = get_logger("media_center.writer")
 QUEUE_BYTES = 256 << 20
 """Closed fragments that may wait for the disk, all cameras together."""
 _SYNCS_AT_ONCE = 4
+# A camera that is gone since its last write was refused does not ail for ever.
+_REFUSAL_FADES_NS = 60_000_000_000
 
 
 class FootageWriter:
@@ -69,6 +72,9 @@ class FootageWriter:
         self._thread = threading.Thread(target=self._run, name="footage-writer", daemon=True)
         self._is_in_round = False
         self._settled_ns = 0
+        self._refusals: dict[str, tuple[str, int]] = {}
+        self.times = RoundTimes()
+        """How long rounds take."""
         self.rounds = 0
         self.is_full = False
         """The disk has less free space than it must keep: nothing is recorded."""
@@ -86,6 +92,14 @@ class FootageWriter:
     def lost_frames(self) -> int:
         """Frames that could not be written, all cameras together."""
         return self._overflowed_frames + sum(lane.lost_frames for lane in list(self._lanes.values()))
+
+    def reading(self) -> Reading:
+        """How it goes with the disk at this moment."""
+        now_ns = self._clock.monotonic_ns()
+        refusals = {
+            camera: reason for camera, (reason, at_ns) in self._refusals.items() if now_ns - at_ns < _REFUSAL_FADES_NS
+        }
+        return Reading(now_ns, self._queued_bytes, self._queue_bytes, self.lost_frames, self.is_full, refusals)
 
     @property
     def settled_ns(self) -> int:
@@ -156,26 +170,36 @@ class FootageWriter:
             self._is_in_round = True
             now_ns = self._clock.utc_ns()
         self._look_at_space()
+        self.times.begin(self._clock.monotonic_ns())
+        try:
+            self._write(work, now_ns)
+        finally:
+            self.times.end(self._clock.monotonic_ns())
+        with self._condition:
+            self._settled_ns = now_ns
+            self._is_in_round = False
+
+    def _write(self, work: list[Fragment], now_ns: int) -> None:
         touched: dict[str, Lane] = {}
+        refused: dict[str, tuple[str, int]] = {}
         for fragment in work:
             lane = self._lane(fragment.camera)
             if self.is_full:
                 lane.drop(fragment, now_ns)
             else:
-                self._report(fragment.camera, "written", lane.write(fragment, now_ns))
+                self._report(fragment.camera, "written", lane.write(fragment, now_ns), refused)
                 touched[fragment.camera] = lane
             with self._condition:
                 self._queued_bytes -= fragment.size_bytes
         dirty = [lane for lane in touched.values() if lane.is_dirty]
         # At once rather than one after the other: a journal commits for all who wait for it.
         for lane, error in zip(dirty, self._syncing.map(lambda lane: lane.sync(now_ns), dirty), strict=True):
-            self._report(lane.camera, "synced", error)
+            self._report(lane.camera, "synced", error, refused)
+        others = {camera: told for camera, told in self._refusals.items() if camera not in touched}
+        self._refusals = others | refused
         commits = [lane.commit() for lane in touched.values()]
         if commits:
             self._on_commit(commits)
-        with self._condition:
-            self._settled_ns = now_ns
-            self._is_in_round = False
 
     def _lane(self, camera: str) -> Lane:
         lane = self._lanes.get(camera)
@@ -194,10 +218,13 @@ class FootageWriter:
             log.info("disk has space again: recording", folder=self._root, free_bytes=free)
         self.is_full = is_full
 
-    @staticmethod
-    def _report(camera: str, what: str, error: Exception | None) -> None:
-        if error is not None and rate_limited(f"footage {what} {camera}", 10):
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+    def _report(self, camera: str, what: str, error: Exception | None, refused: dict[str, tuple[str, int]]) -> None:
+        if error is None:
+            return
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+        if isinstance(error, OSError):
+            refused[camera] = (reason, self._clock.monotonic_ns())
+        if rate_limited(f"footage {what} {camera}", 10):
             log.error(f"footage could not be {what}: told as a gap", camera=camera, reason=reason)
 
 
