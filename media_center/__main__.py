@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from broker.client import BrokerClient
+from media_center.access_log import AccessLog
 from media_center.announcer import announce
 from media_center.archive import Archive
 from media_center.cutter import Limits
@@ -73,7 +74,10 @@ async def main(config: Config) -> None:
             SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
         )
         holds = await HoldBook.open(store, archive, rolls_of(settings), clock)
-        servicer = FootageServicer(House(archive, decoder, clock, holds))
+        access = stack.enter_context(
+            AccessLog(config.run.data_dir / "media-center" / "access", clock, signer.sign)
+        )
+        servicer = FootageServicer(House(archive, decoder, clock, holds, access))
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))

@@ -5,13 +5,18 @@ Each room (`service_*`) answers the calls of one concept; `service` puts them to
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from media_center.access_log import AccessLog
+from media_center.access_span import span_of
 from media_center.archive import Archive
 from media_center.decoder import Decoder
+from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
+from media_center.ranges import Bounds
 from mesh.clocks import Clock
 from mesh.ids import validate_camera_id
 from mesh.security import Principal
@@ -25,6 +30,7 @@ class House:
     decoder: Decoder
     clock: Clock
     holds: HoldBook
+    access: AccessLog
 
 
 class Room:
@@ -35,6 +41,7 @@ class Room:
         self._decoder = house.decoder
         self._clock = house.clock
         self._holds = house.holds
+        self._access = house.access
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})
@@ -45,3 +52,18 @@ class Room:
     def _footage(self, principal: Principal, camera: str) -> CameraFootage:
         principal.require(validate_camera_id(camera))
         return self._archive.footage(camera)
+
+    def _note(
+        self, principal: Principal, action: str, camera: str, from_ns: int = 0, to_ns: int = 0, detail: str = ""
+    ) -> None:
+        """Records in the access log what a caller looks at, takes or changes. Times in UTC nanoseconds, 0 for open."""
+        self._access.record(principal.name, action, camera, from_ns, to_ns, detail)
+
+    async def _note_range(self, principal: Principal, action: str, bounds: Bounds, detail: str = "") -> None:
+        """As `_note`, of a range; nothing is noted of a camera that was never recorded."""
+        try:
+            footage = self._archive.footage(bounds.camera)
+        except NeverRecorded:
+            return
+        from_ns, to_ns, named = await asyncio.to_thread(span_of, footage, bounds)
+        self._note(principal, action, bounds.camera, from_ns, to_ns, "; ".join(filter(None, (named, detail))))

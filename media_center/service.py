@@ -6,6 +6,7 @@ import grpc
 
 from media_center.room import House
 from media_center.service_archive import ArchiveRoom
+from media_center.service_custody import CustodyRoom
 from media_center.service_export import ExportRoom
 from media_center.service_holds import HoldsRoom
 from media_center.service_reading import ReadingRoom
@@ -16,7 +17,7 @@ SERVICE_NAME = "trueframe.v1.FootageService"
 
 
 class FootageServicer(  # type: ignore[misc]  # Replay is a coroutine that writes, not a generator
-    ReadingRoom, ExportRoom, HoldsRoom, ArchiveRoom, footage_pb2_grpc.FootageServiceServicer
+    ReadingRoom, ExportRoom, HoldsRoom, ArchiveRoom, CustodyRoom, footage_pb2_grpc.FootageServiceServicer
 ):
     """Implements trueframe.v1.FootageService over an archive."""
 

@@ -22,8 +22,10 @@ class ExportRoom(Room):
     ) -> AsyncIterator[footage_pb2.ExportResponse]:
         """One MP4 file."""
         bounds = parse_range(request.range)
-        footage = self._footage(principal_of(context), bounds.camera)
+        principal = principal_of(context)
+        footage = self._footage(principal, bounds.camera)
         plan = await asyncio.to_thread(plan_export, footage, bounds)
+        await self._note_range(principal, "export", bounds, plan.file_name)
         yield footage_pb2.ExportResponse(
             header=footage_pb2.ExportHeader(
                 file_name=plan.file_name,

@@ -75,7 +75,10 @@ class ReadingRoom(Room):
         self, request: footage_pb2.ReplayRequest, context: Any
     ) -> None:
         """Recorded frames. Writes ready-made bytes, so it is served through `generic_handlers` only."""
-        bounds = self._replay_bounds(request, principal_of(context))
+        principal = principal_of(context)
+        bounds = self._replay_bounds(request, principal)
+        for bound in bounds:
+            await self._note_range(principal, "replay", bound, "and what follows" if request.follow else "")
         stream = replay(
             self._archive, bounds, self._clock,
             speed=request.speed, with_lead_in=request.with_lead_in, follow=request.follow,
@@ -90,8 +93,10 @@ class ReadingRoom(Room):
         frame = parse_frame_id(request.id)
         if request.max_width > _MAX_PICTURE_WIDTH:
             raise InvalidArgument("max_width", f"is more than {_MAX_PICTURE_WIDTH}")
-        footage = self._footage(principal_of(context), frame.camera)
+        principal = principal_of(context)
+        footage = self._footage(principal, frame.camera)
         coded = await asyncio.to_thread(read_coded, footage, frame)
+        self._note(principal, "snapshot", frame.camera, coded.row.received_ns, coded.row.received_ns, str(frame))
         png = await decode(coded, self._decoder, request.max_width)
         return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact)
 
