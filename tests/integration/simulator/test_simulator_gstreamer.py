@@ -16,7 +16,7 @@ from tests.integration.simulator.test_simulator_codecs import in_our_form
 from tests.real_peers import DEBIAN_PYTHON, require
 from tests.support import until
 
-UNITS = 25
+UNITS = 20
 TRAITS = {
     "cam-1": "bframes=2,aggregate,audio=aac",
     "cam-2": "codec=h265,bframes=2,aggregate,mtu=300,auth=digest",
@@ -32,7 +32,7 @@ def sim() -> Iterator[Simulator]:
     require("rtsp")
     arguments = ("--auth", LOGIN, "--no-incidents", "--scenes", "yard")
     traits = {"*": "auth=none", **TRAITS}
-    with testing.running(len(TRAITS), fps=25, loop_s=4, traits=traits, arguments=arguments) as running:
+    with testing.running(len(TRAITS), fps=25, loop_s=2, gop_s=0.4, traits=traits, arguments=arguments) as running:
         yield running
 
 
