@@ -20,6 +20,7 @@ from trueframe.v1 import events_pb2
 
 READER = "media-center-events"
 _MAX_ID_CHARACTERS = 100
+_CLOSED = (events_pb2.ALARM_STATE_UNSPECIFIED, events_pb2.ALARM_STATE_NORMAL)
 
 
 @asynccontextmanager
@@ -64,4 +65,6 @@ def event_report(payload: bytes) -> EventReport | None:
     last = FrameId.from_proto(message.last) if message.HasField("last") else None
     if last is not None and (last.camera != camera or last.epoch < 0 or last.seq < 0):
         raise InvalidArgument(f"event {message.id}", "names a frame of another camera, or none")
-    return EventReport(message.id, message.version, camera, message.summary, *times, last)
+    # An event that is no alarm needs nobody: it is closed when it is over.
+    is_closed = message.ended_ns != 0 and message.alarm_state in _CLOSED
+    return EventReport(message.id, message.version, camera, message.summary, *times, last, is_closed)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from media_center.archive import Archive
@@ -22,16 +23,19 @@ from media_center.holds import (
     HeldFootage,
     Hold,
     Rolls,
+    changed_by_hand,
     confirmed,
+    ended,
     fold_event,
     fold_last_frame,
     hold_id,
+    is_expired,
     is_on_disk,
     is_to_be_told,
 )
 from mesh.bus import held_subject
 from mesh.clocks import Clock
-from mesh.errors import Conflict, TrueframeError
+from mesh.errors import Conflict, InvalidArgument, NotFound, TrueframeError
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter, gauge
@@ -45,13 +49,16 @@ EVENT_TYPE = "trueframe.footage.held"
 _LOOK_EVERY_S = 1.0
 # A camera whose footage has not grown for so long sends nothing any more.
 _QUIET_NS = 5_000_000_000
+# Who kept what, and why it was let go, can be asked for so long.
+_KEEP_ENDED_NS = 400 * 86_400 * 1_000_000_000
 
 _folded = counter("media_center_hold_events", "Events told, by whether they changed a hold.", ("changed",))
+_ended = counter("media_center_holds_ended", "Holds that have ended, by why.", ("why",))
 _open = gauge("media_center_open_holds", "Holds whose footage is not confirmed yet.")
 
 _PLAIN = (
     "event", "camera", "from_ns", "to_ns", "reason", "created_ns", "owner", "is_confirmed", "version", "event_version",
-    "is_over", "told_to_ns",
+    "is_over", "told_to_ns", "expires_ns", "ended_ns", "ended_by", "ended_why",
 )  # fmt: skip
 
 
@@ -65,6 +72,7 @@ class HoldBook:
         self._clock = clock
         self._writing = asyncio.Lock()
         self._unconfirmed: dict[str, Hold] = {}
+        self._expiring: dict[str, Hold] = {}
         # By hold: the last frame whose time has been looked up.
         self._looked_up: dict[str, FrameId] = {}
         # By camera: its newest frame on disk, and since when (monotonic) that has been the newest.
@@ -76,10 +84,15 @@ class HoldBook:
 
     @classmethod
     async def open(cls, store: DocumentStore, archive: Archive, rolls: Rolls, clock: Clock) -> HoldBook:
-        """Reads all holds: from then on `held` knows them."""
+        """Reads all holds: from then on `held` knows them. Records of those that ended long ago go."""
         book = cls(await store.collection("holds", ("camera", "from_ns", PENDING_FIELD)), archive, rolls, clock)
+        old_ns = clock.utc_ns() - _KEEP_ENDED_NS
         async for document in scan(book._holds):
-            book._note(_hold(document))
+            hold = _hold(document)
+            if 0 < hold.ended_ns < old_ns:
+                await book._holds.delete(hold.id)
+            else:
+                book._note(hold)
         return book
 
     @property
@@ -101,7 +114,62 @@ class HoldBook:
         """Holds by camera and beginning; `cameras` None means all."""
         where: Where = {} if cameras is None else {"camera": AnyOf(list_(cameras))}
         holds = [_hold(document) async for document in scan(self._holds, where, order="from_ns")]
-        return sorted(holds, key=lambda hold: (hold.camera, hold.from_ns, hold.id))
+        return sorted(
+            (hold for hold in holds if not hold.ended_ns), key=lambda hold: (hold.camera, hold.from_ns, hold.id)
+        )
+
+    async def find(self, name: str) -> Hold:
+        """A hold that has not ended. Raises NotFound."""
+        document = await self._holds.find(name)
+        hold = _hold(document) if document else None
+        if hold is None or hold.ended_ns:
+            raise NotFound(f"hold {name!r}", "does not exist", "`trueframe holds list` shows them.")
+        return hold
+
+    async def put_by_hand(self, asked: Hold) -> Hold:
+        """Makes a hold, or changes the one of that id. On disk when it returns; nothing that it covers goes then.
+
+        Raises FailedPrecondition, InvalidArgument, NotFound.
+        """
+        async with self._writing:
+            document = await self._holds.find(asked.id)
+            before = _hold(document) if document else None
+            after = changed_by_hand(before, asked, self._clock.utc_ns()) if before else asked
+            await self._store(document, before, after)
+        log.info("hold changed" if before else "hold made", hold=after.id, camera=after.camera, from_ns=after.from_ns,
+                 to_ns=after.to_ns, owner=after.owner, reason=after.reason, expires_ns=after.expires_ns)  # fmt: skip
+        return after
+
+    async def release(self, name: str, by: str, why: str) -> Hold:
+        """Ends a hold; the record of it stays. Raises NotFound, InvalidArgument."""
+        if not why.strip():
+            raise InvalidArgument("release", "has no reason", "Say why this footage need not be kept any more.")
+        async with self._writing:
+            before = await self.find(name)
+            return await self._end(before, by, why.strip())
+
+    async def end_expired(self) -> None:
+        """Ends the holds whose term is over."""
+        now_ns = self._clock.utc_ns()
+        for name in [hold.id for hold in self._expiring.values() if is_expired(hold, now_ns)]:
+            async with self._writing:
+                hold = self._expiring.get(name)  # it may have got another term meanwhile
+                if hold is not None and is_expired(hold, now_ns):
+                    await self._end(hold, "", "its term is over")
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[HeldFootage]:
+        """What is held, and while the block lasts no hold is made, grows or ends: for whoever deletes footage."""
+        async with self._writing:
+            yield self.held
+
+    async def _end(self, before: Hold, by: str, why: str) -> Hold:
+        after = ended(before, by, why, self._clock.utc_ns())
+        await self._store(await self._holds.find(before.id), before, after)
+        _ended.labels("release" if by else "term").inc()
+        log.info("hold ended", hold=after.id, camera=after.camera, from_ns=after.from_ns, to_ns=after.to_ns,
+                 owner=after.owner, by=by or "term", reason=why)  # fmt: skip
+        return after
 
     async def watch_footage(self, settled_ns: Callable[[], int]) -> None:
         """Confirms holds as their footage comes to the disk, until cancelled.
@@ -112,6 +180,7 @@ class HoldBook:
             version = self._archive.version
             try:
                 await self._look(settled_ns())
+                await self.end_expired()
             except TrueframeError as error:
                 if rate_limited("holds", 10):
                     log.warning("holds cannot be confirmed now", reason=str(error))
@@ -125,7 +194,9 @@ class HoldBook:
         for name in list_(self._unconfirmed):
             async with self._writing:
                 # As it is on disk: nobody else writes holds.
-                before = self._unconfirmed[name]
+                before = self._unconfirmed.get(name)
+                if before is None:
+                    continue
                 after = await self._with_last_frame(before)
                 newest_ns = self._newest_ns(after.camera)
                 if is_on_disk(after, newest_ns, self._settled_ns(after.camera, newest_ns, settled_ns)):
@@ -172,7 +243,7 @@ class HoldBook:
     async def _store(self, document: Document | None, before: Hold | None, after: Hold) -> None:
         while True:
             body = carry_outbox(document.body if document else {}, _body(after))
-            if is_to_be_told(before, after):
+            if after.event and not after.ended_ns and is_to_be_told(before, after):
                 body = add_event(body, _tidings(after), self._clock)
             try:
                 await self._holds.put(after.id, body, document.version if document else 0)
@@ -185,7 +256,11 @@ class HoldBook:
 
     def _note(self, hold: Hold) -> None:
         self.held.put(hold)
-        if hold.is_confirmed:
+        if hold.expires_ns and not hold.ended_ns:
+            self._expiring[hold.id] = hold
+        else:
+            self._expiring.pop(hold.id, None)
+        if hold.is_confirmed or hold.ended_ns:
             self._unconfirmed.pop(hold.id, None)
             self._looked_up.pop(hold.id, None)
         else:
@@ -223,4 +298,5 @@ def _body(hold: Hold) -> dict[str, Any]:
 def _hold(document: Document) -> Hold:
     body = document.body
     last = FrameId.parse(body["last"]) if body["last"] else None
-    return Hold(id=document.id, last=last, **{key: body[key] for key in _PLAIN})
+    # What was stored by an older release lacks what was added since.
+    return Hold(id=document.id, last=last, **{key: body[key] for key in _PLAIN if key in body})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from media_center.holds import Hold
+from media_center.holds import Hold, made_by_hand
 from media_center.room import Room
 from mesh.errors import InvalidArgument
-from mesh.ids import validate_camera_id
+from mesh.ids import new_event_id, validate_camera_id
 from mesh.security import principal_of
 from trueframe.v1 import footage_pb2
 
 _MAX_CAMERAS = 10_000
+_MAX_ID_CHARACTERS = 150
 
 
 class HoldsRoom(Room):
@@ -30,6 +31,36 @@ class HoldsRoom(Room):
         holds = await self._holds.list(None if scope is None else sorted(set(scope)))
         return footage_pb2.ListHoldsResponse(holds=[_hold(hold) for hold in holds])
 
+    async def PutHold(  # noqa: N802
+        self, request: footage_pb2.PutHoldRequest, context: Any
+    ) -> footage_pb2.PutHoldResponse:
+        """Makes or changes a hold."""
+        principal = principal_of(context)
+        principal.require(validate_camera_id(request.camera))
+        if request.id:
+            principal.require((await self._holds.find(_checked_id(request.id))).camera)
+        asked = made_by_hand(
+            request.id or f"hold:{new_event_id()}", request.camera, request.from_ns, request.to_ns,
+            reason=request.reason, owner=principal.name, expires_ns=request.expires_ns, now_ns=self._clock.utc_ns(),
+        )  # fmt: skip
+        return footage_pb2.PutHoldResponse(hold=_hold(await self._holds.put_by_hand(asked)))
+
+    async def ReleaseHold(  # noqa: N802
+        self, request: footage_pb2.ReleaseHoldRequest, context: Any
+    ) -> footage_pb2.ReleaseHoldResponse:
+        """Ends a hold."""
+        principal = principal_of(context)
+        hold = await self._holds.find(_checked_id(request.id))
+        principal.require(hold.camera)
+        await self._holds.release(hold.id, principal.name, request.reason)
+        return footage_pb2.ReleaseHoldResponse()
+
+
+def _checked_id(name: str) -> str:
+    if not 0 < len(name) <= _MAX_ID_CHARACTERS:
+        raise InvalidArgument("hold", "has no well-formed id", "`trueframe holds list` shows them.")
+    return name
+
 
 def _hold(hold: Hold) -> footage_pb2.Hold:
     return footage_pb2.Hold(
@@ -41,4 +72,5 @@ def _hold(hold: Hold) -> footage_pb2.Hold:
         owner=hold.owner,
         created_ns=hold.created_ns,
         confirmed=hold.is_confirmed,
+        expires_ns=hold.expires_ns,
     )
