@@ -24,6 +24,9 @@ from media_center.recorder import Recorder
 from media_center.recovery import recover
 from media_center.room import House
 from media_center.service import SERVICE_NAME, FootageServicer
+from media_center.storage_report import StorageReport
+from media_center.storage_watch import StorageWatch
+from media_center.system_events import SystemEvents
 from media_center.writer import FootageWriter, free_bytes
 from mesh.bus import Bus
 from mesh.channel import Credentials
@@ -74,11 +77,12 @@ async def main(config: Config) -> None:
             SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
         )
         holds = await HoldBook.open(store, archive, rolls_of(settings), clock)
-        access = stack.enter_context(
-            AccessLog(config.run.data_dir / "media-center" / "access", clock, signer.sign)
-        )
-        servicer = FootageServicer(House(archive, decoder, clock, holds, access))
+        access = stack.enter_context(AccessLog(config.run.data_dir / "media-center" / "access", clock, signer.sign))
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
+        events = SystemEvents(bus, clock)
+        storage_watch = StorageWatch(writer, events, settings.slow_write_s)
+        storage = StorageReport(root, archive, writer, storage_watch)
+        servicer = FootageServicer(House(archive, decoder, clock, holds, access, storage))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
         )
@@ -107,6 +111,8 @@ async def main(config: Config) -> None:
         await stack.enter_async_context(listening(bus, holds))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(announce(archive, bus), name="footage announcer")
+            tasks.create_task(events.run(), name="system events")
+            tasks.create_task(storage_watch.run(), name="storage watch")
             tasks.create_task(holds.watch_footage(settled_ns), name="holds")
             tasks.create_task(recorder.run(), name="recorder")
 
@@ -141,7 +147,11 @@ def limits_of(settings: MediaCenterConfig) -> Limits:
 
 def rolls_of(settings: MediaCenterConfig) -> Rolls:
     """What is held around an event, out of the configuration."""
-    return Rolls(pre_ns=round(settings.pre_roll_s * 1e9), post_ns=round(settings.post_roll_s * 1e9))
+    return Rolls(
+        pre_ns=round(settings.pre_roll_s * 1e9),
+        post_ns=round(settings.post_roll_s * 1e9),
+        keep_ns=round(settings.event_hold_days * 86_400e9),
+    )
 
 
 if __name__ == "__main__":
