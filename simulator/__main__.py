@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import json
@@ -116,8 +117,8 @@ def main() -> None:
 @click.option("--clock-offset-s", default=0.0, show_default=True, help="By how much the cameras' clock is wrong.")
 def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: str, **given: Any) -> None:
     """Serve cameras until stopped; prints one line of JSON when ready."""
+    folder = given["log_folder"] or Path(tempfile.mkdtemp(prefix="trueframe-simulator-"))
     try:
-        folder = given["log_folder"] or Path(tempfile.mkdtemp(prefix="trueframe-simulator-"))
         folder.mkdir(parents=True, exist_ok=True)
         user, _, password = (auth or "").partition(":")
         if auth and not (user and password):
@@ -144,6 +145,10 @@ def serve(count: int, file_texts: tuple[str, ...], auth: str | None, transport: 
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.ClickException(_explained(error, given)) from error
+    finally:
+        if given["log_folder"] is None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # nothing came of it
 
 
 def _scenes(count: int, given: dict[str, Any]) -> dict[str, SceneSpec]:
