@@ -42,6 +42,10 @@ class Archive:
         """Cameras of which something is recorded, sorted."""
         return sorted(camera for camera, table in self._tables.items() if len(table.view()))
 
+    def size_bytes(self) -> int:
+        """Bytes of all segments, as far as they are confirmed. May be called in any thread."""
+        return sum(int(table.view().column("size").sum()) for table in list(self._tables.values()))
+
     def footage(self, camera: str) -> CameraFootage:
         """A camera's footage at this moment; may be read in any thread. Raises NeverRecorded."""
         table = self._tables.get(camera)

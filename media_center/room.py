@@ -17,6 +17,7 @@ from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
 from media_center.ranges import Bounds
+from media_center.storage_report import StorageReport
 from mesh.clocks import Clock
 from mesh.ids import validate_camera_id
 from mesh.security import Principal
@@ -31,6 +32,7 @@ class House:
     clock: Clock
     holds: HoldBook
     access: AccessLog
+    storage: StorageReport
 
 
 class Room:
@@ -42,6 +44,7 @@ class Room:
         self._clock = house.clock
         self._holds = house.holds
         self._access = house.access
+        self._storage = house.storage
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})

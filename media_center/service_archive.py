@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,13 @@ from trueframe.v1 import footage_pb2, frames_pb2
 
 
 class ArchiveRoom(Room):
-    """Watermarks."""
+    """Watermarks, and how the disks are."""
+
+    async def GetStorage(  # noqa: N802
+        self, request: footage_pb2.GetStorageRequest, context: Any
+    ) -> footage_pb2.GetStorageResponse:
+        """How the disks are. In a thread: a disk that hangs answers late."""
+        return await asyncio.to_thread(self._storage.report)
 
     async def WatchPersisted(  # noqa: N802
         self, request: footage_pb2.WatchPersistedRequest, context: Any

@@ -230,8 +230,14 @@ class FootageWriter:
 
 def free_bytes(folder: Path) -> int | None:
     """Bytes that may still be written to the disk of a folder; None if the folder is not there."""
+    found = disk_bytes(folder)
+    return found[1] if found is not None else None
+
+
+def disk_bytes(folder: Path) -> tuple[int, int] | None:
+    """Bytes of the disk of a folder in all, and those that may still be written; None if the folder is not there."""
     try:
         state = os.statvfs(folder)
     except OSError:
         return None
-    return state.f_bavail * state.f_frsize
+    return state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize

@@ -168,6 +168,9 @@ class MediaCenterConfig:
     segment_s: float = option(60.0, "A segment closes at the first join point after so many seconds.", at_least=1)
     max_segment_s: float = option(300.0, "A segment closes at the latest after so many seconds.", at_least=1)
     sync_s: float = option(1.0, "Data is synced at least so often; a crash loses at most twice that.", at_least=0.05)
+    slow_write_s: float = option(
+        1.0, "Rounds of writing that take longer raise an alarm, before frames are lost.", at_least=0.01, at_most=60
+    )
     min_free_bytes: int = option(1_073_741_824, "Recording stops with an alarm below this free space.", at_least=0)
     pre_roll_s: float = option(5.0, "Footage held before an anomaly begins.", at_least=0, at_most=3600)
     post_roll_s: float = option(10.0, "Footage held after an anomaly has ended.", at_least=0, at_most=3600)
