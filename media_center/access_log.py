@@ -15,6 +15,7 @@ fit into the queue is counted, and the next line that is written says how many a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -157,7 +158,7 @@ class AccessLog:
         files = log_files(self.folder)
         sizes = {path: path.stat().st_size for _, path in files}
         total = sum(sizes.values())
-        for (_, path), (following, kept) in zip(files, files[1:], strict=False):
+        for (_, path), (following, kept) in itertools.pairwise(files):
             if total <= self._max_bytes:
                 break
             with kept.open("rb") as file:

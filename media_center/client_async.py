@@ -24,6 +24,7 @@ from media_center.client_calls import (
     footage_range,
 )
 from media_center.client_storage import StorageCalls
+from media_center.client_custody import CustodyCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect
 from mesh.grpc_bytes import bytes_unary_stream
@@ -31,7 +32,7 @@ from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 
-class FootageClient(StorageCalls):
+class FootageClient(CustodyCalls, StorageCalls):
     """The asynchronous client. `token`: a Credentials, the token's text or the Path of its file."""
 
     def __init__(self, endpoint: str, token: Token | None, *, channel: grpc.aio.Channel | None = None) -> None:

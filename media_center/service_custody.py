@@ -39,7 +39,12 @@ class CustodyRoom(Room):
         # What was asked for before this call is in its answer.
         await asyncio.to_thread(self._access.flush)
         found = await asyncio.to_thread(
-            _page, newest_first(self._access.folder, before), principal, frozenset(request.cameras), request.from_ns, size
+            _page,
+            newest_first(self._access.folder, before),
+            principal,
+            frozenset(request.cameras),
+            request.from_ns,
+            size,
         )
         token = str(found[size - 1].number) if len(found) > size else ""
         return footage_pb2.ListAccessResponse(accesses=map(_access, found[:size]), next_page_token=token)

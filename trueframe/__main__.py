@@ -30,6 +30,7 @@ COMMANDS = {
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
     "storage": ("trueframe.commands.storage", "Say how the disks under the footage are."),
+    "access": ("trueframe.commands.access", "Say who looked at, took or changed which footage."),
     "token": ("trueframe.commands.token", "Make a token for somebody else: viewer, operator and so on."),
     "simulate": ("trueframe.commands.simulate", "Serve simulated RTSP cameras."),
     "completion": ("trueframe.commands.completion", "Print the completion script of a shell."),
