@@ -182,14 +182,12 @@ def _append(path: Path, size: int, data: bytes) -> None:
     try:
         try:
             os.ftruncate(fd, size)
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(fd, view, size)
-                size += written
-                view = view[written:]
+            written = 0
+            while written < len(data):
+                written += os.pwrite(fd, memoryview(data)[written:], size + written)
             os.fdatasync(fd)
         except OSError:
-            os.ftruncate(fd, max(0, size - (len(data) - len(view))))
+            os.ftruncate(fd, size)
             raise
     finally:
         os.close(fd)

@@ -23,8 +23,8 @@ from media_center.client_calls import (
     errors,
     footage_range,
 )
-from media_center.client_storage import StorageCalls
 from media_center.client_custody import CustodyCalls
+from media_center.client_storage import StorageCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect
 from mesh.grpc_bytes import bytes_unary_stream

@@ -20,8 +20,8 @@ from media_center.client_calls import (
     errors,
     footage_range,
 )
-from media_center.client_storage import SyncStorageCalls
 from media_center.client_custody import SyncCustodyCalls
+from media_center.client_storage import SyncStorageCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect_sync
 from mesh.grpc_bytes import bytes_unary_stream
