@@ -7,6 +7,9 @@
             ...
         await footage.export("gate", "clip.mp4", start=first, end=last)
 
+`stream_from` goes from recorded frames over to live ones without a seam (`stream_from_sync` without an event loop);
+`trueframe.client` has it as a method.
+
 A start or end is a FrameId, an int (UTC nanoseconds) or None (open). Every call raises the errors of `mesh.errors`.
 `SyncFootageClient` is the same without an event loop.
 """
@@ -17,6 +20,7 @@ from media_center.client_async import FootageClient
 from media_center.client_calls import Export, FootageItem, footage_range
 from media_center.client_sync import SyncFootageClient
 from media_center.export_parts import Part, Place, export_parts
+from media_center.past_to_live import Starts, stream_from, stream_from_sync
 
 __all__ = [
     "Export",
@@ -24,7 +28,10 @@ __all__ = [
     "FootageItem",
     "Part",
     "Place",
+    "Starts",
     "SyncFootageClient",
     "export_parts",
     "footage_range",
+    "stream_from",
+    "stream_from_sync",
 ]

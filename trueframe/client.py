@@ -12,6 +12,8 @@
             print(item)  # WireFrame, Gap, EpochStarted or EpochEnded; leaving the loop ends the stream
         for item in tf.broker.stream(labels={"site": "north"}, delivery="latest"):
             print(item)  # what is newest of all cameras with that label; "keyframes" gives those alone
+        for item in tf.stream_from("gate", time.time_ns() - 60_000_000_000):
+            print(item)  # the last minute out of the footage, then live, without a seam
 
 `connect` is for plain programs, `connect_async` the same for asyncio (`async with connect_async() as tf:`, then
 `async for item in tf.broker.stream(["gate"]):`). Each service's client is made when it is first used; what they can do
@@ -28,6 +30,7 @@ What should not be in this module: anything that a service's own client does.
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from broker.discovery.client import DiscoveryClient, SyncDiscoveryClient
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
     from event_center.client import EventClient, SyncEventClient
-    from media_center.client import FootageClient, SyncFootageClient
+    from media_center.client import FootageClient, FootageItem, Starts, SyncFootageClient
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
@@ -122,6 +125,35 @@ class Client(_Instance):
 
         return SyncPixelClient(self.running.endpoints["pixels"], self.token_file)
 
+    def stream_from(
+        self,
+        cameras: str | Iterable[str],
+        start: Starts,
+        *,
+        with_lead_in: bool = False,
+        patience_s: float = 5.0,
+        subscriber: str = "",
+    ) -> Iterator[FootageItem]:
+        """Recorded frames from `start` on, then live ones, without a seam: every frame once, in order, gaps told.
+
+        `start`: a FrameId (that frame is the first), UTC nanoseconds, None for the oldest footage, or one by camera.
+        Goes on for ever. Footage and broker may restart: it waits and goes on behind the last frame. When live cannot
+        give the next frame (you read slower than its ring is long, or a broker died) it is looked for in the footage
+        for `patience_s`; what neither has is a Gap. `with_lead_in` begins at the join point that the first frame needs.
+        To resume, pass the last FrameId with its seq + 1. Raises InvalidArgument, NotFound, PermissionDenied.
+        """
+        from media_center.client import stream_from_sync
+
+        return stream_from_sync(
+            self.footage,
+            self.broker,
+            cameras,
+            start,
+            with_lead_in=with_lead_in,
+            patience_s=patience_s,
+            subscriber=subscriber,
+        )
+
     def close(self) -> None:
         """Closes the clients that were used."""
         for client in self._made():
@@ -185,6 +217,28 @@ class AsyncClient(_Instance):
         from broker.pixel.client import PixelClient
 
         return PixelClient(self.running.endpoints["pixels"], self.token_file)
+
+    def stream_from(
+        self,
+        cameras: str | Iterable[str],
+        start: Starts,
+        *,
+        with_lead_in: bool = False,
+        patience_s: float = 5.0,
+        subscriber: str = "",
+    ) -> AsyncIterator[FootageItem]:
+        """As Client.stream_from."""
+        from media_center.client import stream_from
+
+        return stream_from(
+            self.footage,
+            self.broker,
+            cameras,
+            start,
+            with_lead_in=with_lead_in,
+            patience_s=patience_s,
+            subscriber=subscriber,
+        )
 
     async def close(self) -> None:
         """Closes the clients that were used."""
