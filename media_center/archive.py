@@ -7,11 +7,12 @@ and files (`footage`). Lives in the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from media_center.catalogue import SegmentTable
 from media_center.errors import NeverRecorded
+from media_center.expired import Stretch
 from media_center.footage import CameraFootage, RowCache
 from media_center.lane import Commit
 from mesh.ids import FrameId
@@ -40,7 +41,7 @@ class Archive:
 
     def cameras(self) -> list[str]:
         """Cameras of which something is recorded, sorted."""
-        return sorted(camera for camera, table in self._tables.items() if len(table.view()))
+        return sorted(camera for camera, table in self._tables.items() if _has_any(table))
 
     def size_bytes(self) -> int:
         """Bytes of all segments, as far as they are confirmed. May be called in any thread."""
@@ -49,7 +50,7 @@ class Archive:
     def footage(self, camera: str) -> CameraFootage:
         """A camera's footage at this moment; may be read in any thread. Raises NeverRecorded."""
         table = self._tables.get(camera)
-        if table is None or not len(table.view()):
+        if table is None or not _has_any(table):
             raise NeverRecorded.of(camera)
         return CameraFootage(camera, table.view(), self._cache)
 
@@ -71,8 +72,18 @@ class Archive:
         changed.set()
         return moved
 
+    def expire(self, camera: str, stretches: Iterable[Stretch], names: Collection[str]) -> None:
+        """Takes closed segments out, which retention deletes. Whoever reads them now is told so."""
+        self._tables[camera].expire(stretches, names)
+
     async def wait_for_commit(self, version: int) -> int:
         """Waits until something was confirmed since `version`; returns the present version."""
         while self._version == version:
             await self._changed.wait()
         return self._version
+
+
+def _has_any(table: SegmentTable) -> bool:
+    """Whether there is footage, or was some that retention has deleted."""
+    view = table.view()
+    return len(view) > 0 or len(view.expired) > 0

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from media_center.expired import Stretch, merged
 from media_center.index import SegmentRows
 from media_center.rows import EPOCH_STARTED, FRAME, Rows
 from trueframe.v1 import frames_pb2
@@ -41,6 +43,7 @@ _SEGMENT = np.dtype(
     ]
 )
 assert _SEGMENT.itemsize == _RECORD.size
+Records = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,15 @@ def parse_name(name: str) -> tuple[int, int] | None:
 class View:
     """A camera's segments at one moment: immutable, so that any thread may read it."""
 
-    __slots__ = ("_open", "_records", "folder")
+    __slots__ = ("_open", "_records", "_table", "expired", "folder")
 
-    def __init__(self, folder: Path, records: np.ndarray[tuple[int], np.dtype[np.void]], open_: Segment | None) -> None:
-        self.folder = folder
+    def __init__(
+        self, table: SegmentTable, records: Records, open_: Segment | None, expired: tuple[Stretch, ...]
+    ) -> None:
+        self.folder = table.folder
+        self.expired = expired
+        """What retention has deleted, in recorded order."""
+        self._table = table
         self._records = records
         self._open = open_
 
@@ -185,23 +193,39 @@ class View:
         high = int(np.searchsorted(epochs, epoch, "right"))
         return low + int(np.searchsorted(seqs[low:high], seq, "right")) - 1
 
+    def position_named(self, epoch: int, opened_seq: int) -> int | None:
+        """Position of the segment that begins exactly at an id; None if there is none."""
+        position = self.position_of(epoch, opened_seq)
+        if position < 0:
+            return None
+        found = self[position]
+        return position if (found.epoch, found.opened_seq) == (epoch, opened_seq) else None
+
+    def has_expired(self, position: int) -> bool:
+        """Whether the segment was deleted since this view was made."""
+        segment = self[position]
+        return self._table.view().position_named(segment.epoch, segment.opened_seq) is None
+
 
 class SegmentTable:
-    """A camera's segments: closed ones, and the one being written. One thread changes it; it hands out views."""
+    """A camera's segments: closed ones, and the one being written. One thread changes it; any may ask for a view."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._records = np.zeros(64, _SEGMENT)
         self._count = 0
         self._open: Segment | None = None
+        self._expired: tuple[Stretch, ...] = ()
+        self._view = View(self, self._records[:0], None, ())
 
     def view(self) -> View:
         """The segments now."""
-        return View(self.folder, self._records[: self._count], self._open)
+        return self._view
 
     def go_on_with(self, segment: Segment | None) -> None:
         """Names the segment that is being written, as it is now."""
         self._open = segment
+        self._renew()
 
     def append(self, segment: Segment) -> None:
         """Adds a closed segment behind all others."""
@@ -211,6 +235,32 @@ class SegmentTable:
             self._records = larger
         self._records[self._count] = np.frombuffer(segment.pack(), _SEGMENT)[0]
         self._count += 1
+        # While a segment closes it must not be there twice.
+        if self._open is not None and self._open.name == segment.name:
+            self._open = None
+        self._renew()
+
+    def expire(self, stretches: Iterable[Stretch], names: Collection[str] = ()) -> int:
+        """Takes closed segments out, by name, and names what is gone. Returns how many were there.
+
+        Views made before keep what they show.
+        """
+        gone = {parsed for name in names if (parsed := parse_name(name)) is not None}
+        records = self._records[: self._count]
+        keys = list(zip(records["epoch"].tolist(), records["opened_seq"].tolist(), strict=True))
+        stays = np.fromiter((key not in gone for key in keys), bool, len(keys))
+        kept = [key for key in keys if key not in gone]
+        if len(kept) < len(keys):
+            self._records = np.concatenate([records[stays], np.zeros(64, _SEGMENT)])
+            self._count = len(kept)
+        if self._open is not None:
+            kept.append((self._open.epoch, self._open.opened_seq))
+        self._expired = merged([*self._expired, *stretches], kept)
+        self._renew()
+        return len(keys) - self._count
+
+    def _renew(self) -> None:
+        self._view = View(self, self._records[: self._count], self._open, self._expired)
 
 
 def read_catalogue(folder: Path) -> dict[str, Segment]:

@@ -32,6 +32,21 @@ class Position:
     row: int
 
 
+def carried_over(position: Position, known: View, view: View) -> Position:
+    """A position of one view in a newer one: segments count from the oldest that is left.
+
+    Where its segment is gone, the beginning of the one behind it.
+    """
+    is_inside = position.segment < len(known)
+    if not is_inside and not len(known):
+        return Position(0, 0)
+    segment = known[position.segment if is_inside else len(known) - 1]
+    found = view.position_named(segment.epoch, segment.opened_seq)
+    if is_inside and found is not None:
+        return Position(found, position.row)
+    return Position(view.position_of(segment.epoch, segment.opened_seq) + 1, 0)
+
+
 class RowCache:
     """Rows of the segments used last; shared by all readers, thread-safe."""
 
@@ -73,7 +88,8 @@ class CameraFootage:
         try:
             return self._cache.get(self.view.folder / record.name, record.size, is_open=self.view.is_open(segment))
         except OSError:
-            unreadable(self.camera, record.name)
+            if not self.view.has_expired(segment):
+                unreadable(self.camera, record.name)
             return NO_ROWS
 
     def row(self, position: Position) -> np.void:

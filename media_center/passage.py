@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from media_center.catalogue import Segment
-from media_center.footage import CameraFootage, Position
+from media_center.catalogue import Segment, View
+from media_center.footage import CameraFootage, Position, carried_over
 from media_center.ranges import Selection
 from media_center.walk import Run, Told, Walker
 
@@ -22,6 +22,8 @@ class Passage:
         self._stop = selection.stop
         self._before = selection.before
         self._walker = Walker(camera, selection.after)
+        self._gone, self._is_gone_whole = selection.gone, selection.is_gone_whole
+        self._view: View | None = None
         self.camera = camera
 
     def pieces(
@@ -32,6 +34,12 @@ class Passage:
         An unbroken segment that lies inside the selection and that `passes_over` (its number) agrees to is one piece,
         and its rows are not read.
         """
+        self._turn_to(footage.view)
+        if self._gone:
+            gone, self._gone = self._gone, ()
+            first = footage.first_at_or_after(0, 0)
+            before = footage.id_at(first) if first is not None else None
+            yield from self._walker.begin(gone, before, is_whole=self._is_gone_whole)
         stop = self._stop
         end = len(footage.view) if stop is None else min(stop.segment + 1, len(footage.view))
         for segment in range(self._next.segment, end):
@@ -46,7 +54,7 @@ class Passage:
             found = footage.rows(segment)
             if not len(found.rows) and record.frames and first_row == 0:
                 self._next = Position(segment + 1, 0)
-                yield from self._walker.lose(record)
+                yield from self._walker.lose(record, has_expired=footage.view.has_expired(segment))
                 continue
             stop_row = len(found.rows) if stop_row is None else min(stop_row, len(found.rows))
             # Before payloads are read: whoever stops in the middle does not come back.
@@ -55,3 +63,10 @@ class Passage:
         if self._before is not None:
             before, self._before = self._before, None
             yield from self._walker.reach(*before)
+
+    def _turn_to(self, view: View) -> None:
+        """Goes on in another view. Retention may have taken segments out of it, the next one among them."""
+        if self._view is not None and self._view is not view:
+            self._next = carried_over(self._next, self._view, view)
+        self._view = view
+        self._walker.expired = view.expired

@@ -6,8 +6,9 @@ between that place and the nearest recorded frame belongs to it too: a gap is as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from media_center.expired import Stretch
 from media_center.footage import CameraFootage, Position
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
@@ -47,6 +48,10 @@ class Selection:
     """The first frame in it."""
     last: Position | None
     """The last frame in it, as far as it is recorded now."""
+    gone: tuple[Stretch, ...] = ()
+    """What was deleted before `begin` and belongs to the selection, too, because it begins there."""
+    is_gone_whole: bool = True
+    """All of that was asked for."""
 
 
 def parse_range(message: footage_pb2.FootageRange) -> Bounds:
@@ -80,7 +85,36 @@ def _parse_id(camera: str, message: frames_pb2.FrameId) -> FrameId:
 
 
 def select(footage: CameraFootage, bounds: Bounds, *, with_lead_in: bool = False) -> Selection:
-    """The rows that a range covers."""
+    """The rows that a range covers, and what was deleted at its beginning."""
+    selection = _select(footage, bounds, with_lead_in=with_lead_in)
+    if not footage.view.expired or selection.begin != Position(0, 0) or selection.after is not None:
+        return selection
+    gone, is_whole = _expired_in(footage, bounds)
+    return replace(selection, gone=gone, is_gone_whole=is_whole)
+
+
+def _expired_in(footage: CameraFootage, bounds: Bounds) -> tuple[tuple[Stretch, ...], bool]:
+    """What was deleted before all that is left and touches the range, and whether all of it lies inside."""
+    oldest = footage.view[0] if len(footage.view) else None
+    first = (bounds.first.epoch, bounds.first.seq) if bounds.first is not None else (0, 0)
+    last = (bounds.last.epoch, bounds.last.seq) if bounds.last is not None else (_INT64_MAX, 0)
+    from_ns, to_ns = bounds.from_ns or 0, _INT64_MAX if bounds.to_ns is None else bounds.to_ns
+    gone = tuple(
+        one
+        for one in footage.view.expired
+        if (oldest is None or one.first < (oldest.epoch, oldest.opened_seq))
+        and one.last >= first
+        and one.first <= last
+        and one.to_ns >= from_ns
+        and one.from_ns <= to_ns
+    )
+    is_whole = all(
+        one.first >= first and one.last <= last and one.from_ns >= from_ns and one.to_ns <= to_ns for one in gone
+    )
+    return gone, is_whole
+
+
+def _select(footage: CameraFootage, bounds: Bounds, *, with_lead_in: bool) -> Selection:
     begin, after, first = _beginning(footage, bounds)
     stop, last = _ending(footage, bounds)
     is_exact = last is not None and footage.id_at(last) == bounds.last

@@ -22,6 +22,7 @@ from media_center.catalogue import (
 )
 from media_center.chain import Chain
 from media_center.cutter import Resumption
+from media_center.expired import finish_removals, write_expired
 from media_center.fragment import FragmentEncoder
 from media_center.index import SegmentRows, index_path, join_boxes, mend_index, split_boxes
 from media_center.lane import Lane
@@ -79,6 +80,7 @@ def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCame
 
 def recover_camera(camera: str, folder: Path, signer: Signer | None = None) -> RecoveredCamera:
     """Puts one camera's folder in order."""
+    expired = finish_removals(folder)
     known = read_catalogue(folder)
     names = sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
     segments: list[Segment] = []
@@ -107,6 +109,10 @@ def recover_camera(camera: str, folder: Path, signer: Signer | None = None) -> R
     if changed:
         with contextlib.suppress(OSError):  # a cache
             write_catalogue(folder, table.view())
+    if expired:
+        table.expire(expired)
+        with contextlib.suppress(OSError):  # a cache
+            write_expired(folder, table.view().expired)
     recorded = [segment for segment in segments if segment.frames]
     watermark = FrameId(camera, recorded[-1].epoch, recorded[-1].last_seq) if recorded else None
     lane = Lane(camera, folder, watermark, chain)

@@ -103,6 +103,11 @@ def read_removed(folder: Path) -> list[RemovedRow]:
         data = (folder / REMOVED_NAME).read_bytes()
     except FileNotFoundError:
         return []
+    return rows_of(data)
+
+
+def rows_of(data: bytes) -> list[RemovedRow]:
+    """The rows in a part of a log; the first one is only linked to the one before it if that part is the beginning."""
     rows: list[RemovedRow] = []
     previous = _FIRST
     for number, text in enumerate(data.split(b"\n")[:-1], 1):

@@ -55,16 +55,21 @@ class CameraStream:
                 continue
             frame_id = FrameId(self.camera, frame.epoch, frame.seq)
             if missing:
-                yield self._unreadable(missing, last, frame_id)
+                yield self._unreadable(footage, run, missing, (last, frame_id))
                 missing = []
             self._due_ns = max(self._due_ns, frame.received_ns)
             last = frame_id
             yield StreamedItem(self._due_ns, frame.encode(self.camera))
         if missing:
-            yield self._unreadable(missing, last, None)
+            yield self._unreadable(footage, run, missing, (last, None))
 
-    def _unreadable(self, missing: list[RecordedFrame], after: FrameId | None, before: FrameId | None) -> StreamedItem:
+    def _unreadable(
+        self, footage: CameraFootage, run: Run, missing: list[RecordedFrame],
+        around: tuple[FrameId | None, FrameId | None],
+    ) -> StreamedItem:  # fmt: skip
         first = missing[0]
+        after, before = around
+        has_expired = footage.view.has_expired(run.segment)
         if after is None and first.seq > 0:
             after = FrameId(self.camera, first.epoch, first.seq - 1)
         self._due_ns = max(self._due_ns, missing[-1].received_ns)
@@ -72,8 +77,8 @@ class CameraStream:
             camera=self.camera,
             after=after.to_proto() if after is not None else None,
             before=before.to_proto() if before is not None else None,
-            reason=frames_pb2.GAP_REASON_UNREADABLE,
+            reason=frames_pb2.GAP_REASON_EXPIRED if has_expired else frames_pb2.GAP_REASON_UNREADABLE,
             count=len(missing),
             noticed_ns=first.received_ns,
         )
-        return StreamedItem(self._due_ns, encode_item(gap), is_unreadable=True)
+        return StreamedItem(self._due_ns, encode_item(gap), is_unreadable=not has_expired)

@@ -6,11 +6,13 @@ Pure. What does not belong here: where rows come from (`footage`) and payloads (
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from media_center.catalogue import Segment, decode_note, epoch_started
+from media_center.expired import Stretch
 from media_center.index import SegmentRows
 from media_center.rows import FRAME, Rows
 from mesh.ids import FrameId
@@ -48,6 +50,8 @@ class Walker:
     def __init__(self, camera: str, after: FrameId | None = None) -> None:
         """`after`: the frame before the first row, if a gap between the two is to be told."""
         self.camera = camera
+        self.expired: Sequence[Stretch] = ()
+        """What retention has deleted: what is missing there is told as such."""
         self._last = after
         self._epoch_told = -1  # whoever begins to read is told the epoch first, as live
         self._has_ended = False
@@ -105,7 +109,9 @@ class Walker:
             begun = last.seq if last.epoch == ended.epoch else -1
             missing = ended.last_seq - begun - self._known_missing
             if missing > 0 and (last.epoch == ended.epoch or self._has_ended):
-                self._tell_gap(None, missing, frames_pb2.GAP_REASON_RECORDER_LOST, ended.ended_ns, stream)
+                gone = self._expired_before(FrameId(self.camera, ended.epoch, ended.last_seq + 1))
+                reason = frames_pb2.GAP_REASON_EXPIRED if gone else frames_pb2.GAP_REASON_RECORDER_LOST
+                self._tell_gap(None, missing, reason, ended.ended_ns, stream)
             self._last = FrameId(self.camera, ended.epoch, ended.last_seq)
             self._known_missing = 0
         self._has_ended = True
@@ -118,8 +124,20 @@ class Walker:
         self._take_frames(record.epoch, (record.first_seq, record.last_seq), record.first_ns, False, stream)
         return [item for item in stream if not isinstance(item, Run)]
 
-    def lose(self, record: Segment) -> list[Told]:
-        """What stands in place of a segment that cannot be read."""
+    def begin(self, gone: Sequence[Stretch], before: FrameId | None, *, is_whole: bool) -> list[Told]:
+        """What stands before the first row, where older footage was deleted. `is_whole`: all of it was asked for."""
+        frames = sum(one.frames for one in gone)
+        gap = frames_pb2.Gap(
+            camera=self.camera,
+            before=before.to_proto() if before is not None else None,
+            reason=frames_pb2.GAP_REASON_EXPIRED,
+            count=frames if is_whole else None,
+            noticed_ns=max(one.to_ns for one in gone),
+        )
+        return [gap]
+
+    def lose(self, record: Segment, *, has_expired: bool = False) -> list[Told]:
+        """What stands in place of a segment that cannot be read, or was deleted since the walk began."""
         if not record.frames:
             return []
         stream: list[Run | Told] = []
@@ -129,7 +147,7 @@ class Walker:
         gap = frames_pb2.Gap(
             camera=self.camera,
             after=self._last.to_proto() if self._last is not None else None,
-            reason=frames_pb2.GAP_REASON_UNREADABLE,
+            reason=frames_pb2.GAP_REASON_EXPIRED if has_expired else frames_pb2.GAP_REASON_UNREADABLE,
             count=record.frames,
             noticed_ns=record.first_ns,
         )
@@ -158,9 +176,21 @@ class Walker:
 
     def _tell_before(self, first: FrameId, noticed_ns: int, after_hole: bool, stream: list[Run | Told]) -> None:
         missing, is_known = self._missing_before(first)
-        if missing:
+        gone = self._expired_before(first)
+        if gone and self._last is not None and (missing or self._last.epoch != first.epoch):
+            # Inside an epoch ids tell how many there were; what was lost beside what was deleted is not told apart.
+            count = missing if self._last.epoch == first.epoch else sum(one.frames for one in gone)
+            self._tell_gap(first, count, frames_pb2.GAP_REASON_EXPIRED, noticed_ns, stream)
+        elif missing:
             reason = frames_pb2.GAP_REASON_UNREADABLE if after_hole else frames_pb2.GAP_REASON_RECORDER_LOST
             self._tell_gap(first, missing if is_known else None, reason, noticed_ns, stream)
+
+    def _expired_before(self, first: FrameId) -> list[Stretch]:
+        """What was deleted between the last frame and one that comes now."""
+        if self._last is None or not self.expired:
+            return []
+        last, end = (self._last.epoch, self._last.seq), (first.epoch, first.seq)
+        return [one for one in self.expired if one.last > last and one.first < end]
 
     def _move_to(self, epoch: int, seq: int) -> None:
         self._last = FrameId(self.camera, epoch, seq)
