@@ -26,7 +26,7 @@ def test_every_fault_on_one_of_twenty_cameras_is_noticed_by_nobody_else() -> Non
     dice = random.Random(4)
     with faults.stage() as made:
         for turn, kind in enumerate(kind for kind in FAULTS if kind != "none"):
-            made.disturb(victim_of(kind, turn), kind, 0.5, **{**faults.parameters_of(kind, dice), "share": 0.2})
+            made.disturb(victim_of(kind, turn), kind, 0.3, **{**faults.parameters_of(kind, dice), "share": 0.2})
         made.wait_for_all()
         assert made.settle() == []
         verdicts = made.verdicts()
