@@ -38,8 +38,8 @@ class Passage:
         if self._gone:
             gone, self._gone = self._gone, ()
             first = footage.first_at_or_after(0, 0)
-            before = footage.id_at(first) if first is not None else None
-            yield from self._walker.begin(gone, before, is_whole=self._is_gone_whole)
+            oldest = footage.id_at(first) if first is not None else None
+            yield from self._walker.begin(gone, oldest, is_whole=self._is_gone_whole)
         stop = self._stop
         end = len(footage.view) if stop is None else min(stop.segment + 1, len(footage.view))
         for segment in range(self._next.segment, end):

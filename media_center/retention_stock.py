@@ -1,0 +1,123 @@
+"""What retention plans with, taken from the archive: segments as the planner sees them, growth, what holds keep.
+
+What belongs here: the bridge from tables and rows to the planner's values. What does not: the plan (`retention`) and the
+doing (`retention_keeper`). Reads files seldom; call it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from media_center.catalogue import Segment, View
+from media_center.footage import CameraFootage
+from media_center.holds import HeldFootage
+from media_center.retention import SECOND_NS, CameraStock, HoldOf, Rule, Stored
+from trueframe.v1 import frames_pb2
+
+_DAY_NS = 86_400 * SECOND_NS
+# Segments before a held one that may be needed to decode it: a GOP of more than an hour is no GOP.
+_MAX_LEAD = 16
+
+
+class StoredSegments(Sequence[Stored]):
+    """The closed segments of a view, made when they are asked for."""
+
+    def __init__(self, camera: str, view: View, moved: Collection[str]) -> None:
+        self._camera = camera
+        self._view = view
+        self._moved = moved
+        self._count = len(view) - (len(view) > 0 and view.is_open(len(view) - 1))
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Stored: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Stored]: ...
+    def __getitem__(self, number: int | slice) -> Stored | list[Stored]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(self._count))]
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        return stored(self._camera, self._view[number], self._moved)
+
+
+def stored(camera: str, segment: Segment, moved: Collection[str]) -> Stored:
+    """A segment as the planner sees it. One without frames counts from the beginning of its epoch."""
+    begin, end = (segment.first_ns, segment.last_ns) if segment.frames else (segment.epoch, segment.epoch)
+    return Stored(
+        camera, segment.name, segment.epoch, max(segment.first_seq, segment.opened_seq), begin, end, segment.size,
+        segment.name in moved,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What a camera has on disk."""
+
+    segments: int
+    size_bytes: int
+    oldest_ns: int
+    growth: float
+    """Bytes recorded a second, over the last day."""
+
+
+def amounts(view: View, now_ns: int) -> Amounts:
+    """Figures of a camera."""
+    if not len(view):
+        return Amounts(0, 0, 0, 0.0)
+    sizes, begins, ends = view.column("size"), view.column("first_ns"), view.column("last_ns")
+    has_frames = begins > 0
+    oldest_ns = int(begins[has_frames].min()) if has_frames.any() else 0
+    recent = has_frames & (ends > now_ns - _DAY_NS)
+    growth = 0.0
+    if recent.any():
+        # Over the time since then, pauses included: what a camera that is away half of the day needs.
+        span_ns = max(now_ns - int(begins[recent].min()), SECOND_NS)
+        growth = float(sizes[recent].sum()) / (span_ns / SECOND_NS)
+    return Amounts(len(view), int(np.sum(sizes)), oldest_ns, growth)
+
+
+def stock_of(camera: str, view: View, rule: Rule, moved: Collection[str], now_ns: int) -> CameraStock:
+    """What the planner needs of a camera."""
+    found = amounts(view, now_ns)
+    return CameraStock(camera, rule, StoredSegments(camera, view, moved), found.size_bytes, found.growth)
+
+
+def hold_finder(footages: dict[str, CameraFootage], held: HeldFootage) -> HoldOf:
+    """Which hold keeps a segment: one that covers it, or one behind it that cannot be decoded without it."""
+
+    def hold_of(segment: Stored) -> str | None:
+        direct = held.hold_of(segment.camera, segment.from_ns, segment.to_ns)
+        return direct or _needed_by(footages[segment.camera], segment, held)
+
+    return hold_of
+
+
+def _needed_by(footage: CameraFootage, segment: Stored, held: HeldFootage) -> str | None:
+    view = footage.view
+    epoch, opened = (int(part) for part in segment.name.removesuffix(".mp4").split("-"))
+    position = view.position_named(epoch, opened)
+    if position is None:
+        return None
+    last = min(position + _MAX_LEAD, len(view) - 1)
+    if not held.is_held(segment.camera, segment.to_ns, max(view[last].last_ns, segment.to_ns)):
+        return None
+    for number in range(position + 1, last + 1):
+        follower = view[number]
+        if follower.epoch != epoch or _begins_anew(footage, number):
+            return None
+        if found := held.hold_of(segment.camera, follower.first_ns, follower.last_ns):
+            return found
+    return None
+
+
+def _begins_anew(footage: CameraFootage, number: int) -> bool:
+    """Whether a segment can be decoded without the one before it; one that cannot be read needs nothing."""
+    frames = footage.rows(number).frames
+    return not len(frames) or int(frames["join_point"][0]) == frames_pb2.JOIN_POINT_EXACT

@@ -1,0 +1,148 @@
+"""The second tier: a folder on another disk that older segments are moved to, readable from either place.
+
+    <second tier>/<camera>/<segment>.mp4    the segment
+    media/<camera>/<segment>.mp4            a symbolic link to it; index, catalogue and logs stay here
+
+A move: copy, sync, read back and compare digests, rename, sync the folder; then the link replaces the file in one
+rename. The link is the record: before it the first tier has the segment, after it the second, and whoever reads by name
+reads the same bytes; an open file is read to its end. What a crash leaves is a copy that nothing links to, which the
+next start removes, or links to if its segment is gone from the first tier.
+
+What does not belong here: when something is moved (`retention`), and buckets: a second tier is a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from media_center.catalogue import parse_name
+from media_center.removed import read_removed
+from mesh.errors import DataLoss, FailedPrecondition
+from mesh.files import sync_folder
+from mesh.ids import is_camera_id
+from mesh.logs import get_logger
+
+log = get_logger("media_center.tiers")
+
+_CHUNK = 1 << 20
+_PART = ".part"
+
+
+class SecondTier:
+    """Moves segments and knows which were moved. Blocking: call it in a thread, one call at a time."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root = root
+        self.folder = folder
+        self.moved: dict[str, frozenset[str]] = {}
+        """By camera, the segments that lie here. Replaced, never changed: any thread may read it."""
+        self.bytes: int = 0
+        """Of footage here."""
+
+    def open(self) -> None:
+        """Looks at what is there and clears up what a crash left. Raises FailedPrecondition if it cannot be used."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / ".writable"
+            probe.write_bytes(b"trueframe")
+            probe.unlink()
+        except OSError as error:
+            raise FailedPrecondition(
+                f"second tier {self.folder}",
+                f"cannot be written ({error.strerror})",
+                "Mount it, mend its permissions, or change media_center.second_tier.",
+            ) from None
+        for folder in sorted(self.folder.iterdir()):
+            if folder.is_dir() and is_camera_id(folder.name):
+                self._clear_up(folder.name, folder)
+        for folder in sorted(self.root.iterdir()):
+            if folder.is_dir() and is_camera_id(folder.name):
+                links = frozenset(
+                    entry.name for entry in os.scandir(folder) if entry.is_symlink() and parse_name(entry.name)
+                )
+                self.moved[folder.name] = links
+                for name in links:
+                    with contextlib.suppress(OSError):
+                        self.bytes += (folder / name).stat().st_size
+
+    def _clear_up(self, camera: str, folder: Path) -> None:
+        """Removes copies that are none, and links to what only lies here."""
+        home = self.root / camera
+        removed: set[str] | None = None
+        for entry in sorted(folder.iterdir()):
+            if entry.name.endswith(_PART):
+                entry.unlink(missing_ok=True)
+                continue
+            link = home / entry.name
+            if parse_name(entry.name) is None or link.is_symlink():
+                continue
+            if removed is None:
+                removed = {row.removal.segment for row in read_removed(home) if row.removal is not None}
+            if link.exists() or entry.name in removed:
+                log.info("copy without use removed from the second tier", camera=camera, segment=entry.name)
+                entry.unlink(missing_ok=True)
+            else:
+                log.warning("segment found in the second tier alone: it is readable again", camera=camera,
+                            segment=entry.name)  # fmt: skip
+                home.mkdir(parents=True, exist_ok=True)
+                _link(link, entry)
+
+    def move(self, camera: str, name: str) -> int:
+        """Moves a closed segment here; returns its bytes. Raises OSError, DataLoss; then it is where it was."""
+        source = self.root / camera / name
+        folder = self.folder / camera
+        folder.mkdir(parents=True, exist_ok=True)
+        target, partial = folder / name, folder / (name + _PART)
+        try:
+            size, digest = _copy(source, partial)
+            if _digest(partial) != digest:
+                raise DataLoss(f"segment {camera}/{name}", "was not copied as it is", "Look at the disk under it.")
+            partial.replace(target)
+            sync_folder(folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+        _link(source, target)
+        self.moved[camera] = self.moved.get(camera, frozenset()) | {name}
+        self.bytes += size
+        return size
+
+    def forget(self, camera: str, names: dict[str, int]) -> None:
+        """Segments were deleted: names and sizes of those that lay here or not."""
+        here = self.moved.get(camera, frozenset())
+        self.moved[camera] = here - names.keys()
+        self.bytes -= sum(size for name, size in names.items() if name in here)
+
+
+def _link(place: Path, target: Path) -> None:
+    """Puts a link in the place of a file, in one step."""
+    temporary = place.with_name(place.name + ".moving")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.absolute())
+    temporary.replace(place)
+    sync_folder(place.parent)
+
+
+def _copy(source: Path, target: Path) -> tuple[int, bytes]:
+    """Copies a file and syncs it; returns its size and SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(_CHUNK):
+            digest.update(chunk)
+            writer.write(chunk)
+            size += len(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+        # What is compared next is to come from the disk and not from memory.
+        os.posix_fadvise(writer.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(reader.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return size, digest.digest()
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
