@@ -20,18 +20,28 @@ from media_center.client_async import FootageClient
 from media_center.client_calls import Export, FootageItem, footage_range
 from media_center.client_sync import SyncFootageClient
 from media_center.export_parts import Part, Place, export_parts
+from media_center.keys import KeyRing, read_trusted
+from media_center.keys import rotate as rotate_footage_key
 from media_center.past_to_live import Starts, stream_from, stream_from_sync
+from media_center.verify_files import verify_paths
+from media_center.verify_report import Report, worst
 
 __all__ = [
     "Export",
     "FootageClient",
     "FootageItem",
+    "KeyRing",
     "Part",
     "Place",
+    "Report",
     "Starts",
     "SyncFootageClient",
     "export_parts",
     "footage_range",
+    "read_trusted",
+    "rotate_footage_key",
     "stream_from",
     "stream_from_sync",
+    "verify_paths",
+    "worst",
 ]

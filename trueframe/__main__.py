@@ -31,6 +31,8 @@ COMMANDS = {
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
     "storage": ("trueframe.commands.storage", "Say how the disks under the footage are."),
     "access": ("trueframe.commands.access", "Say who looked at, took or changed which footage."),
+    "verify": ("trueframe.commands.verify", "Prove that footage, exports and snapshots are what was recorded."),
+    "keys": ("trueframe.commands.keys", "Show and rotate the keys that sign footage."),
     "token": ("trueframe.commands.token", "Make a token for somebody else: viewer, operator and so on."),
     "simulate": ("trueframe.commands.simulate", "Serve simulated RTSP cameras."),
     "completion": ("trueframe.commands.completion", "Print the completion script of a shell."),
