@@ -30,6 +30,8 @@ COMMANDS = {
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
     "storage": ("trueframe.commands.storage", "Say how the disks under the footage are."),
+    "backup": ("trueframe.commands.backup", "Copy footage into a folder, verified; again, what is new."),
+    "restore": ("trueframe.commands.restore", "Put the footage of a backup back into an instance that does not run."),
     "access": ("trueframe.commands.access", "Say who looked at, took or changed which footage."),
     "verify": ("trueframe.commands.verify", "Prove that footage, exports and snapshots are what was recorded."),
     "keys": ("trueframe.commands.keys", "Show and rotate the keys that sign footage."),

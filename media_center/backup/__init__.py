@@ -1,0 +1,1 @@
+"""Copies of footage that outlive its disk. What others may import stands in `client`."""
