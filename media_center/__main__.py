@@ -33,7 +33,7 @@ from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config, MediaCenterConfig
 from mesh.errors import FailedPrecondition
-from mesh.files import private_folder
+from mesh.files import durable_folder, private_folder
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
@@ -121,7 +121,7 @@ async def main(config: Config) -> None:
 def prepare_folder(root: Path, min_free_bytes: int) -> Path:
     """Makes sure of a footage folder that can be recorded to. Raises FailedPrecondition, DiskFull."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        durable_folder(root)
         probe = root / ".writable"
         probe.write_bytes(b"trueframe")
         probe.unlink()

@@ -18,6 +18,7 @@ from media_center.fragment import Encoded, FragmentEncoder, reorders
 from media_center.losses import Losses
 from media_center.seal import FOUND, RESUMABLE, ContentHash, Seal
 from media_center.segment import SegmentFile
+from mesh.files import durable_folder
 from mesh.ids import FrameId
 
 
@@ -113,7 +114,7 @@ class Lane:
         frames = fragment.frames
         seq = frames[0].seq if frames else self._expected_seq(epoch)
         record = Segment(epoch, seq).described(fragment.started)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        durable_folder(self.folder)
         file = SegmentFile.create(self.folder, record)
         if current is not None:
             self._finished.append(current)

@@ -35,6 +35,7 @@ from media_center.segment import SegmentFile
 from media_center.timeline import DEFAULT_DURATION
 from mesh.clocks import SystemClock
 from mesh.ids import FrameId, validate_camera_id
+from mesh.files import sync_folder
 from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
 
@@ -169,6 +170,7 @@ def _trim(path: Path, size: int) -> None:
         os.close(fd)
 
 
+    sync_folder(path.parent)
 def _reopen(
     folder: Path, record: Segment, boxes: list[RowBox], chain: Chain | None
 ) -> tuple[SegmentFile, ContentHash, bool] | None:

@@ -45,6 +45,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def durable_folder(path: Path) -> Path:
+    """Makes sure of a folder, with its parents, that outlives a power cut, and returns it. Raises OSError."""
+    if not path.is_dir():
+        durable_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    return path
+
+
 def private_folder(path: Path) -> Path:
     """Makes sure of a folder that only this user can enter (0700), with its parents, and returns it.
 

@@ -1,0 +1,291 @@
+"""Footage cut off at random: does the next start serve everything that was confirmed, and nothing that is false?
+
+    python -m tests.footage_cuts --cuts 5000 --kills 30 --seed 1 --json
+
+A cut: a process records a story through the real writer while `disk_shim.c` tells what it does to the disk. Any moment
+of that is taken, and what a kill, a power cut, or a power cut with garbage may leave of it then is laid into a folder
+(`disk_trace`); caches are lost or torn on top of it. A kill: the same process, killed by SIGKILL for real. After each,
+the real recovery starts, and all of the footage is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from media_center.footage import CameraFootage, RowCache
+from media_center.recovery import recover
+from media_center.seal import SEAL_SIZE
+from media_center.seal_files import read_seal
+from tests.disk_trace import WAYS, Disk, Op, Way, lay, parse
+from tests.footage import Script, close, replayed
+from tests.footage_recorder import Recording, behind, signer_of, story
+
+CUTS_OF_A_STORY = 100
+_TORN_WORDS = ("torn tail trimmed", "segment without a whole fragment removed")
+_CACHES = (".idx", "catalogue")
+
+
+@dataclass
+class Tally:
+    """What came out."""
+
+    cuts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    kills: int = 0
+    frames_read: int = 0
+    corrupt_reads: int = 0
+    """Entries of the stream that no camera ever sent, or in another order."""
+    lost_confirmed: int = 0
+    """Frames that were told as confirmed and are not served: the bound is what was not."""
+    lost_unconfirmed: int = 0
+    """Frames given to the writer, not confirmed and gone."""
+    most_lost_unconfirmed: int = 0
+    torn_tails: int = 0
+    torn_tails_unnamed: int = 0
+    caches_spoilt: int = 0
+    went_on: int = 0
+    """Times that recording went on behind a cut and the footage was the whole story in the end."""
+    did_not_go_on: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was false, lost or silent."""
+        return not (
+            self.corrupt_reads or self.lost_confirmed or self.torn_tails_unnamed or self.did_not_go_on or self.failures
+        )
+
+    def fail(self, text: str) -> None:
+        """Keeps the first failures to look at."""
+        if len(self.failures) < 10:
+            self.failures.append(text)
+
+
+def build_shim(folder: Path) -> Path:
+    """Compiles the library that tells what a process does to the disk."""
+    made = folder / "disk_shim.so"
+    source = Path(__file__).with_name("disk_shim.c")
+    compiler = os.environ.get("CC", "cc")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", made, source, "-ldl", "-lpthread"], check=True)
+    return made
+
+
+class Logged(logging.Handler):
+    """Collects what the recovery says."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps a message with its fields."""
+        self.texts.append(f"{record.getMessage()} {getattr(record, 'trueframe_fields', {})}")
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Logged]:
+    """Hears what the recovery logs, and keeps it off the terminal."""
+    heard = Logged()
+    logger = logging.getLogger("tf.media_center.recovery")
+    was = logger.propagate
+    logger.addHandler(heard)
+    logger.propagate = False
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(heard)
+        logger.propagate = was
+
+
+def trace_story(shim: Path, folder: Path, seed: int) -> list[Op]:
+    """Records a story and returns what was done to the disk."""
+    folder.mkdir()
+    trace = folder.with_name(folder.name + ".trace")
+    environment = {"TF_DISK_ROOT": str(folder), "TF_DISK_TRACE": str(trace), "LD_PRELOAD": str(shim)}
+    command = [sys.executable, "-m", "tests.footage_recorder", str(folder), str(seed)]
+    subprocess.run(command, check=True, env={**os.environ, **environment})
+    return list(parse(trace.read_bytes()))
+
+
+def acked(text: bytes) -> dict[str, tuple[int, int]]:
+    """How far each camera was confirmed, out of the recorder's lines."""
+    marks: dict[str, tuple[int, int]] = {}
+    for line in text.split(b"\n")[:-1]:
+        marks.update((camera, (epoch, seq)) for camera, (epoch, seq) in json.loads(line).items())
+    return marks
+
+
+def judge(folder: Path, scripts: dict[str, Script], confirmed: dict[str, tuple[int, int]], tally: Tally) -> None:
+    """Starts over a folder and compares all that is served with what was sent and what was confirmed."""
+    root = folder / "media"
+    # A seal that was put on at an orderly stop is taken off again when recording goes on.
+    sizes = {path: path.stat().st_size - (SEAL_SIZE if read_seal(path) else 0) for path in root.glob("*/*.mp4")}
+    with listening() as heard:
+        recovered = recover(root, signer_of(folder))
+    close(recovered)
+    said = [text for text in heard.texts if text.startswith(_TORN_WORDS)]
+    for path, size in sizes.items():
+        if not path.exists() or path.stat().st_size < size:
+            tally.torn_tails += 1
+            if not any(path.name in text for text in said):
+                tally.torn_tails_unnamed += 1
+                tally.fail(f"{path.parent.name}/{path.name}: shortened from {size} bytes, and nothing says so")
+    for camera, script in scripts.items():
+        found = recovered.get(camera)
+        entries = []
+        if found is not None and len(found.table.view()):
+            entries = replayed(CameraFootage(camera, found.table.view(), RowCache()))
+        served = len(entries)
+        tally.frames_read += served
+        if entries != script.raw[:served]:
+            wrong = next(i for i, entry in enumerate(entries) if entry != script.raw[i])
+            tally.corrupt_reads += 1
+            tally.fail(f"{camera}: entry {wrong} of {served} is not what was sent")
+        last = max((item.id for item in script.items[:served] if hasattr(item, "seq")), default=None)
+        mark = confirmed.get(camera)
+        if mark is not None and (last is None or (last.epoch, last.seq) < mark):
+            frames = [item.id for item in script.wire_frames]
+            lost = [one for one in frames if (last is None or one > last) and (one.epoch, one.seq) <= mark]
+            tally.lost_confirmed += len(lost)
+            tally.fail(f"{camera}: confirmed up to {mark}, served up to {last}")
+
+
+def goes_on(folder: Path, scripts: dict[str, Script], tally: Tally) -> None:
+    """Records the rest behind a cut: then the footage must be the whole story."""
+    with listening():
+        recording = Recording(folder, sync_s=0.01)
+        for item in behind(scripts, recording):
+            recording.take(item)
+        recording.stop()
+        recovered = recover(folder / "media", signer_of(folder))
+        close(recovered)
+    for camera, script in scripts.items():
+        entries = replayed(CameraFootage(camera, recovered[camera].table.view(), RowCache()))
+        if entries == script.raw:
+            tally.went_on += 1
+        else:
+            tally.did_not_go_on += 1
+            at = next((i for i, (a, b) in enumerate(zip(entries, script.raw, strict=False)) if a != b), -1)
+            tally.fail(f"{camera}: went on to {len(entries)} of {len(script.raw)} entries, the first other is {at}")
+
+
+def spoil_caches(folder: Path, dice: random.Random) -> int:
+    """Removes or tears indexes and catalogues."""
+    spoilt = 0
+    for path in sorted(folder.glob("media/*/*")):
+        if path.name.endswith(_CACHES) and dice.random() < 0.3:
+            data = path.read_bytes()
+            if dice.random() < 0.5:
+                path.unlink()
+            else:
+                path.write_bytes(data[: dice.randint(0, len(data))] + dice.randbytes(dice.randint(0, 40)))
+            spoilt += 1
+    return spoilt
+
+
+def cut_story(shim: Path, workplace: Path, seed: int, cuts: int, tally: Tally, ways: tuple[Way, ...] = WAYS) -> None:
+    """Cuts one story at so many moments."""
+    folder = workplace / f"story-{seed}"
+    ops = trace_story(shim, folder, seed)
+    scripts = story(seed)
+    dice = random.Random(seed)
+    disk = Disk()
+    moments = sorted(dice.randint(1, len(ops)) for _ in range(cuts))
+    done = 0
+    for number, moment in enumerate(moments):
+        for op in ops[done:moment]:
+            disk.apply(op)
+        done = moment
+        way = dice.choice(ways)
+        files = disk.crash(way, dice)
+        acks = disk.names.get(str(folder / "acks"))
+        confirmed = acked(bytes(acks.now)) if acks is not None else {}
+        left = workplace / "left"
+        shutil.rmtree(left, ignore_errors=True)
+        (left / "media").mkdir(parents=True)
+        lay({path: data for path, data in files.items() if "/keys" not in path}, folder, left)
+        shutil.copytree(folder / "keys", left / "keys")
+        if dice.random() < 0.3:
+            tally.caches_spoilt += spoil_caches(left, dice)
+        tally.cuts[way] += 1
+        try:
+            judge(left, scripts, confirmed, tally)
+            if number % 5 == 0:
+                goes_on(left, scripts, tally)
+        except Exception as error:
+            tally.fail(f"story {seed}, moment {moment} of {len(ops)}, {way}: {error!r}")
+            raise
+    shutil.rmtree(folder)
+
+
+def kill_recorders(workplace: Path, seed: int, kills: int, tally: Tally) -> None:
+    """Kills a recording process for real, again and again over the same footage."""
+    folder = workplace / "killed"
+    folder.mkdir()
+    scripts = story(seed, frames=600)
+    dice = random.Random(seed)
+    command = [sys.executable, "-m", "tests.footage_recorder", str(folder), str(seed), "--fork"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as forker:
+        assert forker.stdin is not None
+        assert forker.stdout is not None
+        for _ in range(kills):
+            forker.stdin.write(b"go\n")
+            forker.stdin.flush()
+            child = int(forker.stdout.readline())
+            time.sleep(dice.uniform(0.02, 0.25))
+            os.kill(child, signal.SIGKILL)
+            tally.kills += int(forker.stdout.readline()) == signal.SIGKILL
+            acks = folder / "acks"
+            judge(folder, scripts, acked(acks.read_bytes()) if acks.exists() else {}, tally)
+        forker.stdin.close()
+    goes_on(folder, scripts, tally)
+
+
+def run(cuts: int, kills: int, seed: int) -> Tally:
+    """The whole of it."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="trueframe-cuts-") as name:
+        workplace = Path(name)
+        shim = build_shim(workplace)
+        for number in range(-(-cuts // CUTS_OF_A_STORY)):
+            cut_story(shim, workplace, seed + number, min(CUTS_OF_A_STORY, cuts - number * CUTS_OF_A_STORY), tally)
+        if kills:
+            kill_recorders(workplace, seed, kills, tally)
+    return tally
+
+
+def main() -> None:
+    """Runs and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cuts", type=int, default=500)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    began_s = time.monotonic()
+    tally = run(options.cuts, options.kills, options.seed)
+    result = dataclasses.asdict(tally) | {
+        "seed": options.seed,
+        "is_good": tally.is_good,
+        "seconds": round(time.monotonic() - began_s, 1),
+    }
+    print(json.dumps(result) if options.json else "\n".join(f"{key:22} {value}" for key, value in result.items()))
+    sys.exit(0 if tally.is_good else 1)
+
+
+if __name__ == "__main__":
+    main()
