@@ -193,6 +193,9 @@ class MediaCenterConfig:
         at_least=0,
     )
     second_tier: Path | None = option(None, "Folder, on another disk, that older footage is moved to. Default: none.")
+    scrub_days: float = option(
+        30.0, "All footage is compared with its digests and seals within so many days; 0 for never.", at_least=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
