@@ -83,7 +83,7 @@ async def main(config: Config) -> None:
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id
-        servicer = FootageServicer(House(archive, decoder, clock, holds, access, storage))
+        servicer = FootageServicer(House(archive, decoder, clock, signer, holds, access, storage))
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
         )

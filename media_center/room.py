@@ -17,6 +17,7 @@ from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
 from media_center.ranges import Bounds
+from media_center.seal import Signer
 from media_center.storage_report import StorageReport
 from mesh.clocks import Clock
 from mesh.ids import validate_camera_id
@@ -30,6 +31,7 @@ class House:
     archive: Archive
     decoder: Decoder
     clock: Clock
+    signer: Signer
     holds: HoldBook
     access: AccessLog
     storage: StorageReport
@@ -42,6 +44,7 @@ class Room:
         self._archive = house.archive
         self._decoder = house.decoder
         self._clock = house.clock
+        self._signer = house.signer
         self._holds = house.holds
         self._access = house.access
         self._storage = house.storage
