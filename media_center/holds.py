@@ -243,6 +243,10 @@ class HeldFootage:
         found = ((span, name) for name, span in self._spans[camera].items() if span[0] <= to_ns and span[1] >= from_ns)
         return min(found)[1]
 
+    def spans(self, camera: str) -> list[tuple[int, int]]:
+        """From when to when footage of a camera is held, in order of beginning."""
+        return sorted(self._spans.get(camera, {}).values())
+
     def copy(self) -> HeldFootage:
         """The same at this moment, for another thread."""
         other = HeldFootage()

@@ -46,6 +46,8 @@ class Stored:
     from_ns: int
     to_ns: int
     size_bytes: int
+    last_seq: int = -1
+    frames: int = 0
     is_moved: bool = False
     """It lies in the second tier."""
 

@@ -1,7 +1,7 @@
 """What retention plans with, taken from the archive: segments as the planner sees them, growth, what holds keep.
 
-What belongs here: the bridge from tables and rows to the planner's values. What does not: the plan (`retention`) and the
-doing (`retention_keeper`). Reads files seldom; call it in a thread.
+What belongs here: the bridge from tables and rows to the planner's values. What does not: the plan (`retention`) and
+the doing (`retention_keeper`). Reads files seldom; call it in a thread.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def stored(camera: str, segment: Segment, moved: Collection[str]) -> Stored:
     begin, end = (segment.first_ns, segment.last_ns) if segment.frames else (segment.epoch, segment.epoch)
     return Stored(
         camera, segment.name, segment.epoch, max(segment.first_seq, segment.opened_seq), begin, end, segment.size,
-        segment.name in moved,
+        segment.last_seq, segment.frames, segment.name in moved,
     )  # fmt: skip
 
 

@@ -43,7 +43,9 @@ class HoldsRoom(Room):
             request.id or f"hold:{new_event_id()}", request.camera, request.from_ns, request.to_ns,
             reason=request.reason, owner=principal.name, expires_ns=request.expires_ns, now_ns=self._clock.utc_ns(),
         )  # fmt: skip
-        return footage_pb2.PutHoldResponse(hold=_hold(await self._holds.put_by_hand(asked)))
+        hold = await self._holds.put_by_hand(asked)
+        self._note(principal, "hold", hold.camera, hold.from_ns, hold.to_ns, f"{hold.id}: {hold.reason}")
+        return footage_pb2.PutHoldResponse(hold=_hold(hold))
 
     async def ReleaseHold(  # noqa: N802
         self, request: footage_pb2.ReleaseHoldRequest, context: Any
@@ -53,6 +55,7 @@ class HoldsRoom(Room):
         hold = await self._holds.find(_checked_id(request.id))
         principal.require(hold.camera)
         await self._holds.release(hold.id, principal.name, request.reason)
+        self._note(principal, "release", hold.camera, hold.from_ns, hold.to_ns, f"{hold.id}: {request.reason}")
         return footage_pb2.ReleaseHoldResponse()
 
 

@@ -92,6 +92,12 @@ class SystemEvents:
         with self._lock:
             return self._told.get((condition, camera), False)
 
+    def is_told(self, condition: str, camera: str = "") -> bool:
+        """Whether it holds, and the bus has stored that."""
+        with self._lock:
+            about = condition, camera
+            return self._told.get(about, False) and all(message.about != about for message in self._pending)
+
     async def wait_told(self, timeout_s: float) -> bool:
         """Waits until the bus has stored everything told so far; False if it has not within the time."""
         with self._lock:

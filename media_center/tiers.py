@@ -29,6 +29,8 @@ log = get_logger("media_center.tiers")
 
 _CHUNK = 1 << 20
 _PART = ".part"
+# Without it, and with segments that should be there, the disk is not mounted and its empty folder is.
+_MARK = ".trueframe-second-tier"
 
 
 class SecondTier:
@@ -41,14 +43,32 @@ class SecondTier:
         """By camera, the segments that lie here. Replaced, never changed: any thread may read it."""
         self.bytes: int = 0
         """Of footage here."""
+        self.is_open = False
+        """It can be used."""
+
+    def open_if_possible(self) -> None:
+        """As `open`, before recording begins; whoever looks later tells why it cannot be used."""
+        try:
+            self.open()
+        except (FailedPrecondition, OSError) as error:
+            log.error("second tier cannot be used", folder=str(self.folder), reason=str(error))
 
     def open(self) -> None:
         """Looks at what is there and clears up what a crash left. Raises FailedPrecondition if it cannot be used."""
+        for folder in sorted(self.root.iterdir()):
+            if folder.is_dir() and is_camera_id(folder.name):
+                self.moved[folder.name] = frozenset(
+                    entry.name for entry in os.scandir(folder) if entry.is_symlink() and parse_name(entry.name)
+                )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / ".writable"
-            probe.write_bytes(b"trueframe")
-            probe.unlink()
+            if any(self.moved.values()) and not (self.folder / _MARK).exists():
+                raise FailedPrecondition(
+                    f"second tier {self.folder}",
+                    "does not have the footage that was moved there",
+                    "Mount the disk that has it, or restore it there.",
+                )
+            (self.folder / _MARK).write_bytes(b"Footage of trueframe that was moved here. Do not remove this file.\n")
         except OSError as error:
             raise FailedPrecondition(
                 f"second tier {self.folder}",
@@ -58,15 +78,12 @@ class SecondTier:
         for folder in sorted(self.folder.iterdir()):
             if folder.is_dir() and is_camera_id(folder.name):
                 self._clear_up(folder.name, folder)
-        for folder in sorted(self.root.iterdir()):
-            if folder.is_dir() and is_camera_id(folder.name):
-                links = frozenset(
-                    entry.name for entry in os.scandir(folder) if entry.is_symlink() and parse_name(entry.name)
-                )
-                self.moved[folder.name] = links
-                for name in links:
-                    with contextlib.suppress(OSError):
-                        self.bytes += (folder / name).stat().st_size
+        self.bytes = 0
+        for camera, names in self.moved.items():
+            for name in names:
+                with contextlib.suppress(OSError):
+                    self.bytes += (self.folder / camera / name).stat().st_size
+        self.is_open = True
 
     def _clear_up(self, camera: str, folder: Path) -> None:
         """Removes copies that are none, and links to what only lies here."""
@@ -89,6 +106,7 @@ class SecondTier:
                             segment=entry.name)  # fmt: skip
                 home.mkdir(parents=True, exist_ok=True)
                 _link(link, entry)
+                self.moved[camera] = self.moved.get(camera, frozenset()) | {entry.name}
 
     def move(self, camera: str, name: str) -> int:
         """Moves a closed segment here; returns its bytes. Raises OSError, DataLoss; then it is where it was."""

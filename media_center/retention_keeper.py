@@ -1,0 +1,298 @@
+"""Does what the plan of retention says: deletes, moves, tells. The only one that takes segments away.
+
+What belongs here: the rhythm, asking holds again before anything goes, the order of a removal, alarms about space. What
+does not: what is due (`retention`), rules (`retention_rules`), moving itself (`tiers`).
+
+A removal goes, with holds held still: row in the signed log, synced → out of the table, so that readers are told
+`Gap(EXPIRED)` → files unlinked. A crash in between is finished by the next start (`expired`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+from media_center.archive import Archive
+from media_center.expired import stretch_of, unlink_segment, write_expired
+from media_center.footage import CameraFootage
+from media_center.hold_book import HoldBook
+from media_center.holds import HeldFootage
+from media_center.index import index_path
+from media_center.removed import Removal, RemovedLog
+from media_center.retention import DELETE, MOVE, Disk, Step, Stored, plan
+from media_center.retention_rules import RuleBook
+from media_center.retention_stock import hold_finder, stock_of
+from media_center.seal import Signer
+from media_center.seal_files import read_seal
+from media_center.system_events import SystemEvents
+from media_center.tiers import SecondTier
+from media_center.writer import free_bytes
+from mesh.clocks import Clock
+from mesh.errors import DataLoss, FailedPrecondition, TrueframeError
+from mesh.files import sync_folder
+from mesh.logs import get_logger, rate_limited
+from mesh.metrics import counter
+
+log = get_logger("media_center.retention")
+
+_EVERY_S = 1.0
+# Steps of one look: holds wait for no longer than these take.
+_STEPS_AT_ONCE = 64
+_MOVES_AT_ONCE = 8
+# The bus may be away; the disk does not wait for it for ever.
+_WARN_TIMEOUT_NS = 10_000_000_000
+_OPEN_TIER_EVERY_NS = 30_000_000_000
+_MIB = 1 << 20
+
+_removed = counter("media_center_removed_segments", "Segments deleted by retention, by why.", ("reason",))
+_removed_bytes = counter("media_center_removed_bytes", "Bytes of footage deleted by retention, by why.", ("reason",))
+_moved = counter("media_center_moved_segments", "Segments moved to the second tier.")
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Free bytes of the first disk at which something happens; each is more than the next."""
+
+    warn: int
+    """Below this an alarm is raised."""
+    floor: int
+    """Below this the oldest footage goes."""
+    stop: int
+    """Below this nothing is recorded any more."""
+
+    @classmethod
+    def of(cls, min_free_bytes: int, warn_free_bytes: int) -> Levels:
+        """Out of the configuration; a warning level of 0 is twice the least free space."""
+        warn = warn_free_bytes or 2 * min_free_bytes
+        return cls(warn, (warn + min_free_bytes) // 2, min_free_bytes)
+
+
+class RetentionKeeper:
+    """Keeps every camera within its rule, and the disk above its floor."""
+
+    def __init__(
+        self, root: Path, archive: Archive, holds: HoldBook, rules: RuleBook, events: SystemEvents, signer: Signer,
+        clock: Clock, levels: Levels, second: SecondTier | None = None,
+    ) -> None:  # fmt: skip
+        self.rules = rules
+        self.second = second
+        self._root = root
+        self._archive = archive
+        self._holds = holds
+        self._events = events
+        self._signer = signer
+        self._clock = clock
+        self._levels = levels
+        self._logs: dict[str, RemovedLog] = {}
+        self._warned_ns = 0
+        self._tier_tried_ns = 0
+
+    async def run(self) -> None:
+        """Looks until cancelled. Nothing that a disk does ends it."""
+        while True:
+            try:
+                is_more = await self.look()
+            except (TrueframeError, OSError) as error:
+                is_more = False
+                if rate_limited("retention", 10):
+                    log.error("retention cannot go on now", reason=str(error))
+            if not is_more:
+                await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> bool:
+        """Does what is due now, or the first part of it; returns whether there is more."""
+        await self._look_at_tier()
+        free = await asyncio.to_thread(free_bytes, self._root)
+        self._warn(free)
+        may_free = free is not None and self._may_free_space(free)
+        now_ns = self._clock.utc_ns()
+        steps = await asyncio.to_thread(self._due, self._footages(), self._holds.held.copy(), now_ns, may_free)
+        self._tell_stuck(free, may_free, steps)
+        deletions = [step for step in steps if step.action == DELETE]
+        moves = [step for step in steps if step.action == MOVE][:_MOVES_AT_ONCE]
+        done = 0
+        for _, group in groupby(deletions, key=lambda step: step.segment.camera):
+            done += await self._delete(list(group))
+        for step in moves:
+            done += await self._move(step)
+        return done > 0 and len(steps) >= _STEPS_AT_ONCE
+
+    def preview(
+        self, footages: dict[str, CameraFootage], held: HeldFootage, until_ns: int, limit: int, shown: frozenset[str]
+    ) -> list[Step]:
+        """What will happen to footage until then, as it looks now, of the cameras to be shown. Call it in a thread."""
+        now_ns = self._clock.utc_ns()
+        steps = self._plan(footages, held, now_ns, until_ns, may_free=True, with_held=True)
+        return list(islice((step for step in steps if step.segment.camera in shown), limit))
+
+    def footages(self, cameras: Iterable[str]) -> dict[str, CameraFootage]:
+        """The footage of some cameras."""
+        return {camera: self._archive.footage(camera) for camera in cameras}
+
+    def moved(self, camera: str) -> frozenset[str]:
+        """Names of the segments of a camera that lie in the second tier."""
+        return self.second.moved.get(camera, frozenset()) if self.second is not None else frozenset()
+
+    def _footages(self) -> dict[str, CameraFootage]:
+        return self.footages(self._archive.cameras())
+
+    def _due(
+        self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, may_free: bool
+    ) -> list[Step]:  # fmt: skip
+        steps = self._plan(footages, held, now_ns, now_ns, may_free=may_free, with_held=False)
+        return list(islice(steps, _STEPS_AT_ONCE))
+
+    def _plan(
+        self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, until_ns: int, *, may_free: bool,
+        with_held: bool,
+    ) -> Iterable[Step]:  # fmt: skip
+        stocks = [
+            stock_of(camera, footage.view, self.rules.rule_of(camera), self.moved(camera), now_ns)
+            for camera, footage in footages.items()
+        ]
+        free = free_bytes(self._root) if may_free else None
+        primary = None if free is None else Disk(free, self._levels.floor)
+        return plan(
+            now_ns, until_ns, stocks, primary, self._second_disk(), hold_finder(footages, held), with_held=with_held
+        )
+
+    def _second_disk(self) -> Disk | None:
+        if self.second is None or not self.second.is_open:
+            return None
+        free = free_bytes(self.second.folder)
+        return None if free is None else Disk(free, self._levels.stop)
+
+    def _warn(self, free: int | None) -> None:
+        """Tells that space is low, and that it is not any more."""
+        if free is None or not self._levels.warn:
+            return
+        is_low = free < self._levels.warn
+        if not is_low and free < self._levels.warn + self._levels.warn // 20 and self._events.holds("low_space"):
+            return  # on the edge it would be told again and again
+        levels = self._levels
+        if self._events.tell(
+            "low_space",
+            holds=is_low,
+            summary=f"Footage disk: {free // _MIB} MiB free, less than {levels.warn // _MIB}. "
+            f"Below {levels.floor // _MIB} MiB the oldest footage is deleted. Add space, or shorten retention."
+            if is_low
+            else f"Footage disk: {free // _MIB} MiB free.",
+            facts={"free_bytes": free, "warn_bytes": levels.warn, "floor_bytes": levels.floor},
+        ):
+            self._warned_ns = self._clock.monotonic_ns()
+
+    def _may_free_space(self, free: int) -> bool:
+        """Whether footage may go for space: not before somebody was told, unless recording is about to stop."""
+        if not self._levels.warn or free >= self._levels.floor:
+            return bool(self._levels.warn)
+        waited_ns = self._clock.monotonic_ns() - self._warned_ns
+        is_urgent = free < (self._levels.floor + self._levels.stop) // 2
+        return self._events.is_told("low_space") or waited_ns > _WARN_TIMEOUT_NS or is_urgent
+
+    def _tell_stuck(self, free: int | None, may_free: bool, steps: Sequence[Step]) -> None:
+        """Tells when nothing is left that may go."""
+        is_stuck = free is not None and free < self._levels.floor and may_free and not steps
+        self._events.tell(
+            "only_held_footage",
+            holds=is_stuck,
+            summary=f"Footage disk: {(free or 0) // _MIB} MiB free, and all closed footage is held. "
+            f"Below {self._levels.stop // _MIB} MiB nothing is recorded. Add space, or release holds."
+            if is_stuck
+            else "Footage disk: there is footage that may be deleted for space.",
+            priority=2,
+        )
+
+    async def _look_at_tier(self) -> None:
+        """Opens a second tier that could not be used before."""
+        tier, now_ns = self.second, self._clock.monotonic_ns()
+        if tier is None or tier.is_open or now_ns - self._tier_tried_ns < _OPEN_TIER_EVERY_NS:
+            return
+        self._tier_tried_ns = now_ns
+        problem = ""
+        try:
+            await asyncio.to_thread(tier.open)
+        except (FailedPrecondition, OSError) as error:
+            problem = str(error)
+        self._events.tell("second_tier", holds=bool(problem), summary=problem or "Second tier: can be used.")
+
+    async def _delete(self, steps: list[Step]) -> int:
+        """Deletes segments of one camera; returns how many. What is held by now stays."""
+        camera = steps[0].segment.camera
+        async with self._holds.steady() as held:
+            hold_of = hold_finder(self.footages([camera]), held)
+            free = [step for step in steps if await asyncio.to_thread(hold_of, step.segment) is None]
+            if not free:
+                return 0
+            removals = await asyncio.to_thread(self._log_removals, camera, free)
+            names = {step.segment.name: step.segment.size_bytes for step in free}
+            self._archive.expire(camera, [stretch_of(removal) for removal in removals], names)
+            await asyncio.to_thread(self._unlink, camera, names)
+        for reason, group in groupby(free, key=lambda step: step.reason):
+            segments = [step.segment for step in group]
+            size = sum(segment.size_bytes for segment in segments)
+            _removed.labels(reason).inc(len(segments))
+            _removed_bytes.labels(reason).inc(size)
+            log.info("footage deleted", camera=camera, reason=reason, segments=len(segments), size_bytes=size,
+                     first=segments[0].name, last=segments[-1].name, from_ns=segments[0].from_ns,
+                     to_ns=segments[-1].to_ns)  # fmt: skip
+        return len(free)
+
+    def _log_removals(self, camera: str, steps: Sequence[Step]) -> list[Removal]:
+        """Writes the rows of what goes. Raises OSError, and then nothing goes."""
+        folder = self._root / camera
+        now_ns = self._clock.utc_ns()
+        removals = [_removal(folder, step.segment, step.reason, now_ns) for step in steps]
+        book = self._logs.setdefault(camera, RemovedLog(folder, self._signer))
+        try:
+            book.append(removals)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # A disk without a free block cannot take the row either. Indexes are caches: those of what goes make room.
+            for step in steps:
+                with contextlib.suppress(OSError):
+                    index_path(folder / step.segment.name).unlink()
+            book.append(removals)
+        return removals
+
+    def _unlink(self, camera: str, names: dict[str, int]) -> None:
+        folder = self._root / camera
+        for name in names:
+            unlink_segment(folder / name)
+        if self.second is not None:
+            self.second.forget(camera, names)
+        with contextlib.suppress(OSError):  # a cache: the next start makes it again
+            sync_folder(folder)
+            write_expired(folder, self._archive.footage(camera).view.expired)
+
+    async def _move(self, step: Step) -> int:
+        """Moves a segment; returns 1 if it lies in the second tier now."""
+        assert self.second is not None
+        segment = step.segment
+        try:
+            size = await asyncio.to_thread(self.second.move, segment.camera, segment.name)
+        except (OSError, DataLoss) as error:
+            if rate_limited("move", 10):
+                log.error("segment cannot be moved", camera=segment.camera, segment=segment.name, reason=str(error))
+            self.second.is_open = self.second.is_open and isinstance(error, DataLoss)
+            return 0
+        _moved.inc()
+        log.info("footage moved", camera=segment.camera, segment=segment.name, size_bytes=size, reason=step.reason)
+        return 1
+
+
+def _removal(folder: Path, segment: Stored, reason: str, now_ns: int) -> Removal:
+    try:
+        seal = read_seal(folder / segment.name)
+    except OSError:
+        seal = None
+    return Removal.of(
+        segment.camera, segment.name, seal, first_seq=segment.first_seq, last_seq=segment.last_seq,
+        frames=segment.frames, from_ns=segment.from_ns, to_ns=segment.to_ns, size_bytes=segment.size_bytes,
+        removed_ns=now_ns, reason=reason,
+    )  # fmt: skip
