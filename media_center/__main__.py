@@ -17,16 +17,21 @@ from media_center.errors import DiskFull
 from media_center.event_intake import listening
 from media_center.hold_book import HoldBook
 from media_center.holds import Rolls
+from media_center.import_desk import ImportDesk
 from media_center.keys import FootageSigner
 from media_center.lane import Commit
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
 from media_center.recovery import recover
+from media_center.retention import Rule
+from media_center.retention_keeper import Levels, RetentionKeeper
+from media_center.retention_rules import RuleBook
 from media_center.room import House
 from media_center.service import SERVICE_NAME, FootageServicer
 from media_center.storage_report import StorageReport
 from media_center.storage_watch import StorageWatch
 from media_center.system_events import SystemEvents
+from media_center.tiers import SecondTier
 from media_center.writer import FootageWriter, free_bytes
 from mesh.bus import Bus
 from mesh.channel import Credentials
@@ -56,6 +61,9 @@ async def main(config: Config) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_READERS, thread_name_prefix="footage-reader"))
     signer = await asyncio.to_thread(FootageSigner.of_folder, config.run.data_dir / "keys", clock.utc_ns())
+    second = SecondTier(root, settings.second_tier) if settings.second_tier is not None else None
+    if second is not None:
+        await asyncio.to_thread(second.open_if_possible)
     recovered = await asyncio.to_thread(recover, root, signer)
     lanes = {camera: found.lane for camera, found in recovered.items()}
     archive = Archive(
@@ -80,10 +88,16 @@ async def main(config: Config) -> None:
         access = stack.enter_context(AccessLog(config.run.data_dir / "media-center" / "access", clock, signer.sign))
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))
         events = SystemEvents(bus, clock)
+        rules = await RuleBook.open(store, Rule(settings.max_age_s, settings.max_bytes, settings.move_after_s))
+        levels = Levels.of(settings.min_free_bytes, settings.warn_free_bytes)
+        retention = RetentionKeeper(root, archive, holds, rules, events, signer, clock, levels, second)
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id
-        servicer = FootageServicer(House(archive, decoder, clock, signer, holds, access, storage))
+        imports = ImportDesk(root, archive, writer, signer, limits_of(settings), clock, settings.min_free_bytes)
+        servicer = FootageServicer(
+            House(archive, decoder, clock, signer, holds, access, storage, retention=retention, imports=imports)
+        )
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
         )
@@ -114,6 +128,7 @@ async def main(config: Config) -> None:
             tasks.create_task(announce(archive, bus), name="footage announcer")
             tasks.create_task(events.run(), name="system events")
             tasks.create_task(storage_watch.run(), name="storage watch")
+            tasks.create_task(retention.run(), name="retention")
             tasks.create_task(holds.watch_footage(settled_ns), name="holds")
             tasks.create_task(recorder.run(), name="recorder")
 
@@ -132,7 +147,8 @@ def prepare_folder(root: Path, min_free_bytes: int) -> Path:
             "Free some space, mend its permissions, or set media_center.footage_dir.",
         ) from None
     free = free_bytes(root)
-    if free is not None and free < min_free_bytes:
+    has_footage = any(root.glob("*/*.mp4"))  # then retention makes space, or an alarm says why it cannot
+    if free is not None and free < min_free_bytes and not has_footage:
         raise DiskFull.at_start(root, free, min_free_bytes)
     return root
 

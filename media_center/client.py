@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from media_center.client_async import FootageClient
 from media_center.client_calls import Export, FootageItem, footage_range
+from media_center.client_import import ImportedFile, ImportProgress
 from media_center.client_sync import SyncFootageClient
 from media_center.export_parts import Part, Place, export_parts
 from media_center.keys import KeyRing, read_trusted
@@ -30,6 +31,8 @@ __all__ = [
     "Export",
     "FootageClient",
     "FootageItem",
+    "ImportProgress",
+    "ImportedFile",
     "KeyRing",
     "Part",
     "Place",

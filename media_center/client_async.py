@@ -24,6 +24,9 @@ from media_center.client_calls import (
     footage_range,
 )
 from media_center.client_custody import CustodyCalls
+from media_center.client_holds import HoldCalls
+from media_center.client_import import ImportCalls
+from media_center.client_retention import RetentionCalls
 from media_center.client_storage import StorageCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect
@@ -32,7 +35,7 @@ from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 
-class FootageClient(CustodyCalls, StorageCalls):
+class FootageClient(CustodyCalls, StorageCalls, HoldCalls, RetentionCalls, ImportCalls):
     """The asynchronous client. `token`: a Credentials, the token's text or the Path of its file."""
 
     def __init__(self, endpoint: str, token: Token | None, *, channel: grpc.aio.Channel | None = None) -> None:
@@ -145,15 +148,6 @@ class FootageClient(CustodyCalls, StorageCalls):
             async for part in call:
                 file.take(part)
             return file.finish()
-
-    async def holds(self, cameras: Iterable[str] = ()) -> list[footage_pb2.Hold]:
-        """Footage that nothing may delete, by camera and beginning; of all cameras in scope if none is named.
-
-        The clip of an event has the id `event:` and the event's.
-        """
-        with errors():
-            answer = await self._stub.ListHolds(footage_pb2.ListHoldsRequest(cameras=cameras), timeout=DEADLINE_S)
-            return list(answer.holds)
 
     async def watch_persisted(self, cameras: Iterable[str] = ()) -> AsyncIterator[list[FrameId]]:
         """Watermarks: the last frame confirmed on disk, first of every camera, then of those that moved."""

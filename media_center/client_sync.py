@@ -21,6 +21,7 @@ from media_center.client_calls import (
     footage_range,
 )
 from media_center.client_custody import SyncCustodyCalls
+from media_center.client_import import SyncImportCalls
 from media_center.client_storage import SyncStorageCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect_sync
@@ -29,7 +30,9 @@ from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 
-class SyncFootageClient(SyncCustodyCalls, SyncStorageCalls, AbstractContextManager["SyncFootageClient"]):
+class SyncFootageClient(
+    SyncCustodyCalls, SyncStorageCalls, SyncImportCalls, AbstractContextManager["SyncFootageClient"]
+):
     """The client for programs without an event loop."""
 
     def __init__(self, endpoint: str, token: Token | None) -> None:

@@ -114,6 +114,15 @@ class DiskFull(ResourceExhausted):
             "Free some space, or set media_center.footage_dir or media_center.min_free_bytes.",
         )
 
+    @classmethod
+    def for_import(cls, name: str, free: int, needed: int) -> DiskFull:
+        """For a file that is to be imported."""
+        return cls(
+            f"file {name!r}",
+            f"does not fit: the footage disk has {_mebibytes(free)} MiB free and needs {_mebibytes(needed)} MiB",
+            "Free some space, or import it in parts.",
+        )
+
 
 class ExportTooLong(ResourceExhausted):
     """A range with more frames than one export takes."""

@@ -73,6 +73,22 @@ class Lane:
         flags = 0 if was_sealed else FOUND
         self._current = _Open(file, encoder, encoder.number, [], content.copy(), content, flags)
 
+    def finish(self) -> None:
+        """Closes the open segment for good at the next sync, though no other follows."""
+        if self._current is not None:
+            self._finished.append(self._current)
+            self._current = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a segment is being written."""
+        return self._current is not None or bool(self._finished)
+
+    @property
+    def chain(self) -> Chain | None:
+        """What makes its seals."""
+        return self._chain
+
     @property
     def is_dirty(self) -> bool:
         """Whether something waits for a sync."""

@@ -24,6 +24,7 @@ from media_center.chain import Chain
 from media_center.cutter import Resumption
 from media_center.expired import finish_removals, write_expired
 from media_center.fragment import FragmentEncoder
+from media_center.import_staging import finish_imports
 from media_center.index import SegmentRows, index_path, join_boxes, mend_index, split_boxes
 from media_center.lane import Lane
 from media_center.rows import FRAME, HAS_PTS, RowBox
@@ -34,8 +35,8 @@ from media_center.seal_recovery import find_chain, seal_found, take_off_seal
 from media_center.segment import SegmentFile
 from media_center.timeline import DEFAULT_DURATION
 from mesh.clocks import SystemClock
-from mesh.ids import FrameId, validate_camera_id
 from mesh.files import sync_folder
+from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
 
@@ -67,6 +68,7 @@ def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCame
 
     Raises OSError if the folder itself cannot be read.
     """
+    finish_imports(root)
     found: dict[str, RecoveredCamera] = {}
     for folder in sorted(root.iterdir()):
         if not folder.is_dir():
@@ -168,9 +170,9 @@ def _trim(path: Path, size: int) -> None:
         os.fsync(fd)  # what a killed process had written is now confirmed
     finally:
         os.close(fd)
-
-
     sync_folder(path.parent)
+
+
 def _reopen(
     folder: Path, record: Segment, boxes: list[RowBox], chain: Chain | None
 ) -> tuple[SegmentFile, ContentHash, bool] | None:

@@ -16,7 +16,9 @@ from media_center.decoder import Decoder
 from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
+from media_center.import_desk import ImportDesk
 from media_center.ranges import Bounds
+from media_center.retention_keeper import RetentionKeeper
 from media_center.seal import Signer
 from media_center.storage_report import StorageReport
 from mesh.clocks import Clock
@@ -35,6 +37,8 @@ class House:
     holds: HoldBook
     access: AccessLog
     storage: StorageReport
+    imports: ImportDesk
+    retention: RetentionKeeper
 
 
 class Room:
@@ -48,6 +52,8 @@ class Room:
         self._holds = house.holds
         self._access = house.access
         self._storage = house.storage
+        self._retention = house.retention
+        self._imports = house.imports
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})

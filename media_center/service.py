@@ -9,7 +9,9 @@ from media_center.service_archive import ArchiveRoom
 from media_center.service_custody import CustodyRoom
 from media_center.service_export import ExportRoom
 from media_center.service_holds import HoldsRoom
+from media_center.service_import import ImportRoom
 from media_center.service_reading import ReadingRoom
+from media_center.service_retention import RetentionRoom
 from mesh.grpc_bytes import bytes_handler
 from trueframe.v1 import footage_pb2, footage_pb2_grpc
 
@@ -17,7 +19,14 @@ SERVICE_NAME = "trueframe.v1.FootageService"
 
 
 class FootageServicer(  # type: ignore[misc]  # Replay is a coroutine that writes, not a generator
-    ReadingRoom, ExportRoom, HoldsRoom, ArchiveRoom, CustodyRoom, footage_pb2_grpc.FootageServiceServicer
+    ReadingRoom,
+    ExportRoom,
+    HoldsRoom,
+    RetentionRoom,
+    ArchiveRoom,
+    CustodyRoom,
+    ImportRoom,
+    footage_pb2_grpc.FootageServiceServicer,
 ):
     """Implements trueframe.v1.FootageService over an archive."""
 

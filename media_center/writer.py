@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from media_center.chain import Chain
@@ -25,6 +25,7 @@ from media_center.losses import Losses
 from media_center.seal import Signer
 from media_center.storage_health import Reading, RoundTimes
 from mesh.clocks import Clock
+from mesh.errors import Unavailable
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
 
@@ -63,6 +64,7 @@ class FootageWriter:
         self._signer = signer
         self._condition = threading.Condition()
         self._queue: list[Fragment] = []
+        self._jobs: list[tuple[Callable[[dict[str, Lane]], None], Future[None]]] = []
         self._queued_bytes = 0
         self._overflow: dict[str, Losses] = {}
         self._submitted: dict[str, FrameId] = {}
@@ -128,6 +130,21 @@ class FootageWriter:
             self._submitted[camera] = fragment.last
         return True
 
+    def lane(self, camera: str) -> Lane | None:
+        """A camera's lane, to look at; None if nothing was ever recorded of it."""
+        return self._lanes.get(camera)
+
+    def between_rounds(self, job: Callable[[dict[str, Lane]], None]) -> Future[None]:
+        """Has the writer thread do something short with its lanes, by camera, while no round is under way."""
+        done: Future[None] = Future()
+        with self._condition:
+            if self._is_stopping:
+                done.set_exception(Unavailable("media center", "is stopping", "Try again."))
+                return done
+            self._jobs.append((job, done))
+            self._condition.notify()
+        return done
+
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Writes and syncs what waits, closes everything. Returns whether that was done in time."""
         with self._condition:
@@ -140,6 +157,7 @@ class FootageWriter:
         try:
             while self._wait():
                 began_s = time.monotonic()
+                self._do_jobs()
                 try:
                     self._round()
                 except Exception:
@@ -153,11 +171,22 @@ class FootageWriter:
                     lane.close(self._clock.utc_ns())
 
     def _wait(self) -> bool:
-        """Waits for fragments; False when there are none and none will come."""
+        """Waits for fragments and jobs; False when there are none and none will come."""
         with self._condition:
-            while not self._queue and not self._is_stopping:
+            while not self._queue and not self._jobs and not self._is_stopping:
                 self._condition.wait()
-            return bool(self._queue)
+            return bool(self._queue or self._jobs)
+
+    def _do_jobs(self) -> None:
+        with self._condition:
+            jobs, self._jobs = self._jobs, []
+        for job, done in jobs:
+            try:
+                job(self._lanes)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
     def _pause(self, duration_s: float) -> None:
         with self._condition:

@@ -80,6 +80,11 @@ class FileReader:
                 break
         return chunk
 
+    @property
+    def container(self) -> Any:
+        """The open file as PyAV knows it, for what else it says of itself; None before `open`."""
+        return self._container
+
     def close(self) -> None:
         """Closes the file."""
         if self._container is not None:

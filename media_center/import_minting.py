@@ -1,0 +1,197 @@
+"""Access units of a video file as the frames of an imported epoch: ids, times, damage, gaps. Pure.
+
+What belongs here: what the broker's ingest does for live streams, by the file's own clock. What does not: reading files
+(`import_reading`) and writing footage (`import_run`).
+
+The first unit is received at `start_ns`, every other one by as much later as the file's decoding times say: strictly
+increasing, as arrivals are. A picture that B-frames hold back is presented a little later than that, which its `pts`
+tells as live. `monotonic_ns` counts from the first unit: no clock of this machine saw the frames arrive.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+from broker.sources.client import (
+    MAX_UNIT_BYTES,
+    DamageTracker,
+    FileUnit,
+    encode_frame,
+    encode_item,
+    inspector_for,
+    sha256,
+)
+from mesh.ids import FrameId
+from trueframe.v1 import frames_pb2
+
+_JOIN_NONE = frames_pb2.JOIN_POINT_NONE
+# A pause is a hole if it is longer than this and much longer than the pauses before it.
+HOLE_NS = 1_000_000_000
+HOLE_RATIO = 8
+_INTERVALS = 32
+_JUMP_BACK_NS = 1_000_000_000
+_DEFAULT_INTERVAL_NS = 40_000_000
+
+
+class Minter:
+    """Makes the items of one import. Not thread-safe."""
+
+    def __init__(
+        self, camera: str, epoch: int, start_ns: int, codec: frames_pb2.Codec.ValueType, time_base: tuple[int, int],
+        parameter_sets: bytes = b"",
+    ) -> None:  # fmt: skip
+        """`epoch`: of the first item; `start_ns`: UTC nanoseconds of the first unit; `time_base`: of `pts`."""
+        self._camera = camera
+        self._next_epoch = epoch
+        self._start_ns = start_ns
+        self._codec = codec
+        self._time_base = frames_pb2.Rational(num=time_base[0], den=time_base[1])
+        self._inspector = inspector_for(codec, parameter_sets)
+        self._epoch = -1
+        self._seq = 0
+        self._size = (0, 0)
+        self._damage = DamageTracker()
+        self._last: FrameId | None = None
+        self._last_ns: int | None = None
+        self._last_due_ns = 0
+        self._shift_ns = 0
+        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._before_sets = 0
+        self._refused = 0
+        self._has_hole = False
+        self.frames = 0
+        self.holes = 0
+        """Pauses that the file has where pictures should be."""
+        self.jumps_back = 0
+        """Places where the file's clock went back."""
+        self.refused_units = 0
+        """Units that are no pictures, or too long."""
+        self.undecodable_units = 0
+        """Units before the first parameter sets."""
+
+    @property
+    def first_ns(self) -> int:
+        """When the first frame was received, UTC nanoseconds."""
+        return self._start_ns
+
+    @property
+    def last_ns(self) -> int:
+        """When the last unit was received, UTC nanoseconds."""
+        return self._start_ns if self._last_ns is None else self._last_ns
+
+    def unit(self, unit: FileUnit) -> list[bytes]:
+        """The encoded items that a unit becomes; none if it is left out."""
+        received_ns = self._time(unit.due_ns)
+        payload = unit.payload
+        info = self._inspector.inspect(payload)
+        if info.nals == 0 or len(payload) > MAX_UNIT_BYTES:
+            self._refused += 1
+            self.refused_units += 1
+            return []
+        if not self._inspector.complete:
+            self._before_sets += 1
+            self.undecodable_units += 1
+            return []
+        items: list[bytes] = []
+        join_point = info.join_point
+        tells_size = info.has_sps or (join_point != _JOIN_NONE and info.decodable)
+        size = (self._inspector.width, self._inspector.height)
+        if self._epoch < 0 or (tells_size and size != self._size):
+            if self._epoch >= 0:
+                items += self._end(frames_pb2.EPOCH_END_REASON_FORMAT_CHANGED, "The file's picture size changes.")
+            items.append(self._announce(received_ns, size))
+        items += self._gaps(received_ns)
+        if join_point != _JOIN_NONE:
+            payload = self._inspector.with_parameter_sets(payload)
+        is_damaged = info.malformed or (info.starts_picture and not info.decodable)
+        follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after, info.recovers_surely)
+        items.append(
+            encode_frame(
+                self._camera, self._epoch, self._seq, received_ns, received_ns - self._start_ns, None, None, unit.pts,
+                join_point, info.recovers_after, is_damaged, follows_damage, sha256(payload), payload,
+            )
+        )  # fmt: skip
+        self._last = FrameId(self._camera, self._epoch, self._seq)
+        self._seq += 1
+        self.frames += 1
+        return items
+
+    def end(self, detail: str) -> list[bytes]:
+        """The items that end the import; none if there was no frame."""
+        if self._epoch < 0:
+            return []
+        items = self._gaps(self.last_ns, is_end=True)
+        return items + self._end(frames_pb2.EPOCH_END_REASON_END_OF_STREAM, detail)
+
+    def _time(self, due_ns: int) -> int:
+        """When a unit was received; notes holes, and mends a clock that goes back."""
+        if self._last_ns is None:
+            self._shift_ns = -due_ns
+            self._last_ns, self._last_due_ns = self._start_ns, due_ns
+            return self._start_ns
+        usual = round(median(self._intervals)) if self._intervals else _DEFAULT_INTERVAL_NS
+        interval = due_ns - self._last_due_ns
+        if interval < -_JUMP_BACK_NS:
+            self.jumps_back += 1
+            self._shift_ns += usual - interval
+            interval = usual
+        elif interval > max(HOLE_NS, HOLE_RATIO * usual) and self._intervals:
+            self._has_hole = True
+            self.holes += 1
+        elif interval > 0:
+            self._intervals.append(interval)
+        self._last_due_ns = due_ns
+        self._last_ns = max(self._last_ns + 1, self._start_ns + due_ns + self._shift_ns)
+        return self._last_ns
+
+    def _announce(self, received_ns: int, size: tuple[int, int]) -> bytes:
+        self._epoch = self._next_epoch if self._epoch < 0 else max(self._epoch + 1, received_ns)
+        self._seq = 0
+        self._size = size
+        self._damage = DamageTracker()
+        return encode_item(
+            frames_pb2.EpochStarted(
+                camera=self._camera,
+                epoch=self._epoch,
+                origin=frames_pb2.EPOCH_ORIGIN_IMPORT,
+                codec=self._codec,
+                width=size[0],
+                height=size[1],
+                parameter_sets=self._inspector.parameter_sets,
+                started_ns=received_ns,
+                monotonic_ns=received_ns - self._start_ns,
+                time_base=self._time_base,
+            )
+        )
+
+    def _end(self, reason: frames_pb2.EpochEndReason.ValueType, detail: str) -> list[bytes]:
+        ended = frames_pb2.EpochEnded(
+            camera=self._camera, epoch=self._epoch, reason=reason, ended_ns=self.last_ns, detail=detail
+        )
+        if self._seq:
+            ended.last_seq = self._seq - 1
+        return [encode_item(ended)]
+
+    def _gaps(self, now_ns: int, *, is_end: bool = False) -> list[bytes]:
+        """What is missing before the next frame, or before the end."""
+        told: list[tuple[frames_pb2.GapReason.ValueType, int | None]] = []
+        if self._before_sets:
+            told.append((frames_pb2.GAP_REASON_BEFORE_PARAMETER_SETS, self._before_sets))
+        if self._refused:
+            told.append((frames_pb2.GAP_REASON_REFUSED, self._refused))
+        if self._has_hole:
+            told.append((frames_pb2.GAP_REASON_RECORDER_LOST, None))
+        self._before_sets = self._refused = 0
+        self._has_hole = False
+        items = []
+        for reason, count in told:
+            gap = frames_pb2.Gap(camera=self._camera, reason=reason, count=count, noticed_ns=now_ns)
+            if self._last is not None:
+                gap.after.CopyFrom(self._last.to_proto())
+            if not is_end:
+                gap.before.CopyFrom(FrameId(self._camera, self._epoch, self._seq).to_proto())
+            items.append(encode_item(gap))
+        if told:
+            self._damage.lost()
+        return items
