@@ -21,7 +21,10 @@ from media_center.client_calls import (
     footage_range,
 )
 from media_center.client_custody import SyncCustodyCalls
+from media_center.client_holds import SyncHoldCalls
 from media_center.client_import import SyncImportCalls
+from media_center.client_proof import SyncProofCalls
+from media_center.client_retention import SyncRetentionCalls
 from media_center.client_storage import SyncStorageCalls
 from media_center.export_parts import Place
 from mesh.channel import Token, connect_sync
@@ -31,7 +34,13 @@ from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 
 class SyncFootageClient(
-    SyncCustodyCalls, SyncStorageCalls, SyncImportCalls, AbstractContextManager["SyncFootageClient"]
+    SyncCustodyCalls,
+    SyncStorageCalls,
+    SyncHoldCalls,
+    SyncProofCalls,
+    SyncRetentionCalls,
+    SyncImportCalls,
+    AbstractContextManager["SyncFootageClient"],
 ):
     """The client for programs without an event loop."""
 
@@ -120,12 +129,6 @@ class SyncFootageClient(
             for part in call:
                 file.take(part)
             return file.finish()
-
-    def holds(self, cameras: Iterable[str] = ()) -> list[footage_pb2.Hold]:
-        """As FootageClient.holds."""
-        with errors():
-            answer = self._stub.ListHolds(footage_pb2.ListHoldsRequest(cameras=cameras), timeout=DEADLINE_S)
-            return list(answer.holds)
 
     def watch_persisted(self, cameras: Iterable[str] = ()) -> Iterator[list[FrameId]]:
         """As FootageClient.watch_persisted."""
