@@ -18,7 +18,7 @@ from media_center.event_intake import listening
 from media_center.hold_book import HoldBook
 from media_center.holds import Rolls
 from media_center.import_desk import ImportDesk
-from media_center.keys import FootageSigner
+from media_center.keys import RING_NAME, FootageSigner
 from media_center.lane import Commit
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
@@ -27,6 +27,8 @@ from media_center.retention import Rule
 from media_center.retention_keeper import Levels, RetentionKeeper
 from media_center.retention_rules import RuleBook
 from media_center.room import House
+from media_center.scrub import Scrubber
+from media_center.scrub_metrics import ScrubCollector
 from media_center.service import SERVICE_NAME, FootageServicer
 from media_center.storage_report import StorageReport
 from media_center.storage_watch import StorageWatch
@@ -47,6 +49,8 @@ from trueframe.v1 import footage_pb2_grpc
 
 # Readers wait for the disk, not for the processor.
 _READERS = 16
+# Pictures that are decoded at once.
+_DECODERS = 2
 # After a start the recorder first takes over what the broker kept for it.
 _CATCH_UP_NS = 10_000_000_000
 # Between a frame's arrival at the broker and its fragment at the writer, apart from the fragment's own length.
@@ -80,7 +84,7 @@ async def main(config: Config) -> None:
         root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes, signer=signer
     )
     async with contextlib.AsyncExitStack() as stack:
-        decoder = await stack.enter_async_context(Decoder())
+        decoder = await stack.enter_async_context(Decoder(processes=_DECODERS))
         store = await stack.enter_async_context(
             SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
         )
@@ -95,8 +99,26 @@ async def main(config: Config) -> None:
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id
         imports = ImportDesk(root, archive, writer, signer, limits_of(settings), clock, settings.min_free_bytes)
+        scrubber = Scrubber(
+            archive, config.run.data_dir / "keys" / RING_NAME, events, clock,
+            config.run.data_dir / "media-center" / "scrub.json",
+            scrub_days=settings.scrub_days, is_busy=lambda: bool(storage_watch.detail),
+        )  # fmt: skip
+        storage.scrubbed = lambda: (scrubber.finished_ns, scrubber.damaged_segments)
+        stack.enter_context(ScrubCollector(scrubber))
         servicer = FootageServicer(
-            House(archive, decoder, clock, signer, holds, access, storage, retention=retention, imports=imports)
+            House(
+                archive,
+                decoder,
+                clock,
+                signer,
+                holds,
+                access,
+                storage,
+                retention=retention,
+                imports=imports,
+                scrubber=scrubber,
+            )
         )
         client = await stack.enter_async_context(
             BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
@@ -129,8 +151,10 @@ async def main(config: Config) -> None:
             tasks.create_task(events.run(), name="system events")
             tasks.create_task(storage_watch.run(), name="storage watch")
             tasks.create_task(retention.run(), name="retention")
+            tasks.create_task(scrubber.run(), name="scrub")
             tasks.create_task(holds.watch_footage(settled_ns), name="holds")
             tasks.create_task(recorder.run(), name="recorder")
+            tasks.create_task(decoder.warm(), name="decoder")
 
 
 def prepare_folder(root: Path, min_free_bytes: int) -> Path:

