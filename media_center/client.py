@@ -19,6 +19,7 @@ from __future__ import annotations
 from media_center.client_async import FootageClient
 from media_center.client_calls import Export, FootageItem, footage_range
 from media_center.client_import import ImportedFile, ImportProgress
+from media_center.client_package import Package
 from media_center.client_sync import SyncFootageClient
 from media_center.export_parts import Part, Place, export_parts
 from media_center.keys import KeyRing, read_trusted
@@ -34,6 +35,7 @@ __all__ = [
     "ImportProgress",
     "ImportedFile",
     "KeyRing",
+    "Package",
     "Part",
     "Place",
     "Report",

@@ -26,6 +26,7 @@ from media_center.client_calls import (
 from media_center.client_custody import CustodyCalls
 from media_center.client_holds import HoldCalls
 from media_center.client_import import ImportCalls
+from media_center.client_package import ExportCalls
 from media_center.client_proof import ProofCalls
 from media_center.client_retention import RetentionCalls
 from media_center.client_storage import StorageCalls
@@ -36,7 +37,7 @@ from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 
-class FootageClient(CustodyCalls, StorageCalls, HoldCalls, ProofCalls, RetentionCalls, ImportCalls):
+class FootageClient(CustodyCalls, ExportCalls, StorageCalls, HoldCalls, ProofCalls, RetentionCalls, ImportCalls):
     """The asynchronous client. `token`: a Credentials, the token's text or the Path of its file."""
 
     def __init__(self, endpoint: str, token: Token | None, *, channel: grpc.aio.Channel | None = None) -> None:

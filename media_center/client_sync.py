@@ -23,6 +23,7 @@ from media_center.client_calls import (
 from media_center.client_custody import SyncCustodyCalls
 from media_center.client_holds import SyncHoldCalls
 from media_center.client_import import SyncImportCalls
+from media_center.client_package import SyncExportCalls
 from media_center.client_proof import SyncProofCalls
 from media_center.client_retention import SyncRetentionCalls
 from media_center.client_storage import SyncStorageCalls
@@ -35,6 +36,7 @@ from trueframe.v1 import footage_pb2, footage_pb2_grpc, frames_pb2
 
 class SyncFootageClient(
     SyncCustodyCalls,
+    SyncExportCalls,
     SyncStorageCalls,
     SyncHoldCalls,
     SyncProofCalls,
