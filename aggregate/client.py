@@ -18,6 +18,9 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from aggregate.judge import Anomaly, JudgeState, Verdict, end, judge_all
+from aggregate.orders import Area
+from aggregate.rules import RULES, Rules
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import Unavailable, from_rpc_error
 from mesh.ids import FrameId
@@ -32,17 +35,25 @@ from trueframe.v1.inspection_pb2 import (
 from trueframe.v1.inspection_pb2_grpc import InspectionServiceStub, LedgerServiceStub, PoolServiceStub
 
 __all__ = [
+    "RULES",
+    "Anomaly",
+    "Area",
     "CoverageRow",
     "FrameExplanation",
     "Inspection",
     "InspectionClient",
     "InspectionStatus",
+    "JudgeState",
     "LedgerClient",
     "LedgerEntry",
     "PoolClient",
     "PoolStream",
+    "Rules",
     "SyncInspectionClient",
     "SyncLedgerClient",
+    "Verdict",
+    "end",
+    "judge_all",
 ]
 
 DEADLINE_S = 10.0

@@ -8,7 +8,16 @@ with SyncLedgerClient(aggregate, token) as ledger, SyncFootageClient(media_cente
 from __future__ import annotations
 
 from detector_pool.detector import Observation
+from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 
-__all__ = ["Again", "NoScore", "Observation", "reinspect"]
+__all__ = [
+    "Again",
+    "Inspected",
+    "Moment",
+    "NoScore",
+    "Observation",
+    "inspect_footage",
+    "reinspect",
+]

@@ -108,7 +108,7 @@ def reinspect(
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
     total = sum(max(entry.verdict.count, 1) for entry in entries)
     done = 0
-    for shot, is_inexact in _recorded(footage, camera, start.after or said.first_shown(), last, start.after):
+    for shot, is_inexact in recorded_pictures(footage, camera, start.after or said.first_shown(), last, start.after):
         if shot.id > last and not said.left_out(first, last):
             break
         entry = said.of(shot.id)
@@ -178,7 +178,7 @@ class _Said:
         return [(frame, entry) for frame, entry in self._entries.items() if first <= frame <= last]
 
 
-def _recorded(
+def recorded_pictures(
     footage: SyncFootageClient, camera: str, behind: FrameId, last: FrameId, after: FrameId | None
 ) -> Iterator[tuple[Shot, bool]]:
     """Recorded pictures behind a frame, a few beyond `last`, and whether each may decode otherwise than it did live."""

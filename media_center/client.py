@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from media_center.client_async import FootageClient
 from media_center.client_calls import Export, FootageItem, footage_range
-from media_center.client_import import ImportedFile, ImportProgress
+from media_center.client_import import ImportedFile, ImportProgress, creation_time
 from media_center.client_package import Package
 from media_center.client_sync import SyncFootageClient
 from media_center.export_parts import Part, Place, export_parts
@@ -41,6 +41,7 @@ __all__ = [
     "Report",
     "Starts",
     "SyncFootageClient",
+    "creation_time",
     "export_parts",
     "footage_range",
     "read_trusted",

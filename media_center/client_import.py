@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2
 
 _CHUNK = 1 << 20
+_CREATION_S = 60.0
 
 ImportProgress = Callable[[int, int, int], None]
 """Called with the bytes sent so far, those of the whole file, and the frames recorded so far."""
@@ -75,6 +78,22 @@ class SyncImportCalls:
         finally:
             call.cancel()
         return _done(answer, path)
+
+
+def creation_time(path: Path) -> int | None:
+    """When a video file says that it was begun, UTC nanoseconds; None if it does not say. Raises InvalidArgument.
+
+    Read in a child process: the file may be hostile.
+    """
+    size_of(path)
+    done = subprocess.run(
+        [sys.executable, "-m", "media_center.import_reading", "--creation", str(path)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_CREATION_S, check=False,
+    )  # fmt: skip
+    if done.returncode and done.stderr.startswith("file "):
+        raise InvalidArgument("", done.stderr.strip())
+    said = done.stdout.strip()
+    return int(said) if said.isdigit() else None
 
 
 def size_of(path: Path) -> int:

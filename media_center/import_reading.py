@@ -127,11 +127,17 @@ def creation_ns(path: Path) -> int | None:
 
 
 def main() -> None:
-    """Arguments: file, camera, epoch, start_ns."""
+    """Arguments: file, camera, epoch, start_ns; or --creation and a file, to be told when it was begun."""
     from mesh.process import die_with_parent
 
     die_with_parent()
     av.logging.set_level(None)
+    if sys.argv[1] == "--creation":
+        try:
+            print(creation_ns(Path(sys.argv[2])) or "")
+        except SourceFailure as error:
+            raise SystemExit(str(error)) from None
+        return
     path, camera, epoch, start_ns = sys.argv[1:]
     serve(Path(path), camera, int(epoch), int(start_ns), sys.stdout.buffer)
 

@@ -1,0 +1,151 @@
+"""Footage inspected as if it were live and judged by the same rules, as fast as it decodes: what happened, and when.
+
+What belongs here: recorded pictures shown to detectors from nothing, and their scores judged. What does not: comparing
+with what was said then (`reinspect`), reports (`trueframe`). Nothing of this goes into the ledger or becomes an event:
+those are of what was seen live.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aggregate.client import RULES, Anomaly, Area, JudgeState, Rules, Verdict, end, judge_all
+from detector_pool.detector import Detector
+from detector_pool.picture import Shot
+from detector_pool.registry import DETECTORS
+from detector_pool.reinspect import recorded_pictures
+from media_center.client import SyncFootageClient
+from mesh.errors import InvalidArgument
+from mesh.ids import FrameId
+from mesh.logs import get_logger
+
+log = get_logger("detector_pool.footage_inspection")
+
+# With B-frames pictures come in the order they are shown in; the judge wants that of ids.
+_HELD_BACK = 64
+
+InspectionProgress = Callable[[int, int], None]
+"""Called with the arrival of the picture looked at last, and that of the last one, as nanoseconds since the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that a detector found, judged by its rules."""
+
+    detector: str
+    """Name and version."""
+    anomaly: Anomaly
+
+
+@dataclass(slots=True)
+class Inspected:
+    """What an inspection of footage found."""
+
+    moments: list[Moment] = field(default_factory=list)
+    """In the order of their beginnings."""
+    pictures: int = 0
+    """Frames that were looked at."""
+    inexact: int = 0
+    """Of these, damaged ones and those that rest on something damaged."""
+    failed: int = 0
+    """Scores that a detector did not come to."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+class _Desk:
+    """One detector and the judge over it."""
+
+    def __init__(self, camera: str, name: str, detector: Detector[Any], rules: Rules) -> None:
+        self.name = detector.name
+        self._inspection = f"{camera}.{name}"
+        self._detector = detector
+        self._rules = rules
+        self._state = detector.start()
+        self._judged = JudgeState()
+        self._waiting: list[tuple[FrameId, Verdict]] = []
+        self.anomalies: dict[str, Anomaly] = {}
+
+    def look(self, shot: Shot) -> bool:
+        """Looks at a picture. False if the detector fails on it: it then begins again."""
+        try:
+            observation, self._state = self._detector.inspect(shot, self._state, ())
+        except Exception as error:
+            log.info("detector fails on it", frame=str(shot.id), error=str(error))
+            self._state = self._detector.start()
+            return False
+        if observation.reason is None:
+            boxes = tuple(Area(box.x, box.y, box.width, box.height, box.label, box.score) for box in observation.boxes)
+            verdict = Verdict(shot.id, shot.received_ns, observation.score, boxes)
+            heapq.heappush(self._waiting, (shot.id, verdict))
+            if len(self._waiting) > _HELD_BACK:
+                self._judge(heapq.heappop(self._waiting)[1])
+        return True
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        while self._waiting:
+            self._judge(heapq.heappop(self._waiting)[1])
+        self._judged, findings = end(self._judged, self._judged.scored_ns)
+        for finding in findings:
+            self.anomalies[finding.anomaly.id] = finding.anomaly
+
+    def _judge(self, verdict: Verdict) -> None:
+        self._judged, findings = judge_all(self._judged, self._rules, self._inspection, [verdict])
+        for finding in findings:
+            self.anomalies[finding.anomaly.id] = finding.anomaly
+
+
+def inspect_footage(
+    footage: SyncFootageClient,
+    first: FrameId,
+    last: FrameId,
+    detectors: Sequence[str],
+    *,
+    threshold: float = 0.0,
+    progress: InspectionProgress | None = None,
+) -> Inspected:
+    """Shows the frames from `first` to `last` to detectors that begin from nothing, decoded once for all of them.
+
+    `threshold`: instead of each detector's own, from 0 to 1; 0 keeps those. Raises InvalidArgument for an unknown one.
+    """
+    desks = [_desk(first.camera, name, threshold) for name in dict.fromkeys(detectors)]
+    done = Inspected()
+    began_s = time.monotonic()
+    first_ns, last_ns = _arrival(footage, first), _arrival(footage, last)
+    for shot, is_inexact in _pictures(footage, first, last):
+        done.pictures += 1
+        done.inexact += is_inexact
+        for desk in desks:
+            done.failed += not desk.look(shot)
+        if progress is not None:
+            progress(shot.received_ns - first_ns, last_ns - first_ns)
+    for desk in desks:
+        desk.end()
+        done.moments += [Moment(desk.name, anomaly) for anomaly in desk.anomalies.values()]
+    done.moments.sort(key=lambda moment: (moment.anomaly.started_ns, moment.detector))
+    done.seconds = time.monotonic() - began_s
+    return done
+
+
+def _arrival(footage: SyncFootageClient, frame: FrameId) -> int:
+    """When a recorded frame was received, UTC nanoseconds. Raises NotFound."""
+    return footage.step(frame, 0).frame.received_ns
+
+
+def _pictures(footage: SyncFootageClient, first: FrameId, last: FrameId) -> Iterator[tuple[Shot, bool]]:
+    behind = replace(first, seq=first.seq - 1)
+    for shot, is_inexact in recorded_pictures(footage, first.camera, behind, last, None):
+        if first <= shot.id <= last:
+            yield shot, is_inexact
+
+
+def _desk(camera: str, name: str, threshold: float) -> _Desk:
+    maker, rules = DETECTORS.get(name), RULES.get(name)
+    if maker is None or rules is None:
+        raise InvalidArgument(f"detector {name!r}", "is not known", f"There are: {', '.join(sorted(DETECTORS))}.")
+    return _Desk(camera, name, maker(), rules.with_threshold(threshold))
