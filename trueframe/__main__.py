@@ -29,6 +29,7 @@ COMMANDS = {
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
+    "import": ("trueframe.commands.import_footage", "Make footage of a video file, inspect it and report."),
     "storage": ("trueframe.commands.storage", "Say how the disks under the footage are."),
     "backup": ("trueframe.commands.backup", "Copy footage into a folder, verified; again, what is new."),
     "restore": ("trueframe.commands.restore", "Put the footage of a backup back into an instance that does not run."),
