@@ -19,6 +19,7 @@ from media_center.hold_book import HoldBook
 from media_center.import_desk import ImportDesk
 from media_center.ranges import Bounds
 from media_center.retention_keeper import RetentionKeeper
+from media_center.scrub import Scrubber
 from media_center.seal import Signer
 from media_center.storage_report import StorageReport
 from mesh.clocks import Clock
@@ -39,6 +40,7 @@ class House:
     storage: StorageReport
     imports: ImportDesk
     retention: RetentionKeeper
+    scrubber: Scrubber
 
 
 class Room:
@@ -54,6 +56,7 @@ class Room:
         self._storage = house.storage
         self._retention = house.retention
         self._imports = house.imports
+        self._scrubber = house.scrubber
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})

@@ -10,6 +10,7 @@ from media_center.service_custody import CustodyRoom
 from media_center.service_export import ExportRoom
 from media_center.service_holds import HoldsRoom
 from media_center.service_import import ImportRoom
+from media_center.service_proof import ProofRoom
 from media_center.service_reading import ReadingRoom
 from media_center.service_retention import RetentionRoom
 from mesh.grpc_bytes import bytes_handler
@@ -26,6 +27,7 @@ class FootageServicer(  # type: ignore[misc]  # Replay is a coroutine that write
     ArchiveRoom,
     CustodyRoom,
     ImportRoom,
+    ProofRoom,
     footage_pb2_grpc.FootageServiceServicer,
 ):
     """Implements trueframe.v1.FootageService over an archive."""

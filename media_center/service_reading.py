@@ -15,6 +15,7 @@ from media_center.recordings import list_recordings
 from media_center.replay import replay
 from media_center.room import Room
 from media_center.snapshot import decode, read_coded
+from media_center.snapshot_proof import prove_picture
 from media_center.step import step
 from media_center.walk import Run
 from mesh.errors import InvalidArgument, NotFound
@@ -98,7 +99,10 @@ class ReadingRoom(Room):
         coded = await asyncio.to_thread(read_coded, footage, frame)
         self._note(principal, "snapshot", frame.camera, coded.row.received_ns, coded.row.received_ns, str(frame))
         png = await decode(coded, self._decoder, request.max_width)
-        return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact)
+        proof = await asyncio.to_thread(
+            prove_picture, footage, coded, png, request.max_width, self._clock.utc_ns(), self._signer
+        )
+        return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact, proof=proof)
 
     def _replay_bounds(self, request: footage_pb2.ReplayRequest, principal: Principal) -> list[Bounds]:
         bounds = [parse_range(message) for message in request.ranges]

@@ -6,6 +6,7 @@ a segment (`verify_segment`), reading any other file (`verify_files`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from media_center.chain import HEAD_NAME, read_head
 from media_center.keys import TrustedKeys, is_signed
 from media_center.removed import Removal, read_removed
 from media_center.seal import NO_SEAL, RESUMABLE, Seal
-from media_center.seal_files import content_of
+from media_center.seal_files import content_of, read_seal
 from media_center.verify_report import Finding, Report
 from media_center.verify_segment import Examined, Pace, examine, judge_signature, no_pace
 from mesh.ids import FrameId, is_camera_id
@@ -67,6 +68,9 @@ class CameraCheck:
         self._trusted = trusted
         self._links: list[_Link] = []
         self._unsealed: list[Examined] = []
+        self._is_open = is_open
+        # Before the segments: what is sealed meanwhile is not missed.
+        self._heads = [head for head in map(read_head, self._folders) if head is not None]
         try:
             self.paths = [path for path in segment_paths(folders) if not is_open(path.name)]
         except OSError as error:
@@ -80,6 +84,9 @@ class CameraCheck:
     def take(self, found: Examined) -> Report:
         """Takes the next segment; returns what is to be said of it alone."""
         part = Report(str(found.path), "segment", found.findings, found.notes, segments=1, frames=found.frames)
+        if found.is_gone:
+            # Retention may have deleted it since the folder was listed: the log of removals or the chain tells.
+            return Report(part.path, part.what)
         if found.seal is None:
             self._unsealed.append(Examined(found.path, findings=found.findings, boxes=found.boxes))
         else:
@@ -87,6 +94,13 @@ class CameraCheck:
             self._links.append(_Link(found.path, found.seal))
         self.report.take(part)
         return part
+
+    def pass_by(self, path: Path) -> None:
+        """Takes the seal of a segment that was looked at before."""
+        with contextlib.suppress(OSError):
+            seal = read_seal(path)
+            if seal is not None:
+                self._links.append(_Link(path, seal))
 
     def finish(self) -> Report:
         """Looks at the chain; returns the whole report."""
@@ -165,12 +179,13 @@ class CameraCheck:
 
     def _check_head(self, links: Sequence[_Link], removed: Sequence[Removal]) -> None:
         """The head says how far the chain goes: newer segments that are missing, and a seal that was cut off."""
-        heads = [head for head in map(read_head, self._folders) if head is not None]
-        if not heads:
+        if not self._heads:
             if links:
                 self.report.notes.append(f"no {HEAD_NAME}: whether newer segments existed cannot be told")
             return
-        head = max(heads, key=lambda one: one.number)
+        head = max(self._heads, key=lambda one: one.number)
+        if self._is_open(head.segment):
+            return  # recording goes on in it
         judge_signature(self.report, head, self._trusted, HEAD_NAME)
         if links and head.camera != links[0].seal.camera:
             self._find("chain", f"the head of the chain is of camera {head.camera!r}", HEAD_NAME)

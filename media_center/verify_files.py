@@ -87,7 +87,8 @@ def _verify_folder(folders: Sequence[Path], trusted: TrustedKeys) -> list[Report
 
 def _has_segments(folder: Path) -> bool:
     try:
-        return any(parse_name(entry.name) is not None for entry in os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return any(parse_name(entry.name) is not None for entry in entries)
     except OSError:
         return False
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from media_center.catalogue import parse_name
 from media_center.index import index_path, split_boxes
 from media_center.keys import TrustedKeys, is_signed
 from media_center.rows import FRAME, RowBox
@@ -36,6 +37,8 @@ class Examined:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     size: int = 0
+    is_gone: bool = False
+    """There is no such file."""
 
     @property
     def frames(self) -> int:
@@ -61,7 +64,8 @@ def examine(path: Path, pace: Pace = no_pace) -> Examined:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        found.add("unreadable", f"cannot be read ({error.strerror})")
+        found.is_gone = isinstance(error, FileNotFoundError)
+        found.add("missing" if found.is_gone else "unreadable", f"cannot be read ({error.strerror})")
         return found
     try:
         found.size = os.fstat(fd).st_size
@@ -86,7 +90,10 @@ def _examine(found: Examined, fd: int, pace: Pace) -> None:
             found.notes.append(f"{found.size - scanned.good_size} bytes behind the last whole fragment")
         return
     if seal.segment != found.path.name:
-        found.add("seal", f"is the seal of {seal.segment}")
+        if parse_name(found.path.name) is not None:
+            found.add("seal", f"is the seal of {seal.segment}")
+        else:
+            found.notes.append(f"is a copy of {seal.segment} of camera {seal.camera!r}")
     if any(box.camera != seal.camera or box.epoch != seal.epoch for box in scanned.boxes):
         found.add("seal", f"is the seal of camera {seal.camera!r}, and the rows are another's")
     content = content_of(fd, scanned.boxes)

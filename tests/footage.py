@@ -21,6 +21,7 @@ from media_center.cutter import Cutter, Limits
 from media_center.footage import CameraFootage, RowCache
 from media_center.ranges import parse_range, select
 from media_center.recovery import RecoveredCamera, recover
+from media_center.seal import Signer
 from media_center.stream import CameraStream
 from media_center.writer import FootageWriter
 from mesh.clocks import Clock, SystemClock
@@ -124,14 +125,18 @@ class Script:
 
 
 def record(
-    root: Path, items: list[StreamItem], *, limits: Limits | None = None, clock: Clock | None = None, **options: Any
-) -> FootageWriter:
-    """Records items as the recorder does, going on behind what is in the folder; everything is on disk afterwards."""
+    root: Path, items: list[StreamItem], *, limits: Limits | None = None, clock: Clock | None = None,
+    signer: Signer | None = None, **options: Any,
+) -> FootageWriter:  # fmt: skip
+    """Records items as the recorder does, going on behind what is in the folder; everything is on disk afterwards.
+
+    `signer`: seals what is closed, and at the end what is open.
+    """
     root.mkdir(exist_ok=True)
-    recovered = recover(root)
+    recovered = recover(root, signer)
     clock = clock or SystemClock()
     lanes = {camera: found.lane for camera, found in recovered.items()}
-    writer = FootageWriter(root, lanes, lambda _: None, clock, **{"sync_s": 0.01, **options})
+    writer = FootageWriter(root, lanes, lambda _: None, clock, **{"sync_s": 0.01, "signer": signer, **options})
     limits = limits or Limits(segment_ns=3 * SECOND, max_segment_ns=6 * SECOND)
     cutters = {camera: Cutter(camera, limits, found.resumption) for camera, found in recovered.items()}
     writer.start()

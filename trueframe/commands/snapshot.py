@@ -21,7 +21,10 @@ from trueframe.times import show_time
 @json_option
 @data_option
 def command(data: str, target: str, at_ns: int | None, output: str, width: int, as_json: bool) -> None:
-    """Save the live picture of CAMERA, its recorded one of a moment (--at), or exactly the frame FRAME_ID."""
+    """Save the live picture of CAMERA, its recorded one of a moment (--at), or exactly the frame FRAME_ID.
+
+    Beside a recorded one NAME.proof.json is written, which `trueframe verify NAME.png` reads.
+    """
     from trueframe.client import connect
 
     if output == "-" and sys.stdout.isatty():
@@ -36,20 +39,30 @@ def command(data: str, target: str, at_ns: int | None, output: str, width: int, 
         if frame is not None:
             recorded = tf.footage.snapshot(frame, width)
             png, shown = recorded.png, FrameId.from_proto(recorded.frame.id)
-            received_ns, inexact = recorded.frame.received_ns, recorded.inexact
+            received_ns, inexact, proof = recorded.frame.received_ns, recorded.inexact, recorded.proof
         else:
             live = tf.pixels.live_picture(target, max_width=width)
-            png, shown, received_ns, inexact = live.png, live.id, live.received_ns, live.inexact
+            png, shown, received_ns, inexact, proof = live.png, live.id, live.received_ns, live.inexact, b""
     if output == "-":
         sys.stdout.buffer.write(png)
         sys.stdout.buffer.flush()
         return
     path = Path(output or f"{shown.camera}-{shown.epoch}-{shown.seq}.png")
     path.write_bytes(png)
+    proof_path = path.with_name(path.stem + ".proof.json")
+    if proof:
+        proof_path.write_bytes(proof)
+    else:
+        proof_path.unlink(missing_ok=True)  # that of an older picture of this name
     if as_json:
-        show_json(
-            {"file": str(path), "id": str(shown), "received_ns": received_ns, "inexact": inexact, "bytes": len(png)}
-        )
+        fields = {
+            "file": str(path),
+            "id": str(shown),
+            "received_ns": received_ns,
+            "inexact": inexact,
+            "bytes": len(png),
+        }
+        show_json(fields | {"proof": str(proof_path) if proof else None})
     else:
         note = " (not exact: damaged, or follows damage)" if inexact else ""
         click.echo(f"{path}: {shown} of {show_time(received_ns)}{note}")

@@ -38,7 +38,7 @@ def command(paths: tuple[Path, ...], keys: tuple[Path, ...], data: str, as_json:
             continue
         counts = f" ({report.segments} segments, {report.frames} frames)" if report.segments > 1 else ""
         signers = f", signed by {', '.join(sorted(report.signers))}" if report.signers else ""
-        unknown = f", signed by {', '.join(sorted(report.unknown_signers))}" if report.unknown_signers else ""
+        unknown = f", names unknown key {', '.join(sorted(report.unknown_signers))}" if report.unknown_signers else ""
         outcome = report.outcome.text if report.is_signed or report.findings else "not signed"
         click.echo(f"{report.path}: {outcome}{counts}{signers}{unknown}")
         for finding in report.findings[:_SHOWN_FINDINGS]:
