@@ -251,19 +251,19 @@ class _Course:
 
     def _outgrown_ns(self, lane: _Lane) -> int:
         """When a camera has more than it may."""
-        spare = lane.stock.rule.max_bytes - lane.kept_bytes
-        if spare < 0:
-            return self._now_ns
-        growth = lane.stock.growth / SECOND_NS
-        return self._now_ns + math.ceil((spare + 1) / growth) if growth > 0 else self._until_ns + 1
+        return self._used_up_ns(lane.stock.rule.max_bytes - lane.kept_bytes, lane.stock.growth / SECOND_NS)
 
     def _short_ns(self) -> int:
         """When the first disk has less than its floor."""
-        if self._spare is None:
-            return self._until_ns + 1
-        if self._spare < 0:
+        return self._until_ns + 1 if self._spare is None else self._used_up_ns(self._spare, self._growth)
+
+    def _used_up_ns(self, spare: int, growth: float) -> int:
+        """When so many bytes are exceeded at some growth a nanosecond; behind the end of the plan if not in it."""
+        if spare < 0:
             return self._now_ns
-        return self._now_ns + math.ceil((self._spare + 1) / self._growth) if self._growth > 0 else self._until_ns + 1
+        if growth * (self._until_ns - self._now_ns) < spare + 1:
+            return self._until_ns + 1
+        return self._now_ns + math.ceil((spare + 1) / growth)
 
     def _make_space(self, due_ns: int) -> Iterator[Step]:
         """One step, or the end of making space: nothing is left that may go."""
