@@ -57,10 +57,7 @@ class Recorder:
                 tasks.create_task(self._tick(), name="footage tick")
                 tasks.create_task(self._receive(), name="footage subscription")
         finally:
-            for cutter in self._cutters.values():
-                self._submit(cutter.flush())
-            if not await asyncio.shield(asyncio.to_thread(self._writer.stop, _STOP_TIMEOUT_S)):
-                log.error("the disk did not take the last fragments in time")
+            await asyncio.shield(asyncio.to_thread(self.stop))
 
     async def _receive(self) -> None:
         starts = await self._starts()
@@ -88,9 +85,22 @@ class Recorder:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            now_ns = self._clock.monotonic_ns()
-            for cutter in self._cutters.values():
-                self._submit(cutter.tick(now_ns))
+            self.tick()
+
+    def tick(self) -> None:
+        """Closes the fragments whose time is over although nothing follows them."""
+        now_ns = self._clock.monotonic_ns()
+        for cutter in self._cutters.values():
+            self._submit(cutter.tick(now_ns))
+
+    def stop(self) -> bool:
+        """Writes and syncs what is there. Returns whether that was done in time."""
+        for cutter in self._cutters.values():
+            self._submit(cutter.flush())
+        is_done = self._writer.stop(_STOP_TIMEOUT_S)
+        if not is_done:
+            log.error("the disk did not take the last fragments in time")
+        return is_done
 
     def take(self, item: StreamItem) -> None:
         """Takes the next item of the subscription."""
