@@ -67,6 +67,8 @@ def parse_statement(data: bytes, form: str) -> Statement:
         raise MalformedStatement(f"not of the form {form}")
     if len(key_id) != 16 or len(signature) != 64:
         raise MalformedStatement("key id or signature of a wrong length")
+    if (key_id.hex(), signature.hex()) != (whole["key_id"], whole["signature"]):
+        raise MalformedStatement("key id or signature in another writing than ours")
     return Statement(body, key_id, signature)
 
 

@@ -88,7 +88,7 @@ class CameraCheck:
             # Retention may have deleted it since the folder was listed: the log of removals or the chain tells.
             return Report(part.path, part.what)
         if found.seal is None:
-            self._unsealed.append(Examined(found.path, findings=found.findings, boxes=found.boxes))
+            self._unsealed.append(Examined(found.path, findings=found.findings, boxes=found.boxes, size=found.size))
         else:
             judge_signature(part, found.seal, self._trusted, found.path.name)
             self._links.append(_Link(found.path, found.seal))
@@ -206,6 +206,8 @@ class CameraCheck:
             self._find("missing", what, head.segment, first, last)
         elif not head.flags & RESUMABLE:
             self._find("seal", "had a seal, which is gone", head.segment, first, last)
+        elif opened.boxes and opened.boxes[-1].end == head.size < opened.size:
+            self._find("seal", "had a seal, which is damaged", head.segment, first, last)
         elif not _begins_as_sealed(opened, head):
             self._find("container", "is not what was sealed at the last orderly stop", head.segment, first, last)
 
