@@ -41,8 +41,11 @@ class Wire(Target):
             expected = None
         try:
             got = list(BatchReader(data))
-        except ValueError:
-            assert expected is None, "refused what protobuf reads"
+        except ValueError as error:
+            # Inside of a group that it skips, the protobuf of Python takes a field of number 0, which is none; that of
+            # C++ refuses it, and so do we.
+            is_zero_in_group = "group" in str(error) and any(tag < 8 for tag in data)
+            assert expected is None or is_zero_in_group, "refused what protobuf reads"
             return
         assert expected is not None, "read what protobuf refuses"
         assert len(got) == len(expected)
