@@ -1,4 +1,4 @@
-"""Several ranges as files with one signed manifest: what files there are, their names, and what the manifest says of them.
+"""Several ranges as files with one signed manifest: which files, their names, and what the manifest says of them.
 
 What belongs here: dividing ranges by codec, naming, and the manifest out of plans. What does not: writing the files
 (`export`), the manifest's form (`manifest`), gRPC (`service_export`). Reads files: call it in a thread.
@@ -65,7 +65,7 @@ def check_name(file_name: str) -> None:
 def signed_manifest(
     files: Sequence[PackagedFile], digests: Sequence[bytes], made_for: str, purpose: str, made_ns: int, signer: Signer
 ) -> bytes:
-    """The manifest of files that were written, as a JSON file. `digests`: SHA-256 of each. `made_ns`: UTC nanoseconds."""
+    """The manifest of written files, as a JSON file. `digests`: SHA-256 of each. `made_ns`: UTC nanoseconds."""
     described = tuple(_described(file, digest) for file, digest in zip(files, digests, strict=True))
     return sign_manifest(Manifest(made_ns, made_for, purpose, described), signer)
 

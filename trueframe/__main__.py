@@ -31,6 +31,7 @@ COMMANDS = {
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
     "import": ("trueframe.commands.import_footage", "Make footage of a video file, inspect it and report."),
     "storage": ("trueframe.commands.storage", "Say how the disks under the footage are."),
+    "contact": ("trueframe.commands.contact", "Put stills of an event, or of a camera, on one picture."),
     "backup": ("trueframe.commands.backup", "Copy footage into a folder, verified; again, what is new."),
     "restore": ("trueframe.commands.restore", "Put the footage of a backup back into an instance that does not run."),
     "access": ("trueframe.commands.access", "Say who looked at, took or changed which footage."),

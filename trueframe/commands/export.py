@@ -35,6 +35,7 @@ Place = FrameId | int | None
 )
 @click.option("-o", "--output", default="", metavar="FILE", help="File, or folder for files with telling names.")
 @click.option("--purpose", default="", help="Why; stands in the manifest and in the access log.")
+@click.option("--viewing", is_flag=True, help="A copy to look at instead: re-encoded, with boxes and time burnt in.")
 @json_option
 @data_option
 def command(
@@ -45,6 +46,7 @@ def command(
     ranges: tuple[tuple[str, FrameId | int, FrameId | int], ...],
     output: str,
     purpose: str,
+    viewing: bool,
     as_json: bool,
 ) -> None:
     """Write footage as MP4 without re-encoding; the first shown frame is exactly the first of the range.
@@ -55,10 +57,16 @@ def command(
     wanted: list[tuple[str, Place, Place]] = [*((camera, start, end) for camera in cameras), *ranges]
     if not wanted:
         raise click.UsageError("Name a camera, or a range with --range CAMERA FROM TO.")
-    folder, file_name = _target(output, several=len(wanted) > 1)
     from media_center.client import footage_range
     from trueframe.client import connect
 
+    if viewing:
+        from trueframe.commands.viewing import export_viewing_copies
+
+        with connect(data) as tf:
+            export_viewing_copies(tf, wanted, output, as_json=as_json)
+        return
+    folder, file_name = _target(output, several=len(wanted) > 1)
     messages: list[FootageRange] = [footage_range(*one) for one in wanted]
     with connect(data) as tf, bar("exporting", is_shown=not as_json) as shown:
 
