@@ -32,11 +32,8 @@ class Statement:
     body: Json
     key_id: bytes
     signature: bytes
-
-    @property
-    def signed(self) -> bytes:
-        """The bytes that the signature covers."""
-        return _PREFIX + canonical_json(self.body)
+    signed: bytes
+    """The bytes that the signature covers."""
 
 
 def canonical_json(body: Mapping[str, Any]) -> bytes:
@@ -60,6 +57,7 @@ def parse_statement(data: bytes, form: str) -> Statement:
         if not isinstance(whole, dict) or set(whole) != {"statement", "key_id", "signature"}:
             raise MalformedStatement("not a signed statement")
         body, key_id, signature = whole["statement"], bytes.fromhex(whole["key_id"]), bytes.fromhex(whole["signature"])
+        signed = _PREFIX + canonical_json(body)
     except (ValueError, TypeError, RecursionError) as error:
         reason = str(error) if isinstance(error, MalformedStatement) else "not a signed statement in JSON"
         raise MalformedStatement(reason) from None
@@ -69,7 +67,7 @@ def parse_statement(data: bytes, form: str) -> Statement:
         raise MalformedStatement("key id or signature of a wrong length")
     if (key_id.hex(), signature.hex()) != (whole["key_id"], whole["signature"]):
         raise MalformedStatement("key id or signature in another writing than ours")
-    return Statement(body, key_id, signature)
+    return Statement(body, key_id, signature, signed)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Json:

@@ -50,11 +50,12 @@ def _verify(paths: Sequence[Path], trusted: TrustedKeys) -> list[Report]:
     path = paths[0]
     if path.is_dir():
         return _verify_folder([one.resolve() for one in paths], trusted)
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except FileNotFoundError:
+    if not path.exists():
         return [_broken(path, "missing", "does not exist")]
+    if not path.is_file():
+        return [_broken(path, "unreadable", "is neither file nor folder")]
+    with path.open("rb") as file:
+        head = file.read(64)
     if head.lstrip().startswith(b"{"):
         return _verify_json(path, trusted)
     if head.startswith(_PNG) or path.suffix == ".png":
