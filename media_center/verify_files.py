@@ -19,6 +19,7 @@ from media_center.proof import FORM as PROOF_FORM
 from media_center.proof import SUFFIX, parse_proof
 from media_center.seal_files import read_seal
 from media_center.statement import MAX_BYTES, MalformedStatement
+from media_center.verify_access import is_access_log, verify_access
 from media_center.verify_camera import verify_camera
 from media_center.verify_export import judge_statement, verify_export, verify_manifest
 from media_center.verify_report import Finding, Report
@@ -72,6 +73,8 @@ def _verify_folder(folders: Sequence[Path], trusted: TrustedKeys) -> list[Report
         return [verify_camera(folders, trusted)]
     reports: list[Report] = []
     (folder,) = folders
+    if is_access_log(folder):
+        return [verify_access(folder, trusted)]
     named: set[str] = set()
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and _has_segments(entry):

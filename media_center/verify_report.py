@@ -55,7 +55,7 @@ class Report:
 
     path: str
     what: str
-    """`segment`, `camera`, `export`, `snapshot`, `manifest`, or `unknown`."""
+    """`segment`, `camera`, `export`, `snapshot`, `manifest`, `access log`, or `unknown`."""
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no fault and good to know."""

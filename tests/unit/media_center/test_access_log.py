@@ -11,6 +11,8 @@ import pytest
 from media_center.access_book import HEAD_NAME, log_files, newest_first, read_head, verify_log
 from media_center.access_log import AccessLog
 from media_center.keys import FootageSigner, TrustedKeys, is_signed
+from media_center.verify_files import verify_paths
+from media_center.verify_report import Outcome
 from mesh.clocks import ManualClock
 
 SIGNER = FootageSigner.generate()
@@ -136,3 +138,14 @@ def test_an_empty_log_is_whole(tmp_path: Path) -> None:
         pass
     assert list(newest_first(tmp_path / "access")) == []
     assert findings(tmp_path / "access") == ""
+
+
+def test_verify_takes_the_folder_of_the_log(folder: Path, tmp_path: Path) -> None:
+    (report,) = verify_paths([folder], TRUSTED)
+    assert (report.what, report.outcome) == ("access log", Outcome.GOOD)
+    (report,) = verify_paths([folder], TrustedKeys([FootageSigner.generate().public_key]))
+    assert report.outcome == Outcome.UNKNOWN_SIGNER
+    ((_, path),) = log_files(folder)
+    path.write_bytes(path.read_bytes().replace(b"user-3", b"user-9"))
+    (report,) = verify_paths([folder], TRUSTED)
+    assert report.outcome == Outcome.BROKEN
