@@ -19,7 +19,7 @@ from media_center.catalogue import CATALOGUE_NAME, append_catalogue, parse_name,
 from media_center.chain import HEAD_NAME
 from media_center.index import index_path
 from mesh.errors import FailedPrecondition
-from mesh.ids import validate_camera_id
+from mesh.ids import is_camera_id
 from mesh.logs import get_logger
 
 log = get_logger("media_center.import")
@@ -80,11 +80,14 @@ def finish_imports(root: Path) -> None:
         return
     for entry in sorted(folder.iterdir()):
         camera = entry.name.removesuffix(_READY)
-        if entry.name.endswith(_READY) and entry.is_dir() and validate_camera_id(camera) == camera:
+        if entry.name.endswith(_READY) and entry.is_dir() and is_camera_id(camera):
             _move(entry, root / camera)
             log.info("import put in place", camera=camera)
         else:
-            shutil.rmtree(entry, ignore_errors=True)
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
             log.warning("import that had not come to its end removed", camera=entry.name.removesuffix(_PART))
     with contextlib.suppress(OSError):
         folder.rmdir()
