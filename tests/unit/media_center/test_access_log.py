@@ -1,9 +1,8 @@
-"""The access log keeps what it is told, in order, bound together, and bounded; what was done to it afterwards is seen."""
+"""The access log keeps what it is told, bound together and bounded; what was done to it afterwards is seen."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,11 @@ def is_ours(key_id: bytes, signature: bytes, data: bytes) -> bool:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     with AccessLog(tmp_path / "access", ManualClock(), SIGNER.sign) as access:
         for number in range(1, 8):
             access.record(f"user-{number}", "replay", "gate", number, number + 10, "line\nbreak")
-    yield tmp_path / "access"
+    return tmp_path / "access"
 
 
 def findings(folder: Path) -> str:
