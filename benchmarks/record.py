@@ -3,9 +3,9 @@
     python -m benchmarks.record --json
 
 100 cameras x 15 pictures a second x 30 KB of H.264. Ours gets them as encoded FrameBatches over a local pipe, as a
-media center gets them from the broker, and writes, hashes, seals and syncs; the peer gets them as an Annex B stream over
-a local pipe a camera, and writes fragmented MP4. CPU time is that of the recording processes alone, from when all of
-them write.
+media center gets them from the broker, and writes, hashes, seals and syncs; the peer gets them as an Annex B stream
+over a local pipe a camera, and writes fragmented MP4. CPU time is that of the recording processes alone, from when all
+of them write. A run is longer than a segment, so that what a segment costs is in the figures.
 
     ratio_ffmpeg         CPU time a unit, ours to theirs
     us_per_unit          CPU microseconds a unit, ours
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=100)
     parser.add_argument("--fps", type=float, default=15.0)
     parser.add_argument("--size", type=int, default=30_000, help="bytes of a picture")
-    parser.add_argument("--seconds", type=float, default=10.0, help="measured in each run")
+    parser.add_argument("--seconds", type=float, default=60.0, help="measured in each run")
     parser.add_argument("--repeats", type=int, default=3, help="runs; every figure is the median of its own")
     parser.add_argument("--folder", type=Path, default=None, help="on the disk to write to")
     options = parser.parse_args()
