@@ -37,6 +37,18 @@ class FootageCollector:
         yield GaugeMetricFamily(
             "trueframe_footage_disk_full", "1 while recording stands still for lack of space.", float(writer.is_full)
         )
+        reading = writer.reading()
+        yield GaugeMetricFamily(
+            "trueframe_footage_queue_limit_bytes", "Bound of the closed fragments in memory.", reading.queue_limit_bytes
+        )
+        yield GaugeMetricFamily(
+            "trueframe_footage_write_p99_seconds",
+            "99th percentile of a round's write and sync over the last minute.",
+            writer.times.p99_ns(reading.now_ns) / 1e9,
+        )
+        yield GaugeMetricFamily(
+            "trueframe_footage_refusing_cameras", "Cameras whose last write the disk refused.", len(reading.refusals)
+        )
         yield GaugeMetricFamily(
             "trueframe_footage_cameras", "Cameras of which something is recorded.", len(self._archive.cameras())
         )
