@@ -49,13 +49,15 @@ class Script:
     now_ns: int = 0
     raw: list[bytes] = field(default_factory=list)
     has_pts: bool = True
+    utc_offset_ns: int = 0
+    """How far the wall clock was set, against the monotonic one."""
 
     def start(self, epoch: int | None = None, **fields: Any) -> Script:
         self.epoch = self.epoch if epoch is None else epoch
         self.seq = 0
         values: dict[str, Any] = {
             "camera": self.camera, "epoch": self.epoch, "origin": 1, "codec": 1, "width": 128, "height": 64,
-            "started_ns": EPOCH + self.now_ns, "monotonic_ns": self.now_ns + 1,
+            "started_ns": EPOCH + self.now_ns + self.utc_offset_ns, "monotonic_ns": self.now_ns + 1,
             "time_base": frames_pb2.Rational(num=1, den=90_000),
         }  # fmt: skip
         self.raw.append(encode_item(frames_pb2.EpochStarted(**values | fields)))
@@ -73,7 +75,7 @@ class Script:
                 self.camera,
                 self.epoch,
                 self.seq,
-                EPOCH + self.now_ns,
+                EPOCH + self.now_ns + self.utc_offset_ns,
                 self.now_ns + 1,
                 camera_time_ns,
                 None if camera_time_ns is None else 500,
@@ -110,7 +112,7 @@ class Script:
         last_seq = self.seq - 1 if last_seq is None else last_seq
         ended = frames_pb2.EpochEnded(
             camera=self.camera, epoch=self.epoch, last_seq=last_seq if last_seq >= 0 else None, reason=1,
-            ended_ns=EPOCH + self.now_ns,
+            ended_ns=EPOCH + self.now_ns + self.utc_offset_ns,
         )  # fmt: skip
         self.raw.append(encode_item(ended))
         return self
