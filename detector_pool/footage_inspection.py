@@ -16,6 +16,7 @@ from typing import Any
 from aggregate.client import RULES, Anomaly, Area, JudgeState, Rules, Verdict, end, judge_all
 from detector_pool.detector import Detector
 from detector_pool.picture import Shot
+from detector_pool.reasons import NoScore
 from detector_pool.registry import DETECTORS
 from detector_pool.reinspect import recorded_pictures
 from media_center.client import SyncFootageClient
@@ -51,6 +52,8 @@ class Inspected:
     """Frames that were looked at."""
     inexact: int = 0
     """Of these, damaged ones and those that rest on something damaged."""
+    learning: dict[str, int] = field(default_factory=dict)
+    """Frames without a score by detector, because it was still learning what is normal."""
     failed: int = 0
     """Scores that a detector did not come to."""
     seconds: float = 0.0
@@ -68,6 +71,7 @@ class _Desk:
         self._state = detector.start()
         self._judged = JudgeState()
         self._waiting: list[tuple[FrameId, Verdict]] = []
+        self.learning = 0
         self.anomalies: dict[str, Anomaly] = {}
 
     def look(self, shot: Shot) -> bool:
@@ -78,6 +82,7 @@ class _Desk:
             log.info("detector fails on it", frame=str(shot.id), error=str(error))
             self._state = self._detector.start()
             return False
+        self.learning += observation.reason is NoScore.WARMING_UP
         if observation.reason is None:
             boxes = tuple(Area(box.x, box.y, box.width, box.height, box.label, box.score) for box in observation.boxes)
             verdict = Verdict(shot.id, shot.received_ns, observation.score, boxes)
@@ -126,6 +131,7 @@ def inspect_footage(
             progress(shot.received_ns - first_ns, last_ns - first_ns)
     for desk in desks:
         desk.end()
+        done.learning[desk.name] = desk.learning
         done.moments += [Moment(desk.name, anomaly) for anomaly in desk.anomalies.values()]
     done.moments.sort(key=lambda moment: (moment.anomaly.started_ns, moment.detector))
     done.seconds = time.monotonic() - began_s

@@ -11,6 +11,7 @@ with ids before those of the import.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from media_center.footage import CameraFootage
 from media_center.import_run import FileImport, Imported
 from media_center.import_staging import Staging
 from media_center.lane import Commit, Lane
+from media_center.retention import Rule
 from media_center.seal import NO_SEAL, Signer
 from media_center.writer import FootageWriter, free_bytes
 from mesh.clocks import Clock
@@ -66,9 +68,9 @@ class ImportDesk:
 
     def __init__(
         self, root: Path, archive: Archive, writer: FootageWriter, signer: Signer, limits: Limits, clock: Clock,
-        min_free_bytes: int,
+        min_free_bytes: int, rule_of: Callable[[str], Rule] = lambda _: Rule(),
     ) -> None:  # fmt: skip
-        """`min_free_bytes`: what the disk must keep."""
+        """`min_free_bytes`: what the disk must keep; `rule_of`: how long footage of a camera is kept."""
         self._root = root
         self._archive = archive
         self._writer = writer
@@ -76,6 +78,7 @@ class ImportDesk:
         self._limits = limits
         self._clock = clock
         self._min_free_bytes = min_free_bytes
+        self._rule_of = rule_of
 
     def check(self, header: footage_pb2.ImportHeader) -> Wanted:
         """What is to be imported. Raises InvalidArgument, AlreadyExists, FailedPrecondition, DiskFull."""
@@ -87,12 +90,23 @@ class ImportDesk:
             raise InvalidArgument("start", "is before 1970 or missing", "Tell when the first picture was taken.")
         if header.start_ns > self._clock.utc_ns():
             raise InvalidArgument("start", "is in the future", "Tell when the first picture was taken.")
+        self._check_age(camera, header.start_ns)
         epoch = max(header.start_ns, self._last_epoch(camera, header.start_ns) + 1)
         free = free_bytes(self._root)
         needed = self._min_free_bytes + _COPIES * header.size_bytes
         if free is not None and free < needed:
             raise DiskFull.for_import(name, free, needed)
         return Wanted(camera, header.start_ns, name, header.size_bytes, epoch)
+
+    def _check_age(self, camera: str, start_ns: int) -> None:
+        """Raises FailedPrecondition for what retention would delete as soon as it is there."""
+        max_age_s = self._rule_of(camera).max_age_s
+        if max_age_s and self._clock.utc_ns() - start_ns >= max_age_s * 1_000_000_000:
+            raise FailedPrecondition(
+                f"camera {camera!r}",
+                f"keeps footage for {max_age_s / 86_400:.3g} days, and the file is older",
+                f"Let it be kept first: trueframe retention set {camera} --age none.",
+            )
 
     def _last_epoch(self, camera: str, start_ns: int) -> int:
         """The last epoch that footage of a camera had. Raises if a file from `start_ns` on cannot follow on it."""

@@ -75,9 +75,14 @@ class Subject:
         unseen = self.imported.frames - inspected.pictures
         gaps = f", {unseen} frames gave no picture" if unseen else ""
         inexact = f", {inspected.inexact} damaged or behind damage" if inspected.inexact else ""
+        learning = "".join(
+            f", the first {count} taken by {name} to learn what is normal"
+            for name, count in inspected.learning.items()
+            if count
+        )
         failed = f", {inspected.failed} times a detector failed" if inspected.failed else ""
         return (
-            f"{found} found by {' and '.join(detectors)} in {inspected.pictures} pictures{gaps}{inexact}{failed}; "
+            f"{found} found by {' and '.join(detectors)} in {inspected.pictures} pictures{learning}{gaps}{inexact}{failed}; "
             f"inspected in {show_duration(inspected.seconds)}{_speed(self.length_s, inspected.seconds)}"
         )
 
@@ -88,6 +93,7 @@ class Subject:
             "moments": len(inspected.moments),
             "pictures": inspected.pictures,
             "frames_without_picture": self.imported.frames - inspected.pictures,
+            "learning": inspected.learning,
             "inexact": inspected.inexact,
             "detector_failures": inspected.failed,
             "seconds": round(inspected.seconds, 3),

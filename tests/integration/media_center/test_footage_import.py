@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import random
 import signal
 import threading
 import time
@@ -284,6 +287,52 @@ def test_an_import_survives_restarts_and_a_kill_in_its_middle_leaves_nothing(
         assert footage.import_file(long, "long", START).frames == 3000
 
 
+def test_what_retention_would_delete_at_once_and_what_makes_the_demuxer_die_are_refused(
+    make_instance: Callable[..., Any], tmp_path: Path
+) -> None:
+    instance = make_instance(media_center__max_age_s=86_400)
+    instance.footage_dir.mkdir(parents=True)
+    instance.start("media_center")
+    instance.wait_ready("media_center")
+    file = make_clip(tmp_path / "clip.mp4")
+    long = make_clip(tmp_path / "long.mp4", frames=3000, size=(64, 48))
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not killed:
+            killed.extend(demuxers_of(instance))
+        os.kill(killed[0], signal.SIGKILL)
+
+    with instance.footage() as footage:
+        with pytest.raises(FailedPrecondition, match="keeps footage for 1 days"):
+            footage.import_file(file, "old", START)
+        killing = threading.Thread(target=kill)
+        killing.start()
+        with pytest.raises(InvalidArgument, match="makes the demuxer fail"):
+            footage.import_file(long, "deadly", time.time_ns() - 3600 * SECOND)
+        killing.join()
+        assert_nothing_left(instance, "deadly")
+        assert footage.import_file(file, "deadly", time.time_ns() - 3600 * SECOND).frames == 40
+
+
+def test_damaged_files_cost_at_most_themselves(archive: Any, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    with archive.footage() as footage:
+        for suffix in ("mp4", "mkv", "ts"):
+            data = bytearray(make_clip(tmp_path / f"clip.{suffix}", b_frames=2).read_bytes())
+            for _ in range(60):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            (tmp_path / f"bad.{suffix}").write_bytes(data)
+            try:
+                done = footage.import_file(tmp_path / f"bad.{suffix}", f"bad-{suffix}", START)
+            except InvalidArgument:
+                assert_nothing_left(archive, f"bad-{suffix}")
+            else:
+                frames = replayed(footage, f"bad-{suffix}")
+                assert len(frames) == done.frames
+                assert all(hashlib.sha256(f.payload).digest() == bytes(f.digest) for f in frames)
+
+
 def test_real_footage_is_imported_as_it_stands_in_its_file(archive: Any, tmp_path: Path) -> None:
     file = shared("footage/car-detection.mp4")
     with archive.footage() as footage:
@@ -317,7 +366,15 @@ def assert_nothing_left(instance: Any, camera: str) -> None:
     """No folder of a camera, no import under way, no child."""
     assert not (instance.footage_dir / camera).exists()
     assert not (instance.footage_dir / ".import" / f"{camera}.part").exists()
-    children = Path(f"/proc/{instance.processes['media_center'].pid}/task")
-    pids = [pid for task in children.iterdir() for pid in (task / "children").read_text().split()]
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids if Path(f"/proc/{pid}").exists()]
-    assert not any(b"import_reading" in line for line in lines)
+    assert not demuxers_of(instance)
+
+
+def demuxers_of(instance: Any) -> list[int]:
+    """Processes of imports under way."""
+    found = []
+    for task in Path(f"/proc/{instance.processes['media_center'].pid}/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):
+                if b"import_reading" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+    return found
