@@ -98,7 +98,9 @@ async def main(config: Config) -> None:
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id
-        imports = ImportDesk(root, archive, writer, signer, limits_of(settings), clock, settings.min_free_bytes)
+        imports = ImportDesk(
+            root, archive, writer, signer, limits_of(settings), clock, settings.min_free_bytes, rules.rule_of
+        )
         scrubber = Scrubber(
             archive, config.run.data_dir / "keys" / RING_NAME, events, clock,
             config.run.data_dir / "media-center" / "scrub.json",
