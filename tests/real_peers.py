@@ -28,6 +28,7 @@ _PROVIDED_BY = "make deps-real"
 # Too large for what every submission installs.
 _PROVIDED_OTHERWISE = {
     "namespace": "sudo sysctl kernel.unprivileged_userns_clone=1",
+    "mounts": "sudo sysctl kernel.unprivileged_userns_clone=1",
     "chromium": "sudo apt-get install chromium",
     # Debian 12 has 1.19, which knows no tools in go.mod.
     "go": "curl -sL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | sudo tar -xzC /usr/local",
@@ -83,6 +84,16 @@ def _missing(peer: str) -> str:
             ["unshare", "-n", "-r", "ip", "link", "set", "lo", "up"], capture_output=True, timeout=60, check=False
         )
         return "" if probe.returncode == 0 else "network namespaces for ordinary users"
+    if peer == "mounts":
+        if shutil.which("unshare") is None:
+            return "unshare"
+        probe = subprocess.run(
+            ["unshare", "-m", "-r", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return "" if probe.returncode == 0 else "mount namespaces for ordinary users"
     if peer != "rtsp":
         raise ValueError(f"unknown peer {peer!r}")
     if not Path(DEBIAN_PYTHON).exists():
