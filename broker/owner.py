@@ -35,6 +35,8 @@ log = get_logger("broker.owner")
 Play = Callable[[StoredCamera, Feed], Awaitable[None]]
 
 _GOOD_BYE_S = 2.0
+# Of its own: a program that seeds the global generator gets from it what it expects.
+_dice = random.Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class CameraOwner:
         timing: camera.Timing,
         clock: Clock,
         on_change: Callable[[OwnerState], None],
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _dice.random,
     ) -> None:
         self.feed = feed
         self._play = play

@@ -45,6 +45,8 @@ _DELIVERIES: dict[str, DeliveryMode] = {
 }
 _RETRY_FIRST_S = 0.1
 _RETRY_LAST_S = 2.0
+# Of its own: a program that seeds the global generator gets from it what it expects.
+_dice = random.Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Retry:
         """After one more failure; None: it is time to give up."""
         self._failures += 1
         # Jittered, so that subscribers of a broker that restarts do not come back as one.
-        wait_s = min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** min(self._failures - 1, 8)) * random.uniform(0.5, 1.0)
+        wait_s = min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** min(self._failures - 1, 8)) * _dice.uniform(0.5, 1.0)
         return None if self._give_up_at_s is not None and now_s + wait_s > self._give_up_at_s else wait_s
 
 

@@ -22,6 +22,8 @@ from mesh.ids import FrameId, validate_camera_id
 
 _LOOK_AGAIN_S = 0.25
 _RETRY_S = 0.5
+# Of its own: a program that seeds the global generator gets from it what it expects.
+_dice = random.Random()
 
 Starts = Place | Mapping[str, Place]
 
@@ -138,4 +140,4 @@ def _after_failure(error: TrueframeError) -> float:
     """How long to wait before the footage is asked again. Raises an error that does not heal."""
     if not isinstance(error, Unavailable | Cancelled | DeadlineExceeded):
         raise error
-    return _RETRY_S * random.uniform(0.5, 1.0)  # many readers of a media center that restarts do not come as one
+    return _RETRY_S * _dice.uniform(0.5, 1.0)  # many readers of a media center that restarts do not come as one
