@@ -113,6 +113,8 @@ class CameraCheck:
                 self._find("chain", f"is a segment of another camera, {link.seal.camera!r}", link.path.name)
         links = [link for link in self._links if link.seal.camera == camera[0][0]] if camera else []
         removed = list(self._removed(camera[0][0] if camera else ""))
+        if removed:
+            report.notes.append(f"{len({one.segment for one in removed})} segments were removed on purpose")
         self._check_links(links, removed)
         self._check_head(links, removed)
         self._check_unsealed(links)
@@ -212,16 +214,18 @@ class CameraCheck:
             self._find("container", "is not what was sealed at the last orderly stop", head.segment, first, last)
 
     def _check_unsealed(self, links: Sequence[_Link]) -> None:
-        """Only the newest segment may be without a seal: it is being written. Old ones may be older than sealing."""
+        """Only the newest segment may be without a seal: it is being written. Others prove nothing."""
         sealed = sorted(link.path.name for link in links)
+        newest = max((found.path.name for found in self._unsealed), default="")
         for found in self._unsealed:
             name = found.path.name
             if sealed and sealed[0] < name < sealed[-1]:
                 self._find("seal", "has no seal although older and newer ones have", name)
-            elif not sealed or name > sealed[-1]:
+            elif name == newest and (not sealed or name > sealed[-1]):
                 self.report.notes.append(f"{name}: has no seal yet; nothing proves it")
             else:
-                self.report.notes.append(f"{name}: older than the first seal; nothing proves it")
+                self.report.has_unproved = True
+                self.report.notes.append(f"{name}: has no seal and is not the newest; nothing proves it")
 
 
 def _frames_of(seal: Seal) -> tuple[FrameId | None, FrameId | None]:

@@ -65,6 +65,8 @@ class Report:
     """Ids of keys that it names and nobody vouches for."""
     is_signed: bool = False
     """Some signature covers it, whosever."""
+    has_unproved: bool = False
+    """Something of it that should be signed is not."""
     segments: int = 0
     frames: int = 0
 
@@ -73,7 +75,8 @@ class Report:
         """The sum of it."""
         if self.findings:
             return Outcome.BROKEN
-        return Outcome.UNKNOWN_SIGNER if self.unknown_signers or not self.is_signed else Outcome.GOOD
+        is_proved = self.is_signed and not self.has_unproved and not self.unknown_signers
+        return Outcome.GOOD if is_proved else Outcome.UNKNOWN_SIGNER
 
     def take(self, other: Report) -> None:
         """Adds what was found of a part."""
@@ -82,6 +85,7 @@ class Report:
         self.signers |= other.signers
         self.unknown_signers |= other.unknown_signers
         self.is_signed = self.is_signed or other.is_signed
+        self.has_unproved = self.has_unproved or other.has_unproved
         self.segments += other.segments
         self.frames += other.frames
 
@@ -92,6 +96,7 @@ class Report:
             "what": self.what,
             "outcome": self.outcome.text,
             "is_signed": self.is_signed,
+            "has_unproved": self.has_unproved,
             "signers": sorted(self.signers),
             "unknown_signers": sorted(self.unknown_signers),
             "segments": self.segments,

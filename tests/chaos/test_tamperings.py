@@ -37,7 +37,7 @@ from media_center.statement import sign_statement
 from media_center.verify_files import verify_paths
 from media_center.verify_report import Outcome, worst
 from mesh.ids import FrameId
-from tests.footage import EPOCH, SECOND, clip_script, footage_of, record
+from tests.footage import EPOCH, SECOND, Script, clip_script, footage_of, record
 from trueframe.v1 import footage_pb2
 
 pytestmark = pytest.mark.chaos
@@ -433,6 +433,18 @@ def segment_renamed(e: Evidence) -> list[Path]:
     return [e.camera]
 
 
+def segment_put_in(e: Evidence) -> list[Path]:
+    """Footage that was never recorded here, well-formed and without a seal, before or among what was."""
+    record(e.root / "forged", Script("gate").start(EPOCH - e.rng.randint(1, 9)).frames(9).items)
+    (made,) = (e.root / "forged" / "gate").glob("*.mp4")
+    if e.rng.random() < 0.5:
+        shutil.copy(made, e.camera)
+    else:
+        first = e.segments[0]
+        shutil.copy(made, first.with_name(first.name.replace("000000.mp4", "000001.mp4")))
+    return [e.camera]
+
+
 def export_flipped(e: Evidence) -> list[Path]:
     flip(e.export, e.rng)
     return [e.export]
@@ -569,7 +581,8 @@ KINDS: list[Kind] = [
     seal_cut_off, bytes_appended, times_edited, frames_swapped, frame_forged_with_checksums, forged_with_a_fitting_seal,
     seal_edited_to_fit, resealed_with_another_key, resealed_under_the_old_key_id, whole_chain_resealed, segment_removed,
     several_newest_removed, removed_with_a_forged_record, record_of_removal_edited, segment_of_another_camera,
-    segment_in_anothers_place, segment_renamed, export_flipped, export_truncated, export_exchanged, export_removed,
+    segment_in_anothers_place, segment_renamed, segment_put_in, export_flipped, export_truncated, export_exchanged,
+    export_removed,
     manifest_edited, manifest_flipped, manifest_signed_by_another, export_forged_with_its_manifest, picture_changed,
     picture_flipped, proof_exchanged, picture_exchanged, proof_edited, proof_flipped, proof_signed_by_another,
     proof_with_anothers_seal,
@@ -577,9 +590,9 @@ KINDS: list[Kind] = [
 UNKNOWN_WILL_DO = {
     "resealed_with_another_key", "whole_chain_resealed", "removed_with_a_forged_record", "manifest_signed_by_another",
     "proof_signed_by_another", "flipped_seal", "flipped_anywhere", "manifest_flipped", "proof_flipped",
-    "seal_edited_to_fit",
+    "seal_edited_to_fit", "segment_put_in",
 }  # fmt: skip
-"""Where another key signed, or the key's id itself was changed, "unknown signer" is the right word too."""
+"""Where another key signed, or none, or the key's id itself was changed, "unknown signer" is the right word too."""
 
 
 def test_untouched_evidence_is_good(pristine: Evidence) -> None:

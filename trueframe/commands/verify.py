@@ -39,7 +39,14 @@ def command(paths: tuple[Path, ...], keys: tuple[Path, ...], data: str, as_json:
         counts = f" ({report.segments} segments, {report.frames} frames)" if report.segments > 1 else ""
         signers = f", signed by {', '.join(sorted(report.signers))}" if report.signers else ""
         unknown = f", names unknown key {', '.join(sorted(report.unknown_signers))}" if report.unknown_signers else ""
-        outcome = report.outcome.text if report.is_signed or report.findings else "not signed"
+        is_proved = report.is_signed and not report.has_unproved
+        outcome = (
+            report.outcome.text
+            if is_proved or report.findings
+            else "not signed"
+            if not report.is_signed
+            else "not all signed"
+        )
         click.echo(f"{report.path}: {outcome}{counts}{signers}{unknown}")
         for finding in report.findings[:_SHOWN_FINDINGS]:
             click.echo(f"  {finding.text()}")
