@@ -18,7 +18,7 @@ from mesh.logs import get_logger
 
 log = get_logger("media_center.seals")
 
-_SEARCHED = 64
+SEARCHED = 64
 """Segments at the end of a catalogue that are looked at for a seal, should the chain's head be gone."""
 
 
@@ -27,7 +27,7 @@ def find_chain(camera: str, folder: Path, names: Sequence[str], known: Collectio
 
     The newest seal counts, be it in a segment or in the chain's head: segments that are gone leave a hole that shows.
     """
-    newest = _newest_on_disk(folder, names, known)
+    newest = _newest_on_disk(folder, names, known, signer)
     head = read_head(folder)
     chain = Chain(camera, folder, signer)
     if newest is not None:
@@ -46,17 +46,26 @@ def find_chain(camera: str, folder: Path, names: Sequence[str], known: Collectio
     return chain
 
 
-def _newest_on_disk(folder: Path, names: Sequence[str], known: Collection[str]) -> Seal | None:
-    """The seal with the highest number among the segments that are new to the catalogue and the last ones before."""
+def _newest_on_disk(folder: Path, names: Sequence[str], known: Collection[str], signer: Signer) -> Seal | None:
+    """The seal with the highest number among the segments that are new to the catalogue and the last ones before.
+
+    Ours count before those of other keys, which are gone on with only where there is nothing else: footage that was
+    restored to another machine, not a forged number.
+    """
     newest: Seal | None = None
+    others: Seal | None = None
     for position in range(len(names) - 1, -1, -1):
-        is_recent = position >= len(names) - (2 if newest is not None else _SEARCHED)
+        is_recent = position >= len(names) - (2 if newest is not None else SEARCHED)
         if names[position] in known and not is_recent:
             continue
         seal = _seal_of(folder / names[position])
-        if seal is not None and (newest is None or seal.number > newest.number):
+        if seal is None:
+            continue
+        if not signer.is_own(seal.key_id, seal.signature, seal.signed):
+            others = seal if others is None or seal.number > others.number else others
+        elif newest is None or seal.number > newest.number:
             newest = seal
-    return newest
+    return newest or others
 
 
 def _seal_of(path: Path) -> Seal | None:

@@ -185,6 +185,28 @@ def test_segments_that_vanish_before_a_start_leave_a_hole_in_the_chain(root: Pat
     assert "segments 3 to 4" in report.findings[0].detail
 
 
+def test_a_forged_number_does_not_lead_the_chain_astray(root: Path, signer: FootageSigner) -> None:
+    script = Script().start().frames(95)
+    record(root, script.items, signer=signer)
+    forged = any_seal(FootageSigner.generate(), number=10**9, size=0)
+    (root / "gate" / f"{EPOCH - 1:019d}-{0:012d}.mp4").write_bytes(forged.encode())
+    (root / "gate" / HEAD_NAME).write_bytes(forged.encode())
+    record(root, script.frames(30).items[96:], signer=signer)
+    own = [seal for path in segments(root) if (seal := read_seal(path)) is not None and seal.number < 10**9]
+    assert [seal.number for seal in own] == [1, 2, 3, 4, 5]
+
+
+def test_footage_restored_from_elsewhere_is_gone_on_with_behind_its_own_chain(root: Path) -> None:
+    script = Script().start().frames(95)
+    before, now = FootageSigner.generate(), FootageSigner.generate()
+    record(root, script.items, signer=before)
+    (root / "gate" / HEAD_NAME).unlink()
+    record(root, script.frames(30).items[96:], signer=now)
+    assert [seal.number for seal in seals(root)] == [1, 2, 3, 4, 5, 6]
+    report = verify_camera([root / "gate"], TrustedKeys([before.public_key, now.public_key]))
+    assert report.outcome is Outcome.GOOD, report.findings
+
+
 def test_removal_by_rule_leaves_a_legal_hole(root: Path, signer: FootageSigner) -> None:
     record(root, Script().start().frames(95).items, signer=signer)
     log = RemovedLog(root / "gate", signer)
