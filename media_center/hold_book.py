@@ -79,6 +79,8 @@ class HoldBook:
         self._growth: dict[str, tuple[int, int]] = {}
         self.held = HeldFootage()
         """What retention asks."""
+        self.ended = 0
+        """Holds that have ended since the start: what they kept may go now."""
         self.on_stored: Callable[[], None] = lambda: None
         """Called when there is something for the bus."""
 
@@ -166,6 +168,7 @@ class HoldBook:
     async def _end(self, before: Hold, by: str, why: str) -> Hold:
         after = ended(before, by, why, self._clock.utc_ns())
         await self._store(await self._holds.find(before.id), before, after)
+        self.ended += 1
         _ended.labels("release" if by else "term").inc()
         log.info("hold ended", hold=after.id, camera=after.camera, from_ns=after.from_ns, to_ns=after.to_ns,
                  owner=after.owner, by=by or "term", reason=why)  # fmt: skip

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 SECOND_NS = 1_000_000_000
 DELETE, MOVE, HELD = "delete", "move", "held"
 AGE, SIZE, SPACE = "age", "size", "space"
+_HELD_BY_SIZE = "held by size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class _Lane:
         self._free = 0
         self._near = 0
         self._told = 0
+        self.told_bytes = 0
+        """Of held segments that would have gone."""
 
     def segment(self, number: int) -> Stored:
         return self.stock.segments[number]
@@ -181,6 +184,7 @@ class _Lane:
 
     def tell(self, number: int) -> None:
         self._told = number + 1
+        self.told_bytes += self.segment(number).size_bytes
 
 
 class _Course:
@@ -221,7 +225,9 @@ class _Course:
             elif what == MOVE:
                 yield from self._move(place, due_ns, AGE)
             elif what == HELD:
-                yield from self._tell_by_age(place, due_ns)
+                yield from self._tell_held(place, due_ns, None)
+            elif what == _HELD_BY_SIZE:
+                yield from self._tell_held(place, due_ns, len(self._lanes[place].stock.segments))
             else:
                 number = self._lanes[place].oldest_free()
                 assert number is not None
@@ -245,13 +251,17 @@ class _Course:
             held = lane.next_held(None, self._until_ns - age_ns)
             if held is not None:
                 found.append((lane.segment(held).to_ns + age_ns, HELD))
+        is_held_alone = self._with_held and rule.max_bytes > 0 and number is None
+        if is_held_alone and lane.next_held(len(lane.stock.segments), 0) is not None:
+            found.append((self._outgrown_ns(lane, lane.told_bytes), _HELD_BY_SIZE))
         for due_ns, what in found:
             if due_ns <= self._until_ns:
                 heapq.heappush(self._heap, (max(due_ns, self._now_ns), place, lane.version, what))
 
-    def _outgrown_ns(self, lane: _Lane) -> int:
-        """When a camera has more than it may."""
-        return self._used_up_ns(lane.stock.rule.max_bytes - lane.kept_bytes, lane.stock.growth / SECOND_NS)
+    def _outgrown_ns(self, lane: _Lane, without: int = 0) -> int:
+        """When a camera has more than it may, some bytes not counted."""
+        spare = lane.stock.rule.max_bytes - lane.kept_bytes + without
+        return self._used_up_ns(spare, lane.stock.growth / SECOND_NS)
 
     def _short_ns(self) -> int:
         """When the first disk has less than its floor."""
@@ -324,9 +334,10 @@ class _Course:
         self._enter(place)
         yield Step(MOVE, segment, due_ns, reason)
 
-    def _tell_by_age(self, place: int, due_ns: int) -> Iterator[Step]:
+    def _tell_held(self, place: int, due_ns: int, before: int | None) -> Iterator[Step]:
+        """Tells the next held segment: one that is too old, or with `before` one that stands before a number."""
         lane = self._lanes[place]
-        held = lane.next_held(None, due_ns - lane.stock.rule.max_age_s * SECOND_NS)
+        held = lane.next_held(before, due_ns - lane.stock.rule.max_age_s * SECOND_NS)
         if held is not None:
             yield self._held(lane, held, due_ns)
         self._enter(place)

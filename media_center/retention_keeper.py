@@ -26,21 +26,24 @@ from media_center.index import index_path
 from media_center.removed import Removal, RemovedLog
 from media_center.retention import DELETE, MOVE, Disk, Step, Stored, plan
 from media_center.retention_rules import RuleBook
-from media_center.retention_stock import hold_finder, stock_of
+from media_center.retention_stock import hold_finder, stock_due, stock_of
 from media_center.seal import Signer
 from media_center.seal_files import read_seal
 from media_center.system_events import SystemEvents
 from media_center.tiers import SecondTier
-from media_center.writer import free_bytes
+from media_center.writer import disk_bytes, free_bytes
 from mesh.clocks import Clock
 from mesh.errors import DataLoss, FailedPrecondition, TrueframeError
 from mesh.files import sync_folder
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
+from trueframe.v1 import footage_pb2
 
 log = get_logger("media_center.retention")
 
 _EVERY_S = 1.0
+# By rule, footage goes some seconds late; for space, and when a rule or a hold has changed, at once.
+_BY_RULE_EVERY_NS = 10_000_000_000
 # Steps of one look: holds wait for no longer than these take.
 _STEPS_AT_ONCE = 64
 _MOVES_AT_ONCE = 8
@@ -94,13 +97,24 @@ class RetentionKeeper:
 
     async def run(self) -> None:
         """Looks until cancelled. Nothing that a disk does ends it."""
+        looked_ns, seen, is_more = 0, (-1, -1), True
         while True:
             try:
-                is_more = await self.look()
+                now_ns, present = self._clock.monotonic_ns(), (self.rules.version, self._holds.ended)
+                is_short = self._events.holds("low_space")
+                if is_more or is_short or seen != present or now_ns - looked_ns > _BY_RULE_EVERY_NS:
+                    looked_ns, seen = now_ns, present
+                    is_more = await self.look()
+                else:
+                    self._warn(await asyncio.to_thread(free_bytes, self._root))
             except (TrueframeError, OSError) as error:
                 is_more = False
                 if rate_limited("retention", 10):
                     log.error("retention cannot go on now", reason=str(error))
+            except Exception:  # whatever it is, recording does not end by it
+                is_more = False
+                if rate_limited("retention", 10):
+                    log.exception("retention failed")
             if not is_more:
                 await asyncio.sleep(_EVERY_S)
 
@@ -127,8 +141,26 @@ class RetentionKeeper:
     ) -> list[Step]:
         """What will happen to footage until then, as it looks now, of the cameras to be shown. Call it in a thread."""
         now_ns = self._clock.utc_ns()
-        steps = self._plan(footages, held, now_ns, until_ns, may_free=True, with_held=True)
+        stocks = [
+            stock_of(camera, footage.view, self.rules.rule_of(camera), self.moved(camera), now_ns)
+            for camera, footage in footages.items()
+        ]
+        finder = hold_finder(footages, held)
+        steps = plan(now_ns, until_ns, stocks, self._first_disk(), self._second_disk(), finder)
         return list(islice((step for step in steps if step.segment.camera in shown), limit))
+
+    def second_tier(self) -> footage_pb2.StorageTier:
+        """The second tier as it is, for a report. Only where there is one."""
+        assert self.second is not None
+        total, free = disk_bytes(self.second.folder) or (0, 0)
+        return footage_pb2.StorageTier(
+            name="second",
+            location=str(self.second.folder),
+            total_bytes=total,
+            free_bytes=free,
+            footage_bytes=self.second.bytes,
+            detail="" if self.second.is_open else "It cannot be used: nothing is moved there.",
+        )
 
     def footages(self, cameras: Iterable[str]) -> dict[str, CameraFootage]:
         """The footage of some cameras."""
@@ -144,22 +176,21 @@ class RetentionKeeper:
     def _due(
         self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, may_free: bool
     ) -> list[Step]:  # fmt: skip
-        steps = self._plan(footages, held, now_ns, now_ns, may_free=may_free, with_held=False)
+        """The first of what is due now. Call it in a thread."""
+        second = self._second_disk()
+        stocks = [
+            stock_due(
+                camera, footage.view, self.rules.rule_of(camera), self.moved(camera), held, may_move=second is not None
+            )
+            for camera, footage in footages.items()
+        ]  # fmt: skip
+        primary = self._first_disk() if may_free else None
+        steps = plan(now_ns, now_ns, stocks, primary, second, hold_finder(footages, held), with_held=False)
         return list(islice(steps, _STEPS_AT_ONCE))
 
-    def _plan(
-        self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, until_ns: int, *, may_free: bool,
-        with_held: bool,
-    ) -> Iterable[Step]:  # fmt: skip
-        stocks = [
-            stock_of(camera, footage.view, self.rules.rule_of(camera), self.moved(camera), now_ns)
-            for camera, footage in footages.items()
-        ]
-        free = free_bytes(self._root) if may_free else None
-        primary = None if free is None else Disk(free, self._levels.floor)
-        return plan(
-            now_ns, until_ns, stocks, primary, self._second_disk(), hold_finder(footages, held), with_held=with_held
-        )
+    def _first_disk(self) -> Disk | None:
+        free = free_bytes(self._root)
+        return None if free is None else Disk(free, self._levels.floor)
 
     def _second_disk(self) -> Disk | None:
         if self.second is None or not self.second.is_open:

@@ -28,6 +28,8 @@ class RuleBook:
         self._documents = rules
         self._seed = common
         self._own: dict[str, Rule] = {}
+        self.version = 0
+        """Grows with every change."""
 
     @classmethod
     async def open(cls, store: DocumentStore, common: Rule) -> RuleBook:
@@ -58,6 +60,7 @@ class RuleBook:
         name = validate_camera_id(camera) if camera else _COMMON
         await self._documents.put(name, asdict(checked(rule)))
         self._own[name] = rule
+        self.version += 1
         log.info("retention rule changed", camera=camera or "(common)", by=by, **asdict(rule))
         return rule
 
@@ -66,6 +69,7 @@ class RuleBook:
         name = validate_camera_id(camera) if camera else _COMMON
         await self._documents.delete(name)
         self._own.pop(name, None)
+        self.version += 1
         log.info("retention rule reset", camera=camera or "(common)", by=by)
         return self.rule_of(camera)
 

@@ -26,14 +26,15 @@ _MAX_LEAD = 16
 class StoredSegments(Sequence[Stored]):
     """The closed segments of a view, made when they are asked for."""
 
-    def __init__(self, camera: str, view: View, moved: Collection[str]) -> None:
+    def __init__(self, camera: str, view: View, moved: Collection[str], numbers: Sequence[int] | None = None) -> None:
+        """`numbers`: positions in the view; None for all closed segments."""
         self._camera = camera
         self._view = view
         self._moved = moved
-        self._count = len(view) - (len(view) > 0 and view.is_open(len(view) - 1))
+        self._numbers: Sequence[int] = range(closed_count(view)) if numbers is None else numbers
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, number: int) -> Stored: ...
@@ -41,10 +42,15 @@ class StoredSegments(Sequence[Stored]):
     def __getitem__(self, number: slice) -> list[Stored]: ...
     def __getitem__(self, number: int | slice) -> Stored | list[Stored]:
         if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(self._count))]
-        if not 0 <= number < self._count:
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
             raise IndexError(number)
-        return stored(self._camera, self._view[number], self._moved)
+        return stored(self._camera, self._view[self._numbers[number]], self._moved)
+
+
+def closed_count(view: View) -> int:
+    """Segments that are not being written."""
+    return len(view) - (len(view) > 0 and view.is_open(len(view) - 1))
 
 
 def stored(camera: str, segment: Segment, moved: Collection[str]) -> Stored:
@@ -84,9 +90,45 @@ def amounts(view: View, now_ns: int) -> Amounts:
 
 
 def stock_of(camera: str, view: View, rule: Rule, moved: Collection[str], now_ns: int) -> CameraStock:
-    """What the planner needs of a camera."""
+    """What the planner needs of a camera to look ahead."""
     found = amounts(view, now_ns)
     return CameraStock(camera, rule, StoredSegments(camera, view, moved), found.size_bytes, found.growth)
+
+
+def stock_due(
+    camera: str, view: View, rule: Rule, moved: Collection[str], held: HeldFootage, *, may_move: bool
+) -> CameraStock:
+    """What the planner needs for what is due now: no growth and, where nothing is moved, no held segments.
+
+    Those may be many, and they would be walked over each time.
+    """
+    numbers = None if may_move else np.flatnonzero(~held_mask(camera, view, held)[: closed_count(view)]).tolist()
+    size_bytes = int(view.column("size").sum()) if rule.max_bytes else 0
+    return CameraStock(camera, rule, StoredSegments(camera, view, moved, numbers), size_bytes)
+
+
+def held_mask(camera: str, view: View, held: HeldFootage) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which segments of a view a hold covers; what those need for decoding is not counted."""
+    spans = held.spans(camera)
+    if not spans:
+        return np.zeros(len(view), bool)
+    begins = np.array([begin for begin, _ in spans], np.int64)
+    reach = np.maximum.accumulate(np.array([end for _, end in spans], np.int64))
+    has_frames = view.column("frames") > 0
+    first = np.where(has_frames, view.column("first_ns"), view.column("epoch"))
+    last = np.where(has_frames, view.column("last_ns"), view.column("epoch"))
+    before = np.searchsorted(begins, last, "right")
+    mask: np.ndarray[tuple[int], np.dtype[np.bool_]] = (before > 0) & (reach[np.maximum(before - 1, 0)] >= first)
+    return mask
+
+
+def moved_bytes(view: View, moved: Collection[str]) -> int:
+    """Bytes of the segments of those names."""
+    if not moved:
+        return 0
+    keys = {(int(name[:19]), int(name[20:32])) for name in moved}
+    columns = (view.column(name).tolist() for name in ("epoch", "opened_seq", "size"))
+    return sum(size for epoch, seq, size in zip(*columns, strict=True) if (epoch, seq) in keys)
 
 
 def hold_finder(footages: dict[str, CameraFootage], held: HeldFootage) -> HoldOf:

@@ -8,7 +8,7 @@ from typing import Any
 from media_center.footage import CameraFootage
 from media_center.holds import HeldFootage
 from media_center.retention import DELETE, HELD, MOVE, SECOND_NS, Rule, Step
-from media_center.retention_stock import StoredSegments, amounts, hold_finder
+from media_center.retention_stock import amounts, held_mask, moved_bytes
 from media_center.room import Room
 from mesh.errors import InvalidArgument
 from mesh.ids import validate_camera_id
@@ -75,21 +75,13 @@ class RetentionRoom(Room):
     def _state(self, camera: str, footage: CameraFootage, held: HeldFootage) -> footage_pb2.RetentionState:
         view, rules = footage.view, self._retention.rules
         found = amounts(view, self._clock.utc_ns())
-        moved = self._retention.moved(camera)
-        hold_of = hold_finder({camera: footage}, held)
-        spans = held.spans(camera)
-        segments = StoredSegments(camera, view, moved)
-        held_bytes = moved_bytes = 0
-        if spans or moved:
-            for segment in segments:
-                held_bytes += segment.size_bytes if spans and hold_of(segment) is not None else 0
-                moved_bytes += segment.size_bytes if segment.is_moved else 0
+        mask = held_mask(camera, view, held)
         return footage_pb2.RetentionState(
             rule=_rule(camera, rules.rule_of(camera)),
             is_common=not rules.has_own(camera),
             bytes=found.size_bytes,
-            held_bytes=held_bytes,
-            moved_bytes=moved_bytes,
+            held_bytes=int(view.column("size")[mask].sum()),
+            moved_bytes=moved_bytes(view, self._retention.moved(camera)),
             oldest_ns=found.oldest_ns,
             segments=found.segments,
             bytes_per_day=round(found.growth * 86_400),

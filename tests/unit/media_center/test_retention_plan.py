@@ -93,6 +93,11 @@ def test_held_footage_stays_and_is_told() -> None:
     assert short(found) == [(DELETE, "0", AGE), (HELD, "1", "h")]
 
 
+def test_held_footage_beyond_the_bound_is_told_when_nothing_else_is_left() -> None:
+    found = steps(stock(Rule(max_bytes=150), segments(3)), held={"0": "h", "1": "h", "2": "h"})
+    assert short(found) == [(HELD, "0", "h"), (HELD, "1", "h")]
+
+
 def test_only_held_footage_ends_the_making_of_space() -> None:
     held = {"0": "h", "1": "h"}
     assert all(step.action == HELD for step in steps(stock(Rule(), segments(2)), primary=Disk(0, 99), held=held))
