@@ -37,10 +37,10 @@ class RtspProxy:
         self._broker.write(data)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection of the broker."""
+        """One connection of the broker; both sides are closed when it ends, however it does."""
         self.connections += 1
         self._broker = writer
-        camera_reader, camera_writer = await asyncio.open_connection("127.0.0.1", self._camera_port)
+        writers = [writer]
 
         async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, rewrite: Rewrite) -> None:
             with contextlib.suppress(ConnectionError):
@@ -52,7 +52,19 @@ class RtspProxy:
                     await target.drain()
             target.close()
 
-        await asyncio.gather(pump(reader, camera_writer, self._to_camera), pump(camera_reader, writer, self._to_broker))
+        try:
+            camera_reader, camera_writer = await asyncio.open_connection("127.0.0.1", self._camera_port)
+            writers.append(camera_writer)
+            await asyncio.gather(
+                pump(reader, camera_writer, self._to_camera), pump(camera_reader, writer, self._to_broker)
+            )
+        finally:
+            for one in writers:
+                one.close()
+            # A task that is cancelled must not wait for long: what is closed and not waited for is told as a leak.
+            for one in writers:
+                with contextlib.suppress(OSError):
+                    await one.wait_closed()
 
 
 @contextlib.asynccontextmanager

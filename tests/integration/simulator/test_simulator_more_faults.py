@@ -91,8 +91,14 @@ def test_a_dribble_changes_no_byte(sim: Simulator) -> None:
         client.play()
         sim.fault("cam-3", "dribble")
         units = [hashlib.sha256(unit).digest() for unit, _ in islice(client.units(), 10)]
-    rows = [row.digest for row in sim.log("cam-3")]
-    assert rows[rows.index(units[0]) :][:10] == units
+
+    def logged() -> list[bytes]:
+        rows = [row.digest for row in sim.log("cam-3")]
+        return rows[rows.index(units[0]) :][:10] if units[0] in rows else []
+
+    # What was received may be logged a moment later.
+    until(lambda: len(logged()) == 10, 20, "the sent log has all ten")
+    assert logged() == units
 
 
 def test_cut_short_ends_inside_a_packet_and_the_next_connection_works(sim: Simulator) -> None:

