@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aggregate.client import RULES, Anomaly, Area, JudgeState, Rules, Verdict, end, judge_all
+from aggregate.client import RULES, Anomaly, Area, Inspection, JudgeState, Rules, Verdict, end, judge_all
+from detector_pool.canvas import RegionMask
 from detector_pool.detector import Detector
 from detector_pool.picture import Shot
 from detector_pool.reasons import NoScore
 from detector_pool.registry import DETECTORS
 from detector_pool.reinspect import recorded_pictures
+from detector_pool.wire import task_from_proto
 from media_center.client import SyncFootageClient
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
 from mesh.logs import get_logger
+from trueframe.v1.inspection_pb2 import Assignment
 
 log = get_logger("detector_pool.footage_inspection")
 
@@ -63,11 +66,14 @@ class Inspected:
 class _Desk:
     """One detector and the judge over it."""
 
-    def __init__(self, camera: str, name: str, detector: Detector[Any], rules: Rules) -> None:
+    def __init__(
+        self, camera: str, name: str, detector: Detector[Any], rules: Rules, regions: Sequence[RegionMask]
+    ) -> None:
         self.name = detector.name
         self._inspection = f"{camera}.{name}"
         self._detector = detector
         self._rules = rules
+        self._regions = regions
         self._state = detector.start()
         self._judged = JudgeState()
         self._waiting: list[tuple[FrameId, Verdict]] = []
@@ -77,7 +83,7 @@ class _Desk:
     def look(self, shot: Shot) -> bool:
         """Looks at a picture. False if the detector fails on it: it then begins again."""
         try:
-            observation, self._state = self._detector.inspect(shot, self._state, ())
+            observation, self._state = self._detector.inspect(shot, self._state, self._regions)
         except Exception as error:
             log.info("detector fails on it", frame=str(shot.id), error=str(error))
             self._state = self._detector.start()
@@ -111,14 +117,15 @@ def inspect_footage(
     last: FrameId,
     detectors: Sequence[str],
     *,
-    threshold: float = 0.0,
+    like: Sequence[Inspection] = (),
     progress: InspectionProgress | None = None,
 ) -> Inspected:
     """Shows the frames from `first` to `last` to detectors that begin from nothing, decoded once for all of them.
 
-    `threshold`: instead of each detector's own, from 0 to 1; 0 keeps those. Raises InvalidArgument for an unknown one.
+    `like`: inspections, of another camera perhaps, whose regions and thresholds count for their detectors. Raises
+    InvalidArgument for an unknown detector.
     """
-    desks = [_desk(first.camera, name, threshold) for name in dict.fromkeys(detectors)]
+    desks = [_desk(first.camera, name, like) for name in dict.fromkeys(detectors)]
     done = Inspected()
     began_s = time.monotonic()
     first_ns, last_ns = _arrival(footage, first), _arrival(footage, last)
@@ -150,8 +157,10 @@ def _pictures(footage: SyncFootageClient, first: FrameId, last: FrameId) -> Iter
             yield shot, is_inexact
 
 
-def _desk(camera: str, name: str, threshold: float) -> _Desk:
+def _desk(camera: str, name: str, like: Sequence[Inspection]) -> _Desk:
     maker, rules = DETECTORS.get(name), RULES.get(name)
     if maker is None or rules is None:
         raise InvalidArgument(f"detector {name!r}", "is not known", f"There are: {', '.join(sorted(DETECTORS))}.")
-    return _Desk(camera, name, maker(), rules.with_threshold(threshold))
+    found = next((one for one in like if one.detector == name), Inspection(detector=name))
+    task = task_from_proto(Assignment(inspection=found))
+    return _Desk(camera, name, maker(), rules.with_threshold(task.threshold), task.regions)

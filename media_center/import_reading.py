@@ -25,6 +25,9 @@ HEAD: Final = struct.Struct(">BI")
 ITEMS, NOTE, REFUSED, DONE = 1, 2, 3, 4
 _OTHER_TRACKS: Final = {"audio": "sound", "subtitle": "subtitles", "data": "data", "video": "further video"}
 
+_WITHOUT_TIMES: Final = frozenset({"h264", "hevc", "mjpeg"})
+"""Raw streams, as FFmpeg calls them."""
+
 
 def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO) -> None:
     """Reads a file to its end and writes what becomes of it."""
@@ -73,13 +76,16 @@ def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO)
 
 
 def left_out(container: Any) -> list[str]:
-    """What of a file is not imported."""
+    """What of a file is not imported, or not in it."""
     notes = []
     for kind, what in _OTHER_TRACKS.items():
         tracks = [stream for stream in container.streams if stream.type == kind]
         count = len(tracks) - (kind == "video")
         if count > 0:
             notes.append(f"left out: {count} {'track' if count == 1 else 'tracks'} of {what}")
+    if container.format.name in _WITHOUT_TIMES:
+        rate = float(container.streams.video[0].average_rate or 25)
+        notes.append(f"the file has no times: taken as {rate:.4g} pictures a second")
     return notes
 
 

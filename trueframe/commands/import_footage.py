@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, NotFound
 from trueframe.commands.options import Moment, data_option, json_option, show_json
 from trueframe.times import show_time
 
 if TYPE_CHECKING:
+    from aggregate.client import Inspection
     from media_center.client import ImportedFile, SyncFootageClient
     from trueframe.client import Client
     from trueframe.commands.import_report import Subject
@@ -36,6 +37,7 @@ _DETECTORS = ("motion", "signal")
 @click.option(
     "--inspect", "detectors", multiple=True, type=click.Choice(_DETECTORS), help="With which; with all if left out."
 )
+@click.option("--like", metavar="CAMERA", help="Inspect with regions and thresholds of this camera's inspections.")
 @click.option("--no-inspect", is_flag=True, help="Only import.")
 @click.option(
     "--report",
@@ -51,6 +53,7 @@ def command(
     camera: str,
     start_ns: int | None,
     detectors: tuple[str, ...],
+    like: str | None,
     no_inspect: bool,
     report: Path | None,
     as_json: bool,
@@ -66,6 +69,7 @@ def command(
 
     folder = None if no_inspect else _report_folder(report, camera, file)
     with connect(data) as tf:
+        views = _inspections(tf, like) if like is not None else []
         if start_ns is None:
             start_ns = creation_time(file)
             if start_ns is None:
@@ -83,7 +87,7 @@ def command(
             for note in imported.notes:
                 click.echo(f"  {note}")
         if folder is not None:
-            _inspect(tf, subject, detectors or _DETECTORS, folder, as_json=as_json)
+            _inspect(tf, subject, detectors or _DETECTORS, views, folder, as_json=as_json)
 
 
 def _report_folder(report: Path | None, camera: str, file: Path) -> Path:
@@ -96,13 +100,31 @@ def _report_folder(report: Path | None, camera: str, file: Path) -> Path:
     return folder
 
 
-def _inspect(tf: Client, subject: Subject, detectors: tuple[str, ...], folder: Path, *, as_json: bool) -> None:
+def _inspections(tf: Client, camera: str) -> list[Inspection]:
+    """Inspections of a camera. Raises NotFound."""
+    found = [one.inspection for one in tf.inspections.list() if one.inspection.camera == camera]
+    if not found:
+        raise NotFound(
+            f"camera {camera!r}", "has no inspections", "`trueframe inspections list` shows those there are."
+        )
+    return found
+
+
+def _inspect(
+    tf: Client,
+    subject: Subject,
+    detectors: tuple[str, ...],
+    like: list[Inspection],
+    folder: Path,
+    *,
+    as_json: bool,
+) -> None:
     from detector_pool.client import inspect_footage
     from trueframe.commands.import_report import write_report
 
     imported = subject.imported
     with _bar(f"inspecting {imported.first.camera}", is_shown=_is_shown(as_json)) as show:
-        inspected = inspect_footage(tf.footage, imported.first, imported.last, detectors, progress=show)
+        inspected = inspect_footage(tf.footage, imported.first, imported.last, detectors, like=like, progress=show)
     stills = write_report(folder, tf.footage, subject, detectors, inspected)
     if as_json:
         for still in stills:

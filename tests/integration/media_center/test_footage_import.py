@@ -77,6 +77,8 @@ CONTAINERS = [
     ("ts", "libx264", 2), ("ts", "libx265", 0), ("avi", "mjpeg", 0), ("h264", "libx264", 0), ("hevc", "libx265", 0),
 ]  # fmt: skip
 
+RAW = ("h264", "hevc")
+
 
 @pytest.mark.parametrize(("suffix", "codec", "b_frames"), CONTAINERS)
 def test_a_file_becomes_footage_unit_by_unit_and_is_exported_with_the_same_pictures(
@@ -87,6 +89,7 @@ def test_a_file_becomes_footage_unit_by_unit_and_is_exported_with_the_same_pictu
     with archive.footage() as footage:
         done = footage.import_file(file, camera, START)
         assert (done.first, done.last, done.frames) == (FrameId(camera, START, 0), FrameId(camera, START, 39), 40)
+        assert done.notes == (("the file has no times: taken as 25 pictures a second",) if suffix in RAW else ())
         frames = replayed(footage, camera)
         exported = footage.export(camera, tmp_path / "again.mp4", start=done.first, end=done.last)
         png = footage.snapshot(done.last).png
