@@ -160,11 +160,13 @@ class Scrubber:
     def _round(self) -> None:
         """Goes on with the round under way, or begins one when it is time."""
         state = self._state
-        if not state.camera and state.finished_ns and self._clock.utc_ns() - state.finished_ns < self._scrub_s * 5e8:
+        cameras = self._archive.cameras()
+        is_due = not state.finished_ns or self._clock.utc_ns() - state.finished_ns >= self._scrub_s * 5e8
+        if not cameras or not (state.camera or is_due):
             return
-        rate = max(_MIN_RATE, self._archive.size_bytes() / self._scrub_s)
-        pace = self._pace(rate)
-        for camera in self._archive.cameras():
+        # Half of the time for a round, half of it between two: nothing waits longer than all of it.
+        pace = self._pace(max(_MIN_RATE, self._archive.size_bytes() / (self._scrub_s / 2)))
+        for camera in cameras:
             if camera >= state.camera:
                 after = state.segment if camera == state.camera else ""
                 for _ in self._scrub_camera(camera, Progress(), pace, after, is_background=True):
