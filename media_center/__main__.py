@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from media_center.room import House
 from media_center.scrub import Scrubber
 from media_center.scrub_metrics import ScrubCollector
 from media_center.service import SERVICE_NAME, FootageServicer
+from media_center.stop_mark import leave_marks
 from media_center.storage_report import StorageReport
 from media_center.storage_watch import StorageWatch
 from media_center.system_events import SystemEvents
@@ -98,6 +100,8 @@ async def main(config: Config) -> None:
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id
+        if second is not None:
+            storage.second_tier = retention.second_tier
         imports = ImportDesk(
             root, archive, writer, signer, limits_of(settings), clock, settings.min_free_bytes, rules.rule_of
         )
@@ -148,15 +152,28 @@ async def main(config: Config) -> None:
 
         await stack.enter_async_context(outbox)
         await stack.enter_async_context(listening(bus, holds))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(announce(archive, bus), name="footage announcer")
-            tasks.create_task(events.run(), name="system events")
-            tasks.create_task(storage_watch.run(), name="storage watch")
-            tasks.create_task(retention.run(), name="retention")
-            tasks.create_task(scrubber.run(), name="scrub")
-            tasks.create_task(holds.watch_footage(settled_ns), name="holds")
-            tasks.create_task(recorder.run(), name="recorder")
-            tasks.create_task(decoder.warm(), name="decoder")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(announce(archive, bus), name="footage announcer")
+                tasks.create_task(events.run(), name="system events")
+                tasks.create_task(storage_watch.run(), name="storage watch")
+                loaded = tasks.create_task(asyncio.to_thread(archive.load), name="catalogues")
+                tasks.create_task(_behind(loaded, retention.run), name="retention")
+                tasks.create_task(scrubber.run(), name="scrub")
+                tasks.create_task(holds.watch_footage(settled_ns), name="holds")
+                tasks.create_task(recorder.run(), name="recorder")
+                tasks.create_task(decoder.warm(), name="decoder")
+        finally:
+            await asyncio.sleep(0)  # commits on their way into the archive
+            if writer.stop(0.0):
+                retention.tidy()
+                leave_marks(root, archive.left())
+
+
+async def _behind(first: Awaitable[None], run: Callable[[], Awaitable[None]]) -> None:
+    """Runs what looks at all footage when that can be done without waiting for the disk."""
+    await first
+    await run()
 
 
 def prepare_folder(root: Path, min_free_bytes: int) -> Path:
@@ -173,8 +190,9 @@ def prepare_folder(root: Path, min_free_bytes: int) -> Path:
             "Free some space, mend its permissions, or set media_center.footage_dir.",
         ) from None
     free = free_bytes(root)
-    has_footage = any(root.glob("*/*.mp4"))  # then retention makes space, or an alarm says why it cannot
-    if free is not None and free < min_free_bytes and not has_footage:
+    is_short = free is not None and free < min_free_bytes
+    # Where there is footage retention makes space, or an alarm says why it cannot.
+    if free is not None and is_short and not any(root.glob("*/*.mp4")):
         raise DiskFull.at_start(root, free, min_free_bytes)
     return root
 

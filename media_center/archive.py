@@ -7,6 +7,7 @@ and files (`footage`). Lives in the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -43,6 +44,12 @@ class Archive:
         """Cameras of which something is recorded, sorted."""
         return sorted(camera for camera, table in self._tables.items() if _has_any(table))
 
+    def load(self) -> None:
+        """Reads what the catalogues hold and nobody has asked for yet. Call it in a thread."""
+        for table in list(self._tables.values()):
+            with contextlib.suppress(OSError):  # whoever asks for that camera is told
+                table.view()
+
     def size_bytes(self) -> int:
         """Bytes of all segments, as far as they are confirmed. May be called in any thread."""
         return sum(int(table.view().column("size").sum()) for table in list(self._tables.values()))
@@ -72,6 +79,14 @@ class Archive:
         changed.set()
         return moved
 
+    def left(self) -> dict[str, tuple[str, int | None]]:
+        """The segment that each camera's recording can go on in, and how many are closed (None: as at the start)."""
+        found = {}
+        for camera, table in self._tables.items():
+            if table.open_name is not None:
+                found[camera] = (table.open_name, table.closed_count)
+        return found
+
     def expire(self, camera: str, stretches: Iterable[Stretch], names: Collection[str]) -> None:
         """Takes closed segments out, which retention deletes. Whoever reads them now is told so."""
         self._tables[camera].expire(stretches, names)
@@ -85,5 +100,4 @@ class Archive:
 
 def _has_any(table: SegmentTable) -> bool:
     """Whether there is footage, or was some that retention has deleted."""
-    view = table.view()
-    return len(view) > 0 or len(view.expired) > 0
+    return not table.is_empty or len(table.view().expired) > 0

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from trueframe.v1 import frames_pb2
 CATALOGUE_NAME = "catalogue"
 _NAME = re.compile(r"(\d{19})-(\d{12})\.mp4")
 _RECORD = struct.Struct(">qqqqqqqqQIIHHI")
-_SEGMENT = np.dtype(
+SEGMENT = np.dtype(
     [
         ("epoch", ">i8"),
         ("opened_seq", ">i8"),
@@ -42,7 +43,8 @@ _SEGMENT = np.dtype(
         ("crc", ">u4"),
     ]
 )
-assert _SEGMENT.itemsize == _RECORD.size
+RECORD_SIZE = _RECORD.size
+assert SEGMENT.itemsize == RECORD_SIZE
 Records = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
@@ -173,6 +175,10 @@ class View:
             raise IndexError(position)
         return Segment(*self._records[position].item()[:-1])
 
+    def packed(self) -> bytes:
+        """The records of the closed segments, as they stand in the catalogue's file."""
+        return self._records.tobytes()
+
     def is_open(self, position: int) -> bool:
         """Whether the segment is still being written."""
         return position == len(self._records)
@@ -210,30 +216,57 @@ class View:
 class SegmentTable:
     """A camera's segments: closed ones, and the one being written. One thread changes it; any may ask for a view."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, load: Callable[[], Records] | None = None, expired: Iterable[Stretch] = ()
+    ) -> None:
+        """`load`: reads the segments that are closed already, when they are first asked for. May raise OSError.
+
+        `expired`: what is gone of them.
+        """
         self.folder = folder
-        self._records = np.zeros(64, _SEGMENT)
+        self._load = load
+        self._loading = threading.Lock()
+        self._records = np.zeros(64, SEGMENT)
         self._count = 0
         self._open: Segment | None = None
-        self._expired: tuple[Stretch, ...] = ()
-        self._view = View(self, self._records[:0], None, ())
+        self._expired = tuple(expired)
+        self._view = View(self, self._records[:0], None, self._expired)
 
     def view(self) -> View:
         """The segments now."""
+        if self._load is not None:
+            self._fetch()
         return self._view
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is recorded, told without reading what is."""
+        return self._load is None and not len(self._view)
+
+    @property
+    def open_name(self) -> str | None:
+        """Name of the segment that is being written, or can be gone on with."""
+        return self._open.name if self._open is not None else None
+
+    @property
+    def closed_count(self) -> int | None:
+        """How many segments are closed; None if they were not read yet."""
+        return self._count if self._load is None else None
 
     def go_on_with(self, segment: Segment | None) -> None:
         """Names the segment that is being written, as it is now."""
-        self._open = segment
-        self._renew()
+        with self._loading:
+            self._open = segment
+            self._renew()
 
     def append(self, segment: Segment) -> None:
         """Adds a closed segment behind all others."""
+        self.view()
         if self._count == len(self._records):
-            larger = np.zeros(2 * self._count, _SEGMENT)
+            larger = np.zeros(2 * self._count, SEGMENT)
             larger[: self._count] = self._records
             self._records = larger
-        self._records[self._count] = np.frombuffer(segment.pack(), _SEGMENT)[0]
+        self._records[self._count] = np.frombuffer(segment.pack(), SEGMENT)[0]
         self._count += 1
         # While a segment closes it must not be there twice.
         if self._open is not None and self._open.name == segment.name:
@@ -245,19 +278,36 @@ class SegmentTable:
 
         Views made before keep what they show.
         """
+        self.view()
         gone = {parsed for name in names if (parsed := parse_name(name)) is not None}
         records = self._records[: self._count]
         keys = list(zip(records["epoch"].tolist(), records["opened_seq"].tolist(), strict=True))
         stays = np.fromiter((key not in gone for key in keys), bool, len(keys))
-        kept = [key for key in keys if key not in gone]
-        if len(kept) < len(keys):
-            self._records = np.concatenate([records[stays], np.zeros(64, _SEGMENT)])
-            self._count = len(kept)
-        if self._open is not None:
-            kept.append((self._open.epoch, self._open.opened_seq))
-        self._expired = merged([*self._expired, *stretches], kept)
+        if not all(stays):
+            self._records = np.concatenate([records[stays], np.zeros(64, SEGMENT)])
+            self._count = int(np.count_nonzero(stays))
+        self._expired = merged([*self._expired, *stretches], self._keys())
         self._renew()
         return len(keys) - self._count
+
+    def _keys(self) -> list[tuple[int, int]]:
+        records = self._records[: self._count]
+        keys = list(zip(records["epoch"].tolist(), records["opened_seq"].tolist(), strict=True))
+        return keys if self._open is None else [*keys, (self._open.epoch, self._open.opened_seq)]
+
+    def _fetch(self) -> None:
+        with self._loading:
+            if self._load is None:
+                return
+            records = self._load()
+            # Not np.concatenate: it would swap the bytes of every field into the machine's own order.
+            self._records = np.zeros(len(records) + 64, SEGMENT)
+            self._records[: len(records)] = records
+            self._count = len(records)
+            if self._expired:
+                self._expired = merged(self._expired, self._keys())
+            self._renew()
+            self._load = None  # last: whoever sees it so may take the view
 
     def _renew(self) -> None:
         self._view = View(self, self._records[: self._count], self._open, self._expired)
@@ -269,20 +319,25 @@ def read_catalogue(folder: Path) -> dict[str, Segment]:
         data = (folder / CATALOGUE_NAME).read_bytes()
     except OSError:
         return {}
-    found: dict[str, Segment] = {}
-    for position in range(0, len(data) - _RECORD.size + 1, _RECORD.size):
-        body = data[position : position + _RECORD.size]
+    return {segment.name: segment for segment in unpack_records(data)}
+
+
+def unpack_records(data: bytes) -> list[Segment]:
+    """The segments that records in a row stand for; broken ones are left out."""
+    found: list[Segment] = []
+    for position in range(0, len(data) - RECORD_SIZE + 1, RECORD_SIZE):
+        body = data[position : position + RECORD_SIZE]
         if zlib.crc32(body[:-4]) == int.from_bytes(body[-4:], "big"):
             segment = Segment(*_RECORD.unpack(body)[:-1])
             if segment.epoch >= 0 and segment.opened_seq >= 0:
-                found[segment.name] = segment
+                found.append(segment)
     return found
 
 
 def write_catalogue(folder: Path, view: View) -> None:
     """Replaces a camera's catalogue file by the closed segments of a view."""
     temporary = folder / (CATALOGUE_NAME + ".new")
-    temporary.write_bytes(b"".join(view[i].pack() for i in range(len(view)) if not view.is_open(i)))
+    temporary.write_bytes(view.packed())
     temporary.replace(folder / CATALOGUE_NAME)
 
 

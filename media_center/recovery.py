@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from media_center.catalogue import (
@@ -22,25 +25,28 @@ from media_center.catalogue import (
 )
 from media_center.chain import Chain
 from media_center.cutter import Resumption
-from media_center.expired import finish_removals, write_expired
+from media_center.expired import Stretch, finish_removals, write_expired
 from media_center.fragment import FragmentEncoder
 from media_center.import_staging import finish_imports
-from media_center.index import SegmentRows, index_path, join_boxes, mend_index, split_boxes
+from media_center.index import SegmentRows, index_path, join_boxes, mend_index, read_index, split_boxes
 from media_center.lane import Lane
 from media_center.rows import FRAME, HAS_PTS, RowBox
 from media_center.scan import scan
 from media_center.seal import ContentHash, Signer
 from media_center.seal_files import read_seal
-from media_center.seal_recovery import find_chain, seal_found, take_off_seal
+from media_center.seal_recovery import SEARCHED, find_chain, seal_found, take_off_seal
 from media_center.segment import SegmentFile
+from media_center.stop_mark import StopMark, closed_segments, take_marks
 from media_center.timeline import DEFAULT_DURATION
 from mesh.clocks import SystemClock
 from mesh.files import sync_folder
-from mesh.ids import FrameId, validate_camera_id
+from mesh.ids import FrameId, is_camera_id
 from mesh.logs import get_logger
 from trueframe.v1 import frames_pb2
 
 log = get_logger("media_center.recovery")
+
+_CAMERAS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +75,26 @@ def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCame
     Raises OSError if the folder itself cannot be read.
     """
     finish_imports(root)
-    found: dict[str, RecoveredCamera] = {}
-    for folder in sorted(root.iterdir()):
-        if not folder.is_dir():
-            continue
-        try:
-            camera = validate_camera_id(folder.name)
-        except ValueError:
-            continue
-        found[camera] = recover_camera(camera, folder, signer)
-    return found
+    folders = {path.name: path for path in sorted(root.iterdir()) if is_camera_id(path.name) and path.is_dir()}
+    marks = take_marks(root)
+    # Most of it is waiting for the disk.
+    with ThreadPoolExecutor(_CAMERAS_AT_ONCE, thread_name_prefix="footage-recovery") as pool:
+        started = {
+            camera: pool.submit(recover_camera, camera, folder, signer, marks.get(camera))
+            for camera, folder in folders.items()
+        }
+        return {camera: recovered.result() for camera, recovered in started.items()}
 
 
-def recover_camera(camera: str, folder: Path, signer: Signer | None = None) -> RecoveredCamera:
-    """Puts one camera's folder in order."""
+def recover_camera(
+    camera: str, folder: Path, signer: Signer | None = None, mark: StopMark | None = None
+) -> RecoveredCamera:
+    """Puts one camera's folder in order. `mark`: how a stop in order left it."""
     expired = finish_removals(folder)
+    if mark is not None and mark.vouches_for(folder):
+        as_left = _as_left(camera, folder, mark, expired, signer)
+        if as_left is not None:
+            return as_left
     known = read_catalogue(folder)
     names = sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
     segments: list[Segment] = []
@@ -120,13 +131,55 @@ def recover_camera(camera: str, folder: Path, signer: Signer | None = None) -> R
     watermark = FrameId(camera, recorded[-1].epoch, recorded[-1].last_seq) if recorded else None
     lane = Lane(camera, folder, watermark, chain)
     if resumable is None:
-        return RecoveredCamera(camera, table, lane, None)
-    encoder, resumption = resumable
+        return RecoveredCamera(camera, table, lane, _resume_behind(camera, folder, segments, watermark))
+    encoder, resumption = resumable[0], replace(resumable[1], behind=watermark)
     if content is not None:
-        file, covered, was_sealed = content
-        table.go_on_with(segments[-1])
-        lane.resume(file, encoder, covered, was_sealed=was_sealed)
+        _go_on(table, lane, segments[-1], encoder, content)
     return RecoveredCamera(camera, table, lane, resumption)
+
+
+def _as_left(
+    camera: str, folder: Path, mark: StopMark, expired: Sequence[Stretch], signer: Signer | None
+) -> RecoveredCamera | None:
+    """A folder that is as a stop in order left it: only its last segment is looked at. None if that is not as it was.
+
+    Its other segments are read from the catalogue when somebody asks for them.
+    """
+    path = folder / mark.segment
+    try:
+        boxes = read_index(path)
+        seal = read_seal(path)
+        tail = mark.last_closed(folder, SEARCHED) if mark.catalogue_size else []
+    except OSError:
+        return None
+    if not boxes or boxes[0].camera != camera:
+        return None
+    if boxes[-1].end != (mark.segment_size if seal is None else seal.size):
+        return None
+    record = summarise(mark.segment, join_boxes(boxes))
+    resumable = _resume(camera, folder, record, boxes)
+    if not record.frames or resumable is None:
+        return None
+    chain = find_chain(camera, folder, [*tail, mark.segment], tail, signer) if signer is not None else None
+    content = _reopen(folder, record, boxes, chain)
+    if content is None:
+        return None
+    table = SegmentTable(folder, partial(closed_segments, folder, mark.segment), expired)
+    lane = Lane(camera, folder, FrameId(camera, record.epoch, record.last_seq), chain)
+    _go_on(table, lane, record, resumable[0], content)
+    return RecoveredCamera(camera, table, lane, resumable[1])
+
+
+def _go_on(
+    table: SegmentTable,
+    lane: Lane,
+    record: Segment,
+    encoder: FragmentEncoder,
+    content: tuple[SegmentFile, ContentHash, bool],
+) -> None:
+    file, covered, was_sealed = content
+    table.go_on_with(record)
+    lane.resume(file, encoder, covered, was_sealed=was_sealed)
 
 
 def _mend_segment(camera: str, path: Path) -> list[RowBox] | None:
@@ -218,6 +271,29 @@ def _resume(
         _is_ended(found),
     )
     return encoder, resumption
+
+
+def _resume_behind(
+    camera: str, folder: Path, segments: list[Segment], watermark: FrameId | None
+) -> Resumption | None:
+    """How recording goes on in a new segment, where the last one is gone or does not tell its epoch.
+
+    Without it the broker would be asked for its oldest frames, and they would be recorded a second time.
+    """
+    if watermark is None:
+        return None
+    for record in reversed(segments):
+        if record.epoch < watermark.epoch:
+            break
+        boxes = read_index(folder / record.name)
+        resumable = _resume(camera, folder, record, boxes) if boxes else None
+        if resumable is None:
+            continue
+        resumption = replace(resumable[1], segment_first_monotonic_ns=None, behind=watermark)
+        if record is not segments[-1]:
+            resumption = replace(resumption, tail_notes=(), is_ended=False)
+        return resumption if record.epoch > watermark.epoch else replace(resumption, last=watermark)
+    return Resumption(None, watermark, None, (), False, watermark)
 
 
 def _tail_notes(found: SegmentRows) -> list[bytes]:
