@@ -18,6 +18,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from media_center.archive import Archive
+from media_center.catalogue import write_catalogue
 from media_center.expired import stretch_of, unlink_segment, write_expired
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
@@ -92,6 +93,7 @@ class RetentionKeeper:
         self._clock = clock
         self._levels = levels
         self._logs: dict[str, RemovedLog] = {}
+        self._stale: set[str] = set()
         self._warned_ns = 0
         self._tier_tried_ns = 0
 
@@ -118,6 +120,13 @@ class RetentionKeeper:
             if not is_more:
                 await asyncio.sleep(_EVERY_S)
 
+    def tidy(self) -> None:
+        """At the end, when nothing is recorded any more: catalogues lose what was deleted, for a quick start."""
+        for camera in self._stale:
+            with contextlib.suppress(OSError):  # a cache
+                write_catalogue(self._root / camera, self._archive.footage(camera).view)
+        self._stale.clear()
+
     async def look(self) -> bool:
         """Does what is due now, or the first part of it; returns whether there is more."""
         await self._look_at_tier()
@@ -125,7 +134,8 @@ class RetentionKeeper:
         self._warn(free)
         may_free = free is not None and self._may_free_space(free)
         now_ns = self._clock.utc_ns()
-        steps = await asyncio.to_thread(self._due, self._footages(), self._holds.held.copy(), now_ns, may_free)
+        footages = await asyncio.to_thread(self.footages, self._archive.cameras())
+        steps = await asyncio.to_thread(self._due, footages, self._holds.held.copy(), now_ns, may_free)
         self._tell_stuck(free, may_free, steps)
         deletions = [step for step in steps if step.action == DELETE]
         moves = [step for step in steps if step.action == MOVE][:_MOVES_AT_ONCE]
@@ -163,15 +173,12 @@ class RetentionKeeper:
         )
 
     def footages(self, cameras: Iterable[str]) -> dict[str, CameraFootage]:
-        """The footage of some cameras."""
+        """The footage of some cameras. May read catalogues: call it in a thread."""
         return {camera: self._archive.footage(camera) for camera in cameras}
 
     def moved(self, camera: str) -> frozenset[str]:
         """Names of the segments of a camera that lie in the second tier."""
         return self.second.moved.get(camera, frozenset()) if self.second is not None else frozenset()
-
-    def _footages(self) -> dict[str, CameraFootage]:
-        return self.footages(self._archive.cameras())
 
     def _due(
         self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, may_free: bool
@@ -263,6 +270,7 @@ class RetentionKeeper:
             names = {step.segment.name: step.segment.size_bytes for step in free}
             self._archive.expire(camera, [stretch_of(removal) for removal in removals], names)
             await asyncio.to_thread(self._unlink, camera, names)
+        self._stale.add(camera)
         for reason, group in groupby(free, key=lambda step: step.reason):
             segments = [step.segment for step in group]
             size = sum(segment.size_bytes for segment in segments)

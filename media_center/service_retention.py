@@ -33,7 +33,7 @@ class RetentionRoom(Room):
     ) -> footage_pb2.GetRetentionResponse:
         """Rules and what there is."""
         cameras = self._cameras(principal_of(context), request.cameras)
-        footages = self._retention.footages(cameras)
+        footages = await asyncio.to_thread(self._retention.footages, cameras)
         held = self._holds.held.copy()
         answer = footage_pb2.GetRetentionResponse(common=_rule("", self._retention.rules.common))
         for camera, footage in footages.items():
@@ -66,7 +66,7 @@ class RetentionRoom(Room):
         if not 0 <= request.ahead_s <= _MAX_AHEAD_S:
             raise InvalidArgument("ahead_s", f"is {request.ahead_s}; 0 to {_MAX_AHEAD_S} are possible")
         until_ns = self._clock.utc_ns() + (request.ahead_s or _DEFAULT_AHEAD_S) * SECOND_NS
-        footages = self._retention.footages(self._archive.cameras())
+        footages = await asyncio.to_thread(self._retention.footages, self._archive.cameras())
         steps = await asyncio.to_thread(
             self._retention.preview, footages, self._holds.held.copy(), until_ns, _MAX_STEPS, shown
         )
