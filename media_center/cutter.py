@@ -98,14 +98,18 @@ class Fragment:
 class Resumption:
     """Where a camera's footage on disk ends, for a cutter that goes on behind it."""
 
-    started: frames_pb2.EpochStarted
+    started: frames_pb2.EpochStarted | None
+    """The epoch; None if footage does not tell it any more: then the broker does, and a new segment begins."""
     last: FrameId | None
+    """The last frame of that epoch; None if it has none."""
     segment_first_monotonic_ns: int | None
     """Of the first frame of the segment that can be gone on with; None if it has no frame."""
     tail_notes: Sequence[bytes]
     """Notes behind the last frame, encoded: the broker may tell them again."""
     is_ended: bool
     """The epoch's end is recorded."""
+    behind: FrameId | None = None
+    """The last frame of any epoch: where the broker is asked to go on."""
 
 
 class Cutter:
@@ -128,12 +132,16 @@ class Cutter:
         self._fragment_first_ns: int | None = None
         self._pending: list[Note] = []
         self._recent: list[bytes] = []
+        self._behind: FrameId | None = None
         if resumption is not None:
             self._started = resumption.started
             self._is_ended = resumption.is_ended
-            self._last_epoch = resumption.started.epoch
-            self._last_seq = -1 if resumption.last is None else resumption.last.seq
-            self._segment_is_open = True
+            self._behind = resumption.behind
+            if resumption.last is not None:
+                self._last_epoch, self._last_seq = resumption.last.epoch, resumption.last.seq
+            elif resumption.started is not None:
+                self._last_epoch = resumption.started.epoch
+            self._segment_is_open = resumption.started is not None
             self._segment_first_ns = resumption.segment_first_monotonic_ns
             self._recent = list(resumption.tail_notes)[-_REMEMBERED_NOTES:]
 
@@ -144,8 +152,8 @@ class Cutter:
 
     @property
     def last(self) -> FrameId | None:
-        """The last frame taken, written or not."""
-        return FrameId(self.camera, self._last_epoch, self._last_seq) if self._last_seq >= 0 else None
+        """The last frame taken, written or not; before the first one, the last on disk."""
+        return FrameId(self.camera, self._last_epoch, self._last_seq) if self._last_seq >= 0 else self._behind
 
     def take(self, item: StreamItem, now_ns: int) -> list[Fragment]:
         """Takes the next item of the stream; returns the fragments that it closes. `now_ns`: local monotonic time."""
@@ -171,10 +179,13 @@ class Cutter:
     def _take_epoch(self, started: frames_pb2.EpochStarted) -> list[Fragment]:
         if self._started is not None and started.epoch <= self._started.epoch:
             return []  # told again to a subscriber that came back
+        if started.epoch < self._last_epoch:
+            return []
         closed = self.flush()
         self._started = started
         self._is_ended = False
-        self._last_epoch, self._last_seq = started.epoch, -1
+        if started.epoch > self._last_epoch:
+            self._last_epoch, self._last_seq = started.epoch, -1
         self._segment_is_open = False
         self._recent.clear()
         return closed

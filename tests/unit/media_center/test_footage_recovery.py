@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from media_center.catalogue import CATALOGUE_NAME
+from media_center.cutter import Resumption
 from media_center.footage import RowCache
 from media_center.index import index_path, load_rows
 from media_center.recovery import recover
@@ -246,3 +247,46 @@ def test_rows_of_a_growing_segment_are_read_piece_by_piece_and_are_the_same(root
     index_path(segment).unlink()
     assert len(RowCache().get(segment, boxes[1].end, is_open=True).frames) == 20
     assert not index_path(segment).exists()
+
+
+def test_recording_goes_on_behind_the_last_frame_when_the_last_segment_is_gone(tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    script = Script().start().frames(75)
+    record(root, script.items)
+    torn = segments(root)[-1]
+    torn.write_bytes(torn.read_bytes()[:200])
+    index_path(torn).unlink()
+    first_lost = int(torn.stem.rpartition("-")[2])
+
+    resumption = recover_one(root)
+
+    assert resumption is not None
+    assert resumption.last is not None
+    # The broker is asked for what comes behind it, not for its oldest: that would be recorded a second time.
+    assert resumption.last.seq == first_lost - 1
+    record(root, script.items[first_lost - 5 :])
+    assert replayed(footage_of(root)) == script.raw
+
+
+def test_recording_goes_on_behind_a_segment_that_does_not_tell_its_epoch(root: Path, script: Script) -> None:
+    (segment,) = segments(root)
+    first = scan(segment).boxes[0]
+    index_path(segment).unlink()
+    with segment.open("r+b") as file:
+        file.write(b"\xff" * first.end)
+
+    resumption = recover_one(root)
+
+    assert resumption is not None
+    assert resumption.started is None
+    assert resumption.last is not None
+    assert resumption.last.seq == 34
+    more = Script(seq=35, now_ns=script.now_ns, raw=[script.raw[0]]).frames(5)
+    record(root, more.items)
+    assert seqs_in(replayed(footage_of(root))) == [*range(10, 40)]
+
+
+def recover_one(root: Path) -> Resumption | None:
+    recovered = recover(root)
+    close(recovered)
+    return recovered["gate"].resumption
