@@ -20,6 +20,9 @@ from media_center.seal import FOUND, RESUMABLE, ContentHash, Seal
 from media_center.segment import SegmentFile
 from mesh.files import durable_folder
 from mesh.ids import FrameId
+from mesh.logs import get_logger
+
+log = get_logger("media_center.lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +172,19 @@ class Lane:
         return failure
 
     def _sync(self, opened: _Open, closed_ns: int, *, is_closing: bool, flags: int = 0) -> None:
-        """Syncs a segment, with its seal if it closes. Raises OSError; then neither is on disk."""
+        """Syncs a segment, with its seal if it closes. Raises OSError; then neither is on disk.
+
+        A disk without room for the seal gets none: the frames go before, and the next start sees to it.
+        """
         seal: Seal | None = None
         if is_closing and self._chain is not None and opened.content.fragments:
             record = opened.file.record
             seal = self._chain.next(record.epoch, record.opened_seq, opened.content, closed_ns, opened.flags | flags)
-            opened.file.append_seal(seal.encode())
+            try:
+                opened.file.append_seal(seal.encode())
+            except OSError as error:
+                seal = None
+                log.error("segment could not be sealed", camera=self.camera, segment=record.name, reason=error.strerror)
         opened.file.sync()
         if seal is not None and self._chain is not None:
             self._chain.advance(seal)

@@ -21,6 +21,7 @@ from media_center.removed import REMOVED_NAME, Removal, RemovedLog, read_removed
 from media_center.scan import scan
 from media_center.seal import FOUND, NO_SEAL, RESUMABLE, SEAL_SIZE, MalformedSeal, Seal, parse_seal, sign_seal
 from media_center.seal_files import content_of, read_seal
+from media_center.segment import SegmentFile
 from media_center.verify_camera import verify_camera
 from media_center.verify_report import Outcome
 from tests.footage import EPOCH, SECOND, Script, close, footage_of, record, replayed
@@ -152,6 +153,25 @@ def test_a_closing_segment_whose_sync_fails_is_sealed_over_what_was_confirmed(
     assert [seal.frames for seal in seals(root)] == [10, 10]
     assert lane.lost_frames == 20
     assert len(commit.closed) == 1
+    assert outcome(root, signer) is Outcome.GOOD
+
+
+def test_a_disk_without_room_for_a_seal_loses_no_frame_and_the_next_start_seals(
+    root: Path, signer: FootageSigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script().start().frames(95)
+
+    def refuse(_: SegmentFile, __: bytes) -> None:
+        raise OSError(errno.ENOSPC, "made to fail")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentFile, "append_seal", refuse)
+        record(root, script.items, signer=signer)
+    assert [read_seal(path) for path in segments(root)] == [None] * 4
+
+    record(root, script.frames(30).items[96:], signer=signer)
+    assert replayed(footage_of(root)) == script.raw
+    assert [(seal.number, seal.flags & FOUND) for seal in seals(root)] == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 0)]
     assert outcome(root, signer) is Outcome.GOOD
 
 
