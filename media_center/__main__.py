@@ -96,7 +96,7 @@ async def main(config: Config) -> None:
         events = SystemEvents(bus, clock)
         rules = await RuleBook.open(store, Rule(settings.max_age_s, settings.max_bytes, settings.move_after_s))
         levels = Levels.of(settings.min_free_bytes, settings.warn_free_bytes)
-        retention = RetentionKeeper(root, archive, holds, rules, events, signer, clock, levels, second)
+        retention = RetentionKeeper(root, archive, holds, rules, events, signer, clock, levels, second, writer.finish)
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from media_center.hold_book import HoldBook
 from media_center.holds import HeldFootage
 from media_center.index import index_path
 from media_center.removed import Removal, RemovedLog
-from media_center.retention import DELETE, MOVE, Disk, Step, Stored, plan
+from media_center.retention import DELETE, MOVE, SECOND_NS, Disk, Step, Stored, plan
 from media_center.retention_rules import RuleBook
 from media_center.retention_stock import hold_finder, stock_due, stock_of
 from media_center.seal import Signer
@@ -51,6 +52,8 @@ _MOVES_AT_ONCE = 8
 # The bus may be away; the disk does not wait for it for ever.
 _WARN_TIMEOUT_NS = 10_000_000_000
 _OPEN_TIER_EVERY_NS = 30_000_000_000
+# A camera without a frame for so long is not in the middle of a segment.
+_IDLE_NS = 600 * SECOND_NS
 _MIB = 1 << 20
 
 _removed = counter("media_center_removed_segments", "Segments deleted by retention, by why.", ("reason",))
@@ -82,7 +85,9 @@ class RetentionKeeper:
     def __init__(
         self, root: Path, archive: Archive, holds: HoldBook, rules: RuleBook, events: SystemEvents, signer: Signer,
         clock: Clock, levels: Levels, second: SecondTier | None = None,
+        finish: Callable[[str], Future[None]] | None = None,
     ) -> None:  # fmt: skip
+        """`finish`: closes the open segment of a camera (`FootageWriter.finish`); without it those always stay."""
         self.rules = rules
         self.second = second
         self._root = root
@@ -93,6 +98,7 @@ class RetentionKeeper:
         self._clock = clock
         self._levels = levels
         self._logs: dict[str, RemovedLog] = {}
+        self._finish = finish
         self._stale: set[str] = set()
         self._warned_ns = 0
         self._tier_tried_ns = 0
@@ -135,6 +141,7 @@ class RetentionKeeper:
         may_free = free is not None and self._may_free_space(free)
         now_ns = self._clock.utc_ns()
         footages = await asyncio.to_thread(self.footages, self._archive.cameras())
+        await self._finish_idle(footages, now_ns)
         steps = await asyncio.to_thread(self._due, footages, self._holds.held.copy(), now_ns, may_free)
         self._tell_stuck(free, may_free, steps)
         deletions = [step for step in steps if step.action == DELETE]
@@ -158,6 +165,16 @@ class RetentionKeeper:
         finder = hold_finder(footages, held)
         steps = plan(now_ns, until_ns, stocks, self._first_disk(), self._second_disk(), finder)
         return list(islice((step for step in steps if step.segment.camera in shown), limit))
+
+    async def _finish_idle(self, footages: dict[str, CameraFootage], now_ns: int) -> None:
+        """Closes what a camera that sends nothing any more has left open, once that is too old; then it goes, too."""
+        for camera, footage in footages.items():
+            last, age_ns = len(footage.view) - 1, self.rules.rule_of(camera).max_age_s * SECOND_NS
+            if self._finish is None or not age_ns or last < 0 or not footage.view.is_open(last):
+                continue
+            segment = footage.view[last]
+            if max(segment.last_ns, segment.epoch) + max(age_ns, _IDLE_NS) <= now_ns:
+                await asyncio.wrap_future(self._finish(camera))
 
     def second_tier(self) -> footage_pb2.StorageTier:
         """The second tier as it is, for a report. Only where there is one."""

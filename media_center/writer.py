@@ -144,6 +144,18 @@ class FootageWriter:
             self._condition.notify()
         return done
 
+    def finish(self, camera: str) -> Future[None]:
+        """Closes a camera's open segment for good, though none follows: its footage is old enough to be deleted."""
+
+        def job(lanes: dict[str, Lane]) -> None:
+            lane = lanes.get(camera)
+            if lane is not None and lane.is_open:
+                lane.finish()
+                self._report(camera, "synced", lane.sync(self._clock.utc_ns()), {})
+                self._on_commit([lane.commit()])
+
+        return self.between_rounds(job)
+
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Writes and syncs what waits, closes everything. Returns whether that was done in time."""
         with self._condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -17,8 +18,10 @@ from media_center.expired import read_expired
 from media_center.hold_book import HoldBook
 from media_center.holds import Rolls, made_by_hand
 from media_center.keys import FootageSigner
+from media_center.lane import Commit
 from media_center.ranges import parse_range, select
 from media_center.recordings import list_recordings
+from media_center.recovery import recover
 from media_center.removed import read_removed
 from media_center.retention import Rule
 from media_center.retention_keeper import Levels, RetentionKeeper
@@ -26,6 +29,7 @@ from media_center.retention_rules import RuleBook
 from media_center.stream import CameraStream
 from media_center.system_events import SystemEvents
 from media_center.tiers import SecondTier
+from media_center.writer import FootageWriter
 from mesh.clocks import ManualClock
 from mesh.store import SqliteStore
 from tests.footage import EPOCH, SECOND, Script, archive_of, decoded, gaps_in, record, replayed, seqs_in
@@ -306,6 +310,37 @@ async def test_a_camera_without_any_footage_left_is_not_one_that_was_never_recor
     await place.open()
     with pytest.raises(NeverRecorded):
         place.archive.footage("hall")
+
+
+async def test_the_last_segment_of_a_camera_that_sends_nothing_any_more_goes_as_well(place: Place) -> None:
+    recovered = recover(place.root, place.signer)
+    place.clock.advance(3600)
+    keeper = await place.open(Rule(max_age_s=3600))
+    archive = place.archive
+    loop = asyncio.get_running_loop()
+
+    def on_commit(commits: list[Commit]) -> None:
+        loop.call_soon_threadsafe(archive.apply, commits)
+
+    lanes = {camera: one.lane for camera, one in recovered.items()}
+    writer = FootageWriter(place.root, lanes, on_commit, place.clock, signer=place.signer)
+    keeper._finish = writer.finish
+    writer.start()
+    try:
+        await keeper.look()
+        assert len(place.names()) == 1
+        await keeper.look()
+        assert place.names() == []
+    finally:
+        assert await asyncio.to_thread(writer.stop)
+    assert seqs_in(place.stream()) == []
+    assert [gap.count for gap in gaps_in(place.stream())] == [SEGMENTS * FRAMES]
+    # A start finds a camera that has been recorded, and its chain goes on.
+    await place.open()
+    assert [gap.count for gap in gaps_in(place.stream())] == [SEGMENTS * FRAMES]
+    record(place.root, Script(now_ns=100 * SECOND).start(EPOCH + 99 * SECOND).frames(10).items)
+    await place.open()
+    assert [(gap.reason, gap.count) for gap in gaps_in(place.stream())] == [(EXPIRED, SEGMENTS * FRAMES)]
 
 
 async def test_rules_are_stored_and_outrank_the_configuration(place: Place) -> None:
