@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.harness import machine
 from broker.client import WireFrame
 from media_center.footage import CameraFootage, RowCache
 from media_center.recovery import recover
@@ -365,6 +366,7 @@ def main() -> None:
         "seed": options.seed,
         "is_good": tally.is_good,
         "seconds": round(time.monotonic() - began_s, 1),
+        "machine": machine(),
     }
     print(json.dumps(result) if options.json else "\n".join(f"{key:22} {value}" for key, value in result.items()))
     sys.exit(0 if tally.is_good else 1)
