@@ -27,6 +27,7 @@ COMMANDS = {
         "Show recorded frames to the detectors again and compare the scores.",
     ),
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
+    "frames": ("trueframe.commands.frames", "List recorded frames one by one, forwards or back."),
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
     "export": ("trueframe.commands.export", "Export an exact range of footage as MP4."),
     "import": ("trueframe.commands.import_footage", "Make footage of a video file, inspect it and report."),
@@ -49,6 +50,15 @@ EXIT_OTHER, EXIT_BAD_INPUT, EXIT_NOT_RUNNING, EXIT_NOT_FOUND = 1, 2, 3, 4
 
 class LazyCommands(click.Group):
     """A group whose commands are imported when they are called."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs a command. The reader of a pipe that goes away (head, less) has what it wanted: that is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Nothing more is written, not even what waits in the buffer.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which a newcomer needs them."""
@@ -124,10 +134,6 @@ def main() -> None:
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has what it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except SystemExit:
         raise
     except BaseException as error:

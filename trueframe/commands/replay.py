@@ -18,7 +18,9 @@ from trueframe.commands.places import PlaceType
 @click.argument("camera")
 @click.option("--from", "start", type=PlaceType(), metavar="PLACE", help='First frame: a time ("-30s") or a frame id.')
 @click.option("--to", "end", type=PlaceType(), metavar="PLACE", help="Last frame, included.")
-@click.option("--speed", type=click.FloatRange(min=0), default=0.0, help="1 is real time; 0, as fast as it goes.")
+@click.option(
+    "--speed", type=click.FloatRange(min=0), default=0.0, help="0.1 is slow motion, 1 real time; 0, as fast as it goes."
+)
 @click.option("--lead-in", is_flag=True, help="Begin at the join point that the first frame needs for decoding.")
 @click.option("--follow", is_flag=True, help="Go on with new frames as they are recorded.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to write the frames; - is standard output.")
