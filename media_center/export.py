@@ -136,13 +136,12 @@ class _Planner:
     def plan(self) -> ExportPlan:
         rows = np.concatenate([run.rows for run in self._runs])
         epochs = np.concatenate([np.full(len(run.rows), run.epoch, np.int64) for run in self._runs])
-        placed = self._place(rows, epochs)
-        presented = np.array([place.decode + place.composition for place in placed], np.int64)
-        durations = np.array([place.duration for place in placed], np.int64)
         first = int(np.flatnonzero((epochs == self._first.epoch) & (rows["seq"] == self._first.seq))[0])
+        placed = _retimed(self._place(rows, epochs), first)
+        presented = np.array([place.decode + place.composition for place in placed], np.int64)
         is_hidden = presented < presented[first]
         shown_from = int(presented[first])
-        duration = int((presented + durations).max()) - shown_from
+        duration = placed[-1].decode + placed[-1].duration - shown_from
         sizes = rows["size"].astype(np.int64)
         media_size = int(sizes.sum())
         entries, entry_of = self._sample_entries(epochs)
@@ -319,6 +318,33 @@ class _Planner:
         seconds, fraction = divmod(int(run.rows["received_ns"][index]), 1_000_000_000)
         moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%S")
         return f"{self._footage.camera}_{moment}.{fraction // 1_000_000:03d}Z_{self._first.seq}-{self._last.seq}.mp4"
+
+
+def _retimed(placed: list[Placed], first: int) -> list[Placed]:
+    """The same pictures at the same distances, with decode times that players without real edit lists get along with.
+
+    VLC 3 takes an edit list for an offset of decode times and begins at the key frame before. So each sample is decoded
+    as late as the order of pictures allows, and all before the first shown one stand a tick apart: what the edit list
+    hides takes some microseconds there, and is not seen anywhere else.
+    """
+    presented = [place.decode + place.composition for place in placed]
+    decodes = [0] * len(placed)
+    following = max(presented) + 1
+    for number in range(len(placed) - 1, -1, -1):
+        following = decodes[number] = min(presented[number], following - 1)
+    start = presented[first]
+    before = sorted(time for time in {*decodes, *presented} if time < start)
+    moved = {time: number for number, time in enumerate(before)}
+
+    def new(time: int) -> int:
+        return moved[time] if time < start else time - start + len(before)
+
+    end = max(time + place.duration for time, place in zip(presented, placed, strict=True))
+    stamps = [*(new(decode) for decode in decodes), new(end)]
+    return [
+        Placed(decode, after - decode, new(time) - decode)
+        for (decode, after), time in zip(itertools.pairwise(stamps), presented, strict=True)
+    ]
 
 
 def _chunks(entry_of: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +35,7 @@ from tests.footage import (
     read_bars,
     record,
 )
+from tests.players import chromium_shows_first
 from tests.real_peers import require
 
 
@@ -144,34 +143,9 @@ def test_ffmpeg_itself_shows_the_asked_frame_first(footage: CameraFootage, b_fra
     assert len(times) == len(shown)
 
 
-# A video's first picture holds back the load event, and Chromium prints the page after that.
-_PAGE = """<body><video muted preload="auto" src="data:video/mp4;base64,CLIP"></video><script>
-window.onload = () => {
-  const video = document.querySelector("video");
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [128, 64];
-  const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0);
-  const row = [...Array(8).keys()].map(bit => context.getImageData(bit * 16 + 8, 32, 1, 1).data[1]);
-  document.body.textContent = (video.error ? "error " + video.error.message : "bars ") + row.join(" ");
-};
-</script></body>"""
-
-
 def test_chromium_shows_the_asked_frame_first(footage: CameraFootage, b_frames: int, tmp_path: Path) -> None:
-    require("chromium")
     path = export(footage, tmp_path / "clip.mp4", between(20, 40))
-    page = tmp_path / "page.html"
-    page.write_text(_PAGE.replace("CLIP", base64.b64encode(path.read_bytes()).decode()))
-    done = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-         "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=90, check=True,
-    )  # fmt: skip
-    bars = re.search(r"bars ([\d ]+)", done.stdout)
-    assert bars is not None, done.stdout[-500:]
-    shown = sum(1 << bit for bit, value in enumerate(bars[1].split()) if int(value) > 125)
-    assert shown == coded_clip(b_frames=b_frames)[20].shown
+    assert chromium_shows_first(path) == coded_clip(b_frames=b_frames)[20].shown
 
 
 def test_ordinary_players_open_the_segments(footage: CameraFootage, b_frames: int) -> None:
