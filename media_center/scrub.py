@@ -219,6 +219,7 @@ class Scrubber:
 
         # What was recorded since is another round's.
         check = CameraCheck([folder], self._trusted(), lambda name: name in opened or name > newest)
+        told: set[Finding] = set()
         for path in check.paths:
             if path.name <= after:
                 check.pass_by(path)
@@ -232,6 +233,7 @@ class Scrubber:
 
             report = check.take(examine(path, counted))
             findings = [*report.findings, *_unknown_keys(report, path.name)]
+            told.update(findings)
             self._note(camera, path.name, findings)
             self.bytes_done += size
             self.segments_done += 1
@@ -244,8 +246,7 @@ class Scrubber:
                 self._save()
             yield progress
         known = {path.name for path in check.paths}
-        before = len(check.report.findings)
-        chain = check.finish().findings[before:]
+        chain = [finding for finding in check.finish().findings if finding not in told]
         self._note(camera, "", chain)
         self._forget(camera, known)
         progress.findings += [CameraFinding(camera, finding) for finding in chain]

@@ -88,10 +88,10 @@ class CameraCheck:
             # Retention may have deleted it since the folder was listed: the log of removals or the chain tells.
             return Report(part.path, part.what)
         if found.seal is None:
-            self._unsealed.append(Examined(found.path, findings=found.findings, boxes=found.boxes, size=found.size))
-        else:
-            judge_signature(part, found.seal, self._trusted, found.path.name)
-            self._links.append(_Link(found.path, found.seal))
+            self._unsealed.append(found)  # counts in the end: a seal may come meanwhile
+            return part
+        judge_signature(part, found.seal, self._trusted, found.path.name)
+        self._links.append(_Link(found.path, found.seal))
         self.report.take(part)
         return part
 
@@ -105,6 +105,7 @@ class CameraCheck:
     def finish(self) -> Report:
         """Looks at the chain; returns the whole report."""
         report = self.report
+        self._look_again()
         camera = Counter(link.seal.camera for link in self._links).most_common(1)
         if camera and self._folders[0].name != camera[0][0]:
             report.notes.append(f"the folder is named {self._folders[0].name!r}, the footage is of {camera[0][0]!r}")
@@ -119,6 +120,20 @@ class CameraCheck:
         self._check_head(links, removed)
         self._check_unsealed(links)
         return report
+
+    def _look_again(self) -> None:
+        """A running recorder seals segments, and goes on writing the newest, while they are looked at."""
+        unsealed, self._unsealed = self._unsealed, []
+        newest = max((found.path.name for found in unsealed), default="")
+        for one in unsealed:
+            is_sealed_now = False
+            with contextlib.suppress(OSError):
+                is_sealed_now = read_seal(one.path) is not None
+            is_moving = is_sealed_now or (bool(one.findings) and one.path.name == newest)
+            found = examine(one.path) if is_moving else one
+            part = self.take(found)
+            if found.seal is None and not found.is_gone:
+                self.report.take(part)
 
     def _removed(self, camera: str) -> Iterator[Removal]:
         """What was deleted on purpose, as far as the log can be believed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import simulator.testing
 from media_center.keys import FootageSigner, read_trusted, rotate
 from media_center.scan import scan
 from media_center.scrub import CONDITION
@@ -162,6 +164,40 @@ def _rot_and_restore(made: Any) -> None:
     victim.write_bytes(sound)
     with made.footage("maintainer") as footage:
         assert not [finding for answer in footage.scrub() for finding in answer.findings]
+
+
+def test_kills_and_stops_leave_chains_that_are_good_and_so_is_footage_that_is_being_recorded(instance: Any) -> None:
+    trusted = read_trusted([ring(instance)])
+
+    def verified() -> list[str]:
+        reports = verify_paths([instance.footage_dir], trusted)
+        assert [report.outcome for report in reports] == [Outcome.GOOD] * 2, [report.findings for report in reports]
+        return [note for report in reports for note in report.notes]
+
+    def frames() -> int:
+        with instance.footage() as footage:
+            return min([one.last.seq for one in footage.recordings().recordings if one.camera == "cam-2"], default=-1)
+
+    with simulator.testing.running(2, fps=25) as sim, instance.broker() as broker:
+        for camera, url in sim.urls.items():
+            broker.add_camera(camera, url)
+        until(lambda: frames() > 110, 30, "a segment is closed")
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            instance.end("media_center", number)
+            verified()
+            instance.start("media_center")
+            instance.wait_ready("media_center")
+            reached = frames()
+
+            def has_gone_on(reached: int = reached) -> bool:
+                verified()
+                return frames() > reached + 40
+
+            until(has_gone_on, 30)
+        instance.end("media_center")
+    notes = verified()
+    assert any("a crash had left it open" in note for note in notes)
+    assert not any("nothing proves it" in note for note in notes)
 
 
 def test_verify_tells_programs_and_scripts_how_it_stands(archive: Any, tmp_path: Path) -> None:
