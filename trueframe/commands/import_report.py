@@ -76,7 +76,7 @@ class Subject:
         gaps = f", {unseen} frames gave no picture" if unseen else ""
         inexact = f", {inspected.inexact} damaged or behind damage" if inspected.inexact else ""
         learning = "".join(
-            f", the first {count} taken by {name} to learn what is normal"
+            f", {count} of them taken by {name} to learn what is normal"
             for name, count in inspected.learning.items()
             if count
         )

@@ -123,7 +123,8 @@ def test_what_was_exported_can_be_imported_and_has_the_same_digests(archive: Any
         first, second = replayed(footage, "first"), replayed(footage, "second")
     assert [bytes(frame.digest) for frame in first] == [bytes(frame.digest) for frame in second]
     shifts = [abs(a.received_ns - b.received_ns) for a, b in zip(first, second, strict=True)]
-    assert max(shifts) < SECOND // 50
+    # An export decodes pictures as late as B-frames allow: two of them, at 20 a second.
+    assert max(shifts) <= SECOND // 10
 
 
 def test_files_follow_each_other_in_one_camera_in_the_order_of_time(archive: Any, tmp_path: Path) -> None:
@@ -250,6 +251,29 @@ def test_a_caller_who_goes_leaves_nothing(archive: Any, tmp_path: Path) -> None:
         until(lambda: not staging.exists(), 10, "the import is removed")
         assert_nothing_left(archive, "gone")
         assert footage.import_file(file, "gone", START).frames == 60
+
+
+def test_a_caller_who_goes_while_the_file_is_read_leaves_nothing(archive: Any, tmp_path: Path) -> None:
+    data = make_clip(tmp_path / "clip.mp4", frames=1000, size=(64, 48)).read_bytes()
+    header = footage_pb2.ImportHeader(camera="left", start_ns=START, file_name="clip.mp4", size_bytes=len(data))
+    requests = [
+        footage_pb2.ImportFootageRequest(header=header),
+        *(footage_pb2.ImportFootageRequest(chunk=data[at : at + (1 << 20)]) for at in range(0, len(data), 1 << 20)),
+    ]
+    stopped: list[int] = []
+
+    def stop() -> bool:
+        stopped.extend(demuxers_of(archive))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        return bool(stopped)
+
+    with archive.footage() as footage:
+        call = footage._stub.ImportFootage(iter(requests))
+        until(stop, 10, "the file is read")
+        call.cancel()
+        until(lambda: not (archive.footage_dir / ".import" / "left.part").exists(), 10, "the import is removed")
+        assert_nothing_left(archive, "left")
 
 
 def test_an_import_survives_restarts_and_a_kill_in_its_middle_leaves_nothing(
