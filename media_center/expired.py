@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,21 @@ def merged(stretches: Iterable[Stretch], kept: Sequence[Key]) -> tuple[Stretch, 
             one = Stretch(before.first, last, frames, begin, end_ns)
         found.append(one)
     return tuple(found)
+
+
+def without_restored(folder: Path, stretches: Sequence[Stretch], kept: Sequence[Key]) -> list[Stretch]:
+    """The same, unless something lies inside: what was restored since is cut out, by the log. `kept`: sorted."""
+    found = list(stretches)
+    if not any(_is_inside(one, kept) for one in found):
+        return found
+    names = {f"{epoch:019d}-{opened:012d}.mp4" for epoch, opened in kept}
+    rows = {row.removal.segment: row.removal for row in read_removed(folder) if row.removal is not None}
+    return [stretch_of(removal) for name, removal in rows.items() if name not in names]
+
+
+def _is_inside(stretch: Stretch, kept: Sequence[Key]) -> bool:
+    position = bisect_left(kept, stretch.first)
+    return position < len(kept) and kept[position] <= stretch.last
 
 
 def write_expired(folder: Path, stretches: Sequence[Stretch]) -> None:

@@ -22,7 +22,8 @@ class Passage:
         self._stop = selection.stop
         self._before = selection.before
         self._walker = Walker(camera, selection.after)
-        self._gone, self._is_gone_whole = selection.gone, selection.is_gone_whole
+        self._gone, self._gone_behind = selection.gone, selection.gone_behind
+        self._is_gone_whole = selection.is_gone_whole
         self._view: View | None = None
         self.camera = camera
 
@@ -63,6 +64,10 @@ class Passage:
         if self._before is not None:
             before, self._before = self._before, None
             yield from self._walker.reach(*before)
+
+        if self._gone_behind:
+            behind, self._gone_behind = self._gone_behind, ()
+            yield self._walker.pass_behind(behind, is_whole=self._is_gone_whole)
 
     def _turn_to(self, view: View) -> None:
         """Goes on in another view. Retention may have taken segments out of it, the next one among them."""

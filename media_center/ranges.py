@@ -50,8 +50,10 @@ class Selection:
     """The last frame in it, as far as it is recorded now."""
     gone: tuple[Stretch, ...] = ()
     """What was deleted before `begin` and belongs to the selection, too, because it begins there."""
+    gone_behind: tuple[Stretch, ...] = ()
+    """What was deleted behind all that is left, and belongs to the selection, too."""
     is_gone_whole: bool = True
-    """All of that was asked for."""
+    """All of both was asked for."""
 
 
 def parse_range(message: footage_pb2.FootageRange) -> Bounds:
@@ -85,33 +87,47 @@ def _parse_id(camera: str, message: frames_pb2.FrameId) -> FrameId:
 
 
 def select(footage: CameraFootage, bounds: Bounds, *, with_lead_in: bool = False) -> Selection:
-    """The rows that a range covers, and what was deleted at its beginning."""
+    """The rows that a range covers, and what was deleted at its two ends."""
     selection = _select(footage, bounds, with_lead_in=with_lead_in)
-    if not footage.view.expired or selection.begin != Position(0, 0) or selection.after is not None:
+    expired = footage.view.expired
+    if not expired:
         return selection
-    gone, is_whole = _expired_in(footage, bounds)
-    return replace(selection, gone=gone, is_gone_whole=is_whole)
+    wanted = [one for one in expired if _touches(bounds, one)]
+    gone: tuple[Stretch, ...] = ()
+    behind: tuple[Stretch, ...] = ()
+    if selection.begin == Position(0, 0) and selection.after is None:
+        oldest = _key(footage, 0)
+        gone = tuple(one for one in wanted if oldest is None or one.first < oldest)
+    if selection.stop is None and (newest := _key(footage, len(footage.view) - 1)) is not None:
+        behind = tuple(one for one in wanted if one.first > newest)
+    is_whole = all(_is_inside(bounds, one) for one in (*gone, *behind))
+    return replace(selection, gone=gone, gone_behind=behind, is_gone_whole=is_whole)
 
 
-def _expired_in(footage: CameraFootage, bounds: Bounds) -> tuple[tuple[Stretch, ...], bool]:
-    """What was deleted before all that is left and touches the range, and whether all of it lies inside."""
-    oldest = footage.view[0] if len(footage.view) else None
+def _key(footage: CameraFootage, segment: int) -> tuple[int, int] | None:
+    if not 0 <= segment < len(footage.view):
+        return None
+    found = footage.view[segment]
+    return found.epoch, found.opened_seq
+
+
+def _ends(bounds: Bounds) -> tuple[tuple[int, int], tuple[int, int], int, int]:
+    """First and last id, first and last time of a range."""
     first = (bounds.first.epoch, bounds.first.seq) if bounds.first is not None else (0, 0)
     last = (bounds.last.epoch, bounds.last.seq) if bounds.last is not None else (_INT64_MAX, 0)
-    from_ns, to_ns = bounds.from_ns or 0, _INT64_MAX if bounds.to_ns is None else bounds.to_ns
-    gone = tuple(
-        one
-        for one in footage.view.expired
-        if (oldest is None or one.first < (oldest.epoch, oldest.opened_seq))
-        and one.last >= first
-        and one.first <= last
-        and one.to_ns >= from_ns
-        and one.from_ns <= to_ns
-    )
-    is_whole = all(
-        one.first >= first and one.last <= last and one.from_ns >= from_ns and one.to_ns <= to_ns for one in gone
-    )
-    return gone, is_whole
+    return first, last, bounds.from_ns or 0, _INT64_MAX if bounds.to_ns is None else bounds.to_ns
+
+
+def _touches(bounds: Bounds, stretch: Stretch) -> bool:
+    first, last, from_ns, to_ns = _ends(bounds)
+    is_between = stretch.last >= first and stretch.first <= last
+    return is_between and stretch.to_ns >= from_ns and stretch.from_ns <= to_ns
+
+
+def _is_inside(bounds: Bounds, stretch: Stretch) -> bool:
+    first, last, from_ns, to_ns = _ends(bounds)
+    is_between = stretch.first >= first and stretch.last <= last
+    return is_between and stretch.from_ns >= from_ns and stretch.to_ns <= to_ns
 
 
 def _select(footage: CameraFootage, bounds: Bounds, *, with_lead_in: bool) -> Selection:

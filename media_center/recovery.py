@@ -25,7 +25,7 @@ from media_center.catalogue import (
 )
 from media_center.chain import Chain
 from media_center.cutter import Resumption
-from media_center.expired import Stretch, finish_removals, write_expired
+from media_center.expired import Stretch, finish_removals, without_restored, write_expired
 from media_center.fragment import FragmentEncoder
 from media_center.import_staging import finish_imports
 from media_center.index import SegmentRows, index_path, join_boxes, mend_index, read_index, split_boxes
@@ -124,7 +124,7 @@ def recover_camera(
         with contextlib.suppress(OSError):  # a cache
             write_catalogue(folder, table.view())
     if expired:
-        table.expire(expired)
+        table.expire(without_restored(folder, expired, [(one.epoch, one.opened_seq) for one in segments]))
         with contextlib.suppress(OSError):  # a cache
             write_expired(folder, table.view().expired)
     recorded = [segment for segment in segments if segment.frames]
@@ -273,9 +273,7 @@ def _resume(
     return encoder, resumption
 
 
-def _resume_behind(
-    camera: str, folder: Path, segments: list[Segment], watermark: FrameId | None
-) -> Resumption | None:
+def _resume_behind(camera: str, folder: Path, segments: list[Segment], watermark: FrameId | None) -> Resumption | None:
     """How recording goes on in a new segment, where the last one is gone or does not tell its epoch.
 
     Without it the broker would be asked for its oldest frames, and they would be recorded a second time.

@@ -136,6 +136,18 @@ class Walker:
         )
         return [gap]
 
+    def pass_behind(self, gone: Sequence[Stretch], *, is_whole: bool) -> Told:
+        """What stands behind the last row, where everything newer was deleted; it then counts as walked."""
+        gap = frames_pb2.Gap(
+            camera=self.camera,
+            after=self._last.to_proto() if self._last is not None else None,
+            reason=frames_pb2.GAP_REASON_EXPIRED,
+            count=sum(one.frames for one in gone) if is_whole else None,
+            noticed_ns=max(one.to_ns for one in gone),
+        )
+        self._move_to(*gone[-1].last)
+        return gap
+
     def lose(self, record: Segment, *, has_expired: bool = False) -> list[Told]:
         """What stands in place of a segment that cannot be read, or was deleted since the walk began."""
         if not record.frames:
