@@ -161,6 +161,7 @@ def test_the_stamp_stands_right_before_the_first_slice() -> None:
 
 
 @given(number=st.integers(0, 2**64 - 1), sent_ns=st.integers(0, 2**63))
+@settings(deadline=None)
 def test_a_stamp_never_needs_emulation_prevention(number: int, sent_ns: int) -> None:
     payload = unit_of([b"\x65a"]).canonical(number, sent_ns)
     assert payload.count(b"\x00\x00\x01") == 2
@@ -204,6 +205,7 @@ def test_padding_makes_units_about_that_large_and_never_smaller(size: int) -> No
 
 
 @given(nals=NALS)
+@settings(deadline=None)
 def test_annex_b_comes_apart_as_it_was_put_together(nals: list[bytes]) -> None:
     clean = [nal.replace(b"\x00\x00", b"\x00\x55") for nal in nals]
     assert bitstream.split(bitstream.canonical(clean)) == clean

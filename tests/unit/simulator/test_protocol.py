@@ -34,6 +34,7 @@ STREAM = (
 
 
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=8))
+@settings(deadline=None)
 def test_requests_come_out_the_same_however_the_stream_is_cut(cuts: list[int]) -> None:
     parser, items = RequestParser(), []
     edges = [0, *sorted(cuts), len(STREAM)]
@@ -49,7 +50,7 @@ def test_requests_come_out_the_same_however_the_stream_is_cut(cuts: list[int]) -
 
 
 @given(data=st.binary(max_size=600))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_whatever_comes_is_parsed_or_refused(data: bytes) -> None:
     parser = RequestParser()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.spec import SpecError
@@ -66,5 +66,6 @@ def test_traits_that_nobody_can_have_are_refused(text: str, reason: str) -> None
 
 
 @given(st.sets(st.sampled_from(sorted(SLOPPY))))
+@settings(deadline=None)
 def test_bad_manners_are_joined_with_plus(manners: set[str]) -> None:
     assert made(f"sloppy={'+'.join(manners)}").manners == manners
