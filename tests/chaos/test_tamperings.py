@@ -525,9 +525,9 @@ def picture_changed(e: Evidence) -> list[Path]:
     made = io.BytesIO()
     with av.open(made, "w", format="image2pipe") as output:
         stream = output.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = pixels.shape[1], pixels.shape[0], "rgb24"  # type: ignore[attr-defined]
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))  # type: ignore[attr-defined]
-        output.mux(stream.encode(None))  # type: ignore[attr-defined]
+        stream.width, stream.height, stream.pix_fmt = pixels.shape[1], pixels.shape[0], "rgb24"
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        output.mux(stream.encode(None))
     e.shot.write_bytes(made.getvalue())
     return [e.shot]
 

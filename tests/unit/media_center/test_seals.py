@@ -271,4 +271,4 @@ def test_what_is_no_seal_is_refused_and_nothing_else_happens(data: bytes, bit: i
     changed = bytearray(any_seal(FootageSigner.generate()).encode())
     changed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(MalformedSeal):
-        parse_seal(changed)
+        parse_seal(bytes(changed))
