@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class ImportCalls:
         FailedPrecondition (the camera is live, or has later footage), ResourceExhausted.
         """
         size = size_of(path)
-        call = self._stub.ImportFootage(_requests(path, size, camera, start_ns))
+        call = self._stub.ImportFootage(_arequests(path, size, camera, start_ns))
         answer = None
         try:
             with errors():
@@ -113,6 +114,15 @@ def _requests(path: Path, size: int, camera: str, start_ns: int) -> Iterator[foo
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield footage_pb2.ImportFootageRequest(chunk=chunk)
+
+
+async def _arequests(
+    path: Path, size: int, camera: str, start_ns: int
+) -> AsyncIterator[footage_pb2.ImportFootageRequest]:
+    """The same without holding up the event loop while the disk reads."""
+    requests = _requests(path, size, camera, start_ns)
+    while (request := await asyncio.to_thread(next, requests, None)) is not None:
+        yield request
 
 
 def _done(answer: footage_pb2.ImportFootageResponse | None, path: Path) -> ImportedFile:

@@ -3,13 +3,16 @@
 What belongs here: what the broker's ingest does for live streams, by the file's own clock. What does not: reading files
 (`import_reading`) and writing footage (`import_run`).
 
-The first unit is received at `start_ns`, every other one by as much later as the file's decoding times say: strictly
-increasing, as arrivals are. A picture that B-frames hold back is presented a little later than that, which its `pts`
-tells as live. `monotonic_ns` counts from the first unit: no clock of this machine saw the frames arrive.
+The first unit is received at `start_ns`, the nth one by as much later as the file shows its nth picture: strictly
+increasing in the order of decoding, as arrivals are, at the distances at which pictures were taken, whatever a muxer
+made of its decoding times. What B-frames hold back is shown a little later than that; `pts` tells when, as live. A file
+that tells no presentation times is taken by its decoding times. `monotonic_ns` counts from the first unit: no clock of
+this machine saw the frames arrive.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from statistics import median
 
@@ -31,6 +34,10 @@ HOLE_NS = 1_000_000_000
 HOLE_RATIO = 8
 _INTERVALS = 32
 _JUMP_BACK_NS = 500_000_000
+# Units whose presentation times are looked at before the first of them gets its time: deeper than B-frames ever go.
+_HELD_UNITS = 32
+_HELD_BYTES = 2 * MAX_UNIT_BYTES
+_NS = 1_000_000_000
 _DEFAULT_INTERVAL_NS = 40_000_000
 
 
@@ -48,6 +55,10 @@ class Minter:
         self._codec = codec
         self._time_base = frames_pb2.Rational(num=time_base[0], den=time_base[1])
         self._inspector = inspector_for(codec, parameter_sets)
+        self._held: deque[FileUnit] = deque()
+        self._held_bytes = 0
+        self._shown: list[int] = []
+        self._decoded_ns = 0
         self._epoch = -1
         self._seq = 0
         self._size = (0, 0)
@@ -81,8 +92,32 @@ class Minter:
         return self._start_ns if self._last_ns is None else self._last_ns
 
     def unit(self, unit: FileUnit) -> list[bytes]:
-        """The encoded items that a unit becomes; none if it is left out."""
-        received_ns = self._time(unit.due_ns)
+        """Takes the next unit of the file. Returns the encoded items that are ready, of earlier ones mostly."""
+        items: list[bytes] = []
+        step = unit.due_ns - self._decoded_ns
+        self._decoded_ns = unit.due_ns
+        if step > HOLE_NS or step < -_JUMP_BACK_NS:
+            items += self._release(0)  # nothing is held back across a hole or where the clock goes back
+        self._held.append(unit)
+        self._held_bytes += len(unit.payload)
+        heapq.heappush(self._shown, self._shown_ns(unit))
+        return items + self._release(_HELD_UNITS)
+
+    def _shown_ns(self, unit: FileUnit) -> int:
+        """When the file shows a unit; when it decodes it, if it does not tell."""
+        if unit.pts is None:
+            return unit.due_ns
+        return unit.pts * self._time_base.num * _NS // self._time_base.den
+
+    def _release(self, keep: int) -> list[bytes]:
+        items: list[bytes] = []
+        while len(self._held) > keep or self._held_bytes > _HELD_BYTES:
+            unit = self._held.popleft()
+            self._held_bytes -= len(unit.payload)
+            items += self._mint(unit, self._time(heapq.heappop(self._shown)))
+        return items
+
+    def _mint(self, unit: FileUnit, received_ns: int) -> list[bytes]:
         payload = unit.payload
         info = self._inspector.inspect(payload)
         if info.nals == 0 or len(payload) > MAX_UNIT_BYTES:
@@ -118,10 +153,11 @@ class Minter:
         return items
 
     def end(self, detail: str) -> list[bytes]:
-        """The items that end the import; none if there was no frame."""
+        """The items that are left, and those that end the import; none if there was no frame."""
+        items = self._release(0)
         if self._epoch < 0:
             return []
-        items = self._gaps(self.last_ns, is_end=True)
+        items += self._gaps(self.last_ns, is_end=True)
         return items + self._end(frames_pb2.EPOCH_END_REASON_END_OF_STREAM, detail)
 
     def _time(self, due_ns: int) -> int:

@@ -27,6 +27,8 @@ _OTHER_TRACKS: Final = {"audio": "sound", "subtitle": "subtitles", "data": "data
 
 _WITHOUT_TIMES: Final = frozenset({"h264", "hevc", "mjpeg"})
 """Raw streams, as FFmpeg calls them."""
+_WITHOUT_ORDER: Final = _WITHOUT_TIMES | {"avi"}
+"""What tells no times of presentation."""
 
 
 def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO) -> None:
@@ -38,7 +40,10 @@ def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO)
     reader = FileReader(FileSource(path, is_looped=False))
     try:
         reader.open()
-        notes = left_out(reader.container)
+        container = reader.container
+        notes = left_out(container)
+        form = container.format.name
+        has_b_frames = bool(container.streams.video[0].codec_context.has_b_frames)
         ending = "The imported file came to its end."
         minter: Minter | None = None
         while True:
@@ -65,6 +70,11 @@ def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO)
             say(REFUSED, json.dumps(refuse).encode())
             return
         say(ITEMS, b"".join(minter.end(ending)))
+        if form in _WITHOUT_TIMES and minter.last_ns > start_ns:
+            rate = (minter.frames - 1) * 1e9 / (minter.last_ns - start_ns)
+            notes.append(f"the file has no times: taken as {rate:.4g} pictures a second")
+        if form in _WITHOUT_ORDER and has_b_frames:
+            notes.append("the file does not tell when its B-frames are shown: players may show exports out of step")
         for note in [*notes, *notes_of(minter)]:
             say(NOTE, note.encode())
         say(DONE)
@@ -76,16 +86,13 @@ def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO)
 
 
 def left_out(container: Any) -> list[str]:
-    """What of a file is not imported, or not in it."""
+    """What of a file is not imported."""
     notes = []
     for kind, what in _OTHER_TRACKS.items():
         tracks = [stream for stream in container.streams if stream.type == kind]
         count = len(tracks) - (kind == "video")
         if count > 0:
             notes.append(f"left out: {count} {'track' if count == 1 else 'tracks'} of {what}")
-    if container.format.name in _WITHOUT_TIMES:
-        rate = float(container.streams.video[0].average_rate or 25)
-        notes.append(f"the file has no times: taken as {rate:.4g} pictures a second")
     return notes
 
 

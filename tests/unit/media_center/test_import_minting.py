@@ -16,6 +16,7 @@ from trueframe.v1 import frames_pb2
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
+SECOND = 1_000 * MS
 CLIP = coded_clip(60)
 
 
@@ -23,8 +24,8 @@ def mint(due: list[int], *, epoch: int = START, payloads: list[bytes] | None = N
     """Frames of a file whose units are due at these nanoseconds."""
     minter = Minter("gate", epoch, START, frames_pb2.CODEC_H264, (1, 25))
     payloads = payloads or [coded.payload for coded in CLIP]
-    pairs = enumerate(zip(payloads, due, strict=False))
-    raw = [minter.unit(FileUnit(payload, number, ns)) for number, (payload, ns) in pairs]
+    pairs = zip(payloads, due, strict=False)
+    raw = [minter.unit(FileUnit(payload, ns * 25 // SECOND, ns)) for payload, ns in pairs]
     raw.append(minter.end("over"))
     return minter, list(BatchReader(b"".join(item for items in raw for item in items)))
 
@@ -115,3 +116,14 @@ def test_a_change_of_picture_size_is_a_new_epoch() -> None:
     assert [frame.seq for frame in frames_of(items)] == [0, 1, 0, 0]
     ended = [item.reason for item in items if isinstance(item, EpochEnded)]
     assert ended == [4, 4, frames_pb2.EPOCH_END_REASON_END_OF_STREAM]
+
+
+def test_b_frames_are_received_at_even_distances_whatever_the_decoding_times() -> None:
+    shown = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
+    due = [0, 1, 1, 1, 80, 80, 80, 120, 200, 200]
+    minter = Minter("gate", START, START, frames_pb2.CODEC_H264, (1, 25))
+    raw = [minter.unit(FileUnit(coded.payload, pts, ns * MS)) for coded, pts, ns in zip(CLIP, shown, due, strict=False)]
+    raw.append(minter.end("over"))
+    frames = frames_of(list(BatchReader(b"".join(item for items in raw for item in items))))
+    assert [frame.received_ns - START for frame in frames] == regular(10)
+    assert [frame.pts for frame in frames] == shown
