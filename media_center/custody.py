@@ -35,7 +35,7 @@ def closed_segments(footage: CameraFootage, from_ns: int = 0) -> Iterator[footag
             size, seal = record.size, None
         found = footage_pb2.FootageSegment(
             camera=footage.camera, name=record.name, from_ns=record.first_ns, to_ns=record.last_ns, size_bytes=size,
-            seal=seal.encode() if seal is not None else b"", tier="primary" if path.parent == view.folder else "second",
+            seal=seal.encode() if seal is not None else b"", tier="second" if path.is_symlink() else "primary",
         )  # fmt: skip
         if record.frames:
             found.first.CopyFrom(FrameId(footage.camera, record.epoch, record.first_seq).to_proto())
