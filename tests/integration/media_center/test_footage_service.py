@@ -81,6 +81,26 @@ def test_replay_can_begin_at_the_join_point_that_decoding_needs(archive: Any) ->
     assert [item.seq for item in led[1:]] == list(range(12, 23))
 
 
+def test_frames_are_stepped_through_both_ways_and_gaps_on_the_way_are_told(archive: Any) -> None:
+    async def step(frame_id: FrameId, steps: int) -> footage_pb2.StepFrameResponse:
+        async with FootageClient(archive.config.media_center.endpoint, archive.token("viewer")) as footage:
+            return await footage.step(frame_id, steps)
+
+    with archive.footage("viewer", ["yard"]) as footage:
+        on = footage.step(frame(49, "yard"))
+        assert (on.frame.id.seq, [gap.count for gap in on.gaps]) == (55, [5])
+        assert asyncio.run(step(frame(49, "yard"), 1)) == on
+        back = footage.step(frame(60, "yard"), -20)
+        assert (back.frame.id.seq, [gap.count for gap in back.gaps]) == (35, [5])
+        assert footage.step(frame(7, "yard"), 0).frame.id.seq == 7
+        with pytest.raises(NotFound, match="followed by 4 recorded frames"):
+            footage.step(frame(100, "yard"), 5)
+        with pytest.raises(NotFound, match="not recorded"):
+            footage.step(frame(52, "yard"), 1)
+        with pytest.raises(PermissionDenied):
+            footage.step(frame(3), 1)
+
+
 def test_a_viewer_sees_but_does_not_export(archive: Any, tmp_path: Path) -> None:
     with archive.footage("viewer") as footage:
         assert footage.snapshot(frame(20)).png.startswith(b"\x89PNG")
