@@ -109,12 +109,13 @@ class RetentionKeeper:
         while True:
             try:
                 now_ns, present = self._clock.monotonic_ns(), (self.rules.version, self._holds.ended)
-                is_short = self._events.holds("low_space")
+                free = await asyncio.to_thread(free_bytes, self._root)
+                is_short = free is not None and free < self._levels.floor
                 if is_more or is_short or seen != present or now_ns - looked_ns > _BY_RULE_EVERY_NS:
                     looked_ns, seen = now_ns, present
                     is_more = await self.look()
                 else:
-                    self._warn(await asyncio.to_thread(free_bytes, self._root))
+                    self._warn(free)
             except (TrueframeError, OSError) as error:
                 is_more = False
                 if rate_limited("retention", 10):
@@ -213,8 +214,12 @@ class RetentionKeeper:
         return list(islice(steps, _STEPS_AT_ONCE))
 
     def _first_disk(self) -> Disk | None:
+        """The first disk. Once it is short a little more is freed, so that it is not short again at once."""
         free = free_bytes(self._root)
-        return None if free is None else Disk(free, self._levels.floor)
+        if free is None:
+            return None
+        spare = (self._levels.warn - self._levels.floor) // 8 if free < self._levels.floor else 0
+        return Disk(free, self._levels.floor + spare)
 
     def _second_disk(self) -> Disk | None:
         if self.second is None or not self.second.is_open:
