@@ -13,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from media_center.catalogue import CATALOGUE_NAME, append_catalogue, parse_name, read_catalogue
 from media_center.chain import HEAD_NAME
 from media_center.index import index_path
-from mesh.errors import FailedPrecondition
+from mesh.errors import Cancelled, FailedPrecondition
 from mesh.ids import is_camera_id
 from mesh.logs import get_logger
 
@@ -35,11 +36,19 @@ class Staging:
         self.camera = camera
         self.root = root
         self.folder = root / STAGING_NAME / (camera + _PART)
+        self._lock = threading.Lock()
+        self._is_removed = False
         self._ready = root / STAGING_NAME / (camera + _READY)
 
     def __enter__(self) -> Staging:
         """Makes the folder. Raises FailedPrecondition if there is an import of that camera already, OSError."""
         self.folder.parent.mkdir(mode=0o750, exist_ok=True)
+        if self._ready.exists():
+            raise FailedPrecondition(
+                f"camera {self.camera!r}",
+                "has an import that the disk kept from its place",
+                "Restart the media center.",
+            )
         try:
             self.folder.mkdir(mode=0o700)
         except FileExistsError:
@@ -49,9 +58,13 @@ class Staging:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()
+        self.remove()
+
+    def remove(self) -> None:
+        """Removes what did not become footage. Large files take a while: call it in a thread."""
+        with self._lock:
+            self._is_removed = True
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def source(self, name: str) -> Path:
         """Where the file to import is kept meanwhile; its name tells a demuxer what it may be."""
@@ -67,8 +80,11 @@ class Staging:
     def put_in_place(self) -> None:
         """Makes footage of it. Raises OSError; nothing has happened before the rename, and all behind it."""
         self.remove_source()
-        _sync(self.folder)
-        self.folder.rename(self._ready)
+        with self._lock:
+            if self._is_removed:
+                raise Cancelled(f"import into {self.camera!r}", "was given up")
+            _sync(self.folder)
+            self.folder.rename(self._ready)
         _sync(self._ready.parent)
         _move(self._ready, self.root / self.camera)
 

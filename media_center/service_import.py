@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 from typing import Any
 
 from media_center.import_desk import Begun, Wanted
 from media_center.import_run import Imported
+from media_center.import_staging import Staging
 from media_center.room import Room
-from mesh.errors import Cancelled, InvalidArgument
+from mesh.errors import Cancelled, InvalidArgument, ResourceExhausted, TrueframeError, Unavailable
 from mesh.ids import validate_camera_id
 from mesh.security import principal_of
 from trueframe.v1 import footage_pb2
@@ -38,25 +40,48 @@ class ImportRoom(Room):
         principal.require(validate_camera_id(header.camera))
         wanted = self._imports.check(header)
         self._turns = self._turns or asyncio.Semaphore(_AT_ONCE)
-        async with self._turns:
-            with self._imports.staging(wanted) as staging:
-                begun = self._imports.begin(wanted, staging, staging.source(wanted.name))
-                async for taken in _take(parts, wanted, begun):
-                    yield footage_pb2.ImportFootageResponse(bytes_done=taken)
-                working = asyncio.create_task(asyncio.to_thread(begun.run.run))
-                try:
-                    while not working.done():
-                        await asyncio.wait([working], timeout=_TOLD_EVERY_S)
-                        yield footage_pb2.ImportFootageResponse(
-                            bytes_done=wanted.size_bytes, frames=begun.run.progress.frames
-                        )
-                finally:
-                    # A caller that went away: the folder is removed only once nobody writes to it any more.
-                    await _ended(working, begun)
-                done = working.result()
-                await asyncio.shield(self._imports.put_in_place(begun, done))
+        async with self._turns, _staged(self._imports.staging(wanted)) as staging:
+            begun = self._imports.begin(wanted, staging, staging.source(wanted.name))
+            async for taken in _take(parts, wanted, begun):
+                yield footage_pb2.ImportFootageResponse(bytes_done=taken)
+            working = asyncio.create_task(asyncio.to_thread(begun.run.run))
+            try:
+                while not working.done():
+                    await asyncio.wait([working], timeout=_TOLD_EVERY_S)
+                    yield footage_pb2.ImportFootageResponse(
+                        bytes_done=wanted.size_bytes, frames=begun.run.progress.frames
+                    )
+            finally:
+                # A caller that went away: the folder is removed only once nobody writes to it any more.
+                await _ended(working, begun)
+            done = working.result()
+            await asyncio.to_thread(staging.remove_source)
+            placing = asyncio.create_task(self._imports.put_in_place(begun, done))
+            try:
+                await asyncio.shield(placing)
+            finally:
+                with contextlib.suppress(Exception):
+                    await placing
         self._note(principal, "import", wanted.camera, done.first_ns, done.last_ns, wanted.name)
         yield _answer(wanted, done)
+
+
+@contextlib.asynccontextmanager
+async def _staged(staging: Staging) -> AsyncIterator[Staging]:
+    """The private folder while it is needed. A disk that refuses is told as that."""
+    try:
+        staging.__enter__()
+        try:
+            yield staging
+        finally:
+            await asyncio.shield(asyncio.to_thread(staging.remove))
+    except TrueframeError:  # some are OSErrors, too
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ResourceExhausted("footage disk", "is full", "Free some space, or import it in parts.") from None
+        reason = f"refuses the import ({error.strerror or type(error).__name__})"
+        raise Unavailable("footage disk", reason, "`trueframe storage` says how it is.") from None
 
 
 async def _ended(working: asyncio.Task[Imported], begun: Begun) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from media_center.catalogue import parse_name
 from media_center.import_staging import STAGING_NAME, Staging, finish_imports
-from mesh.errors import FailedPrecondition
+from mesh.errors import Cancelled, FailedPrecondition
 from tests.footage import Script, footage_of, record, replayed, seqs_in
 
 
@@ -35,8 +35,16 @@ def test_what_was_put_in_place_is_footage_and_nothing_else_is_left(tmp_path: Pat
     staging.put_in_place()
     staging.__exit__()
     assert len(segments_in(tmp_path / "media" / "gate")) == 4
-    assert not (tmp_path / "media" / STAGING_NAME).exists()
+    assert not any((tmp_path / "media" / STAGING_NAME).iterdir())
     assert seqs_in(replayed(footage_of(tmp_path / "media"))) == list(range(120))
+
+
+def test_what_was_given_up_is_not_put_in_place(tmp_path: Path) -> None:
+    staging = staged(tmp_path / "media")
+    staging.remove()
+    with pytest.raises(Cancelled, match="given up"):
+        staging.put_in_place()
+    assert not (tmp_path / "media" / "gate").exists()
 
 
 def test_an_import_that_was_not_finished_is_removed_at_the_next_start(tmp_path: Path) -> None:
