@@ -22,6 +22,8 @@ from mesh.ids import FrameId, validate_camera_id
 
 _LOOK_AGAIN_S = 0.25
 _RETRY_S = 0.5
+_NEAR_S = 2.0
+"""Footage that was read within this time leaves nothing to catch up with that the broker's ring does not hold."""
 # Of its own: a program that seeds the global generator gets from it what it expects.
 _dice = random.Random()
 
@@ -69,6 +71,7 @@ async def stream_from(
 async def _past(footage: FootageClient, joint: Joint, with_lead_in: bool) -> AsyncGenerator[FootageItem, None]:
     """All that the footage has now; waits for it while live cannot go on."""
     while True:
+        began_s = time.monotonic()
         try:
             async with aclosing(footage.watch_persisted(joint.cameras)) as watermarks:  # type: ignore[type-var]
                 marks = {mark.camera: mark for mark in await anext(watermarks)}
@@ -79,7 +82,8 @@ async def _past(footage: FootageClient, joint: Joint, with_lead_in: bool) -> Asy
                         for given in joint.take_past(item):
                             yield given
                 joint.was_read(ranges, marks)
-                continue
+                if time.monotonic() - began_s > _NEAR_S:
+                    continue
             wait_s = _LOOK_AGAIN_S
         except TrueframeError as error:
             wait_s = _after_failure(error)
@@ -115,6 +119,7 @@ def stream_from_sync(
 
 def _past_sync(footage: SyncFootageClient, joint: Joint, with_lead_in: bool) -> Generator[FootageItem, None, None]:
     while True:
+        began_s = time.monotonic()
         try:
             with closing(footage.watch_persisted(joint.cameras)) as watermarks:  # type: ignore[type-var]
                 marks = {mark.camera: mark for mark in next(watermarks)}
@@ -124,7 +129,8 @@ def _past_sync(footage: SyncFootageClient, joint: Joint, with_lead_in: bool) -> 
                     for item in replay:
                         yield from joint.take_past(item)
                 joint.was_read(ranges, marks)
-                continue
+                if time.monotonic() - began_s > _NEAR_S:
+                    continue
             wait_s = _LOOK_AGAIN_S
         except TrueframeError as error:
             wait_s = _after_failure(error)
