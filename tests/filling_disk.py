@@ -24,7 +24,7 @@ from trueframe.client import Client
 from trueframe.v1 import footage_pb2, frames_pb2
 
 MIB = 1 << 20
-DISK, WARN, STOP = 12 * MIB, 6 * MIB, 2 * MIB
+DISK, WARN, STOP = 12 * MIB, 4 * MIB, 2 * MIB
 SETTINGS = {
     "media_center.segment_s": "2",
     "media_center.max_segment_s": "4",
@@ -53,7 +53,7 @@ def main(folder: Path) -> dict[str, Any]:
         before = _frames(client, gate, begin_ns, held_to_ns)
         # So that it does not take all day: beside footage, something else lies on the disk.
         filler = media / "filler"
-        filler.write_bytes(bytes(max(0, _free(media) - WARN - MIB)))
+        filler.write_bytes(bytes(max(0, _free(media) - WARN - MIB // 2)))
         until(lambda: len(_removals(media, cameras)) >= _REMOVED_AT_FIRST, 150, "the oldest footage goes")
         removals = _removals(media, cameras)
         first = {

@@ -14,7 +14,7 @@ import pytest
 from tests.filling_disk import STOP
 from tests.real_peers import ROOT, require
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 SECOND = 1_000_000_000
 
