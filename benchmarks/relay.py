@@ -1,7 +1,7 @@
 """Relay: simulated RTSP cameras through the shipped broker to its subscribers, every unit accounted for.
 
 `python -m benchmarks.relay --json` → lost, different, broker_us_per_unit, broker_core, p50_ms, p99_ms, rss_mb, and how
-it was run. CPU is that of the broker process with all its threads and children while the subscribers are measured. A unit
+it was run. CPU is that of the broker process with all its threads and children while subscribers are measured. A unit
 is one access unit of one camera, however many subscribers get it; every subscriber compares every unit with the
 sender's log by number and SHA-256.
 

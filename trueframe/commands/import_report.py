@@ -82,8 +82,9 @@ class Subject:
         )
         failed = f", {inspected.failed} times a detector failed" if inspected.failed else ""
         return (
-            f"{found} found by {' and '.join(detectors)} in {inspected.pictures} pictures{learning}{gaps}{inexact}{failed}; "
-            f"inspected in {show_duration(inspected.seconds)}{_speed(self.length_s, inspected.seconds)}"
+            f"{found} found by {' and '.join(detectors)} in {inspected.pictures} pictures"
+            f"{learning}{gaps}{inexact}{failed}; inspected in {show_duration(inspected.seconds)}"
+            f"{_speed(self.length_s, inspected.seconds)}"
         )
 
     def inspection_record(self, detectors: Sequence[str], inspected: Inspected) -> dict[str, object]:
