@@ -12,7 +12,8 @@ Then, for every camera, these must be the same units in the same order:
     export    digests computed here over the samples of the exported files (one for each codec), demuxed by FFmpeg
     pictures  what FFmpeg decodes from the export, plane by plane: what the sender coded, decoded before it was sent
 
-A unit that a camera sent into a connection that was being cut (recode) is no difference, and counted by itself.
+A unit that a camera sent into a connection that was being cut (recode) is no difference, and counted by itself; so is
+one that a simulated camera did not send because this machine left it no time.
 """
 
 from __future__ import annotations
@@ -138,6 +139,14 @@ def differs_from_log(log: list[SentUnit], units: list[Unit]) -> tuple[int, int]:
     return wrong, cut
 
 
+def left_out(log: list[SentUnit], units: list[Unit]) -> int:
+    """Units between those that came, within a connection, that the camera did not send: its host had no time."""
+    sent = {row.digest: row for row in log}
+    rows = [sent[digest] for *_, digest in units if digest in sent]
+    numbers = [[row.number for row in run] for _, run in groupby(rows, key=lambda row: row.connection)]
+    return sum(run[-1] - run[0] + 1 - len(run) for run in numbers)
+
+
 def place_in_film(film: Film, taken: Taken) -> tuple[int, int]:
     """Differences of what came from the film played in a loop, and the film's unit that came first."""
     own = film.units()
@@ -244,7 +253,8 @@ class Bench:
             "exports": exports,
             "pictures_compared": compared,
             "damaged": taken.damaged,
-            "gaps_told": taken.gaps,
+            "gaps_told": dict(Counter(taken.gaps)),
+            "left_out_by_sender": left_out(log, taken.units),
             "sent_into_a_cut": cut,
             "differences": {
                 "sent": sent,
@@ -318,7 +328,15 @@ def measure(folder: Path, units: int, names: tuple[str, ...], seed: int, changes
         "units_by_codec": dict(by_codec),
         **{
             name: sum(one[name] for one in cameras.values())
-            for name in ("pictures_compared", "exports", "parameter_set_changes", "epochs", "audio_packets", "damaged")
+            for name in (
+                "pictures_compared",
+                "exports",
+                "parameter_set_changes",
+                "epochs",
+                "audio_packets",
+                "damaged",
+                "left_out_by_sender",
+            )
         },
         "seed": seed,
         "read_s": round(read_s, 1),

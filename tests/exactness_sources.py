@@ -110,6 +110,7 @@ def sources(folder: Path, names: tuple[str, ...], seed: int, real: GstreamerServ
     kinds = {name: SIMULATED[name] for name in names}
     assert list(kinds) == [f"cam-{number}" for number in range(1, len(kinds) + 1)]
     traits = {name: kind.traits for name, kind in kinds.items()}
+    loop_s = 4 if len(kinds) > len(FEW) else 2  # drawn and coded anew in every run
     arguments = ("--cache", str(folder / "cache"), "--scenes", "hall", "--seed", str(seed), "--no-incidents")
     films = {
         "film-1": Film(changing_sets(folder / "ids.ts", 3), "h264", f"file, B-frames, {_SETS}", False),
@@ -117,7 +118,7 @@ def sources(folder: Path, names: tuple[str, ...], seed: int, real: GstreamerServ
         "film-3": Film(_film(folder / "film.avi", "mjpeg"), "mjpeg", "file", True),
     }
     with running(
-        len(kinds), fps=FPS, size=SMALL, loop_s=4, log=folder / "sent", traits=traits, arguments=arguments
+        len(kinds), fps=FPS, size=SMALL, loop_s=loop_s, log=folder / "sent", traits=traits, arguments=arguments
     ) as simulator:
         urls = {camera: simulator.urls[camera] for camera in kinds}
         urls |= {name: f"file://{film.path}?loop=1" for name, film in films.items()}

@@ -14,10 +14,10 @@ from tests.exactness_sources import FEW, SIMULATED
 def test_changing_parameter_sets_and_audio_beside_make_no_difference_between_sender_and_exported_pixels(
     tmp_path: Path,
 ) -> None:
-    result = measure(tmp_path, 1_800, FEW, seed=1, changes=2)
+    result = measure(tmp_path, 1_500, FEW, seed=1, changes=2)
     assert result["differences_by_place"] == dict.fromkeys(("sent", "index", "replay", "export", "pictures"), 0)
     assert result["damaged"] == 0
-    assert result["pictures_compared"] == result["units"] >= 1_800
+    assert result["pictures_compared"] == result["units"] >= 1_500
     assert set(result["units_by_codec"]) == {"h264", "h265", "mjpeg"}
     cameras = result["cameras"]
     for resized in ("cam-1", "cam-4"):
