@@ -156,7 +156,7 @@ class Ingest:
         if lost_before:
             self._is_loss_pending = True
         inspector = self._inspector
-        info = inspector.inspect(payload)
+        info = inspector.inspect(payload, damaged)
         if info.nals == 0 or len(payload) > MAX_UNIT_BYTES:
             self.refuse()
             return

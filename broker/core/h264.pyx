@@ -6,12 +6,12 @@ unit is called so; nothing here raises because of what a camera sent.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t
 
 from broker.core.annexb cimport end_of_nal, find_start_code
-from broker.core.bits cimport PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, Bits, bits_open, ue, unescape
+from broker.core.bits cimport PARAMETER_SET_LIMIT, RBSP_LIMIT, Bits, bits_open, ue, unescape
 from broker.core.h264_bits cimport Sps, parse_recovery_point, parse_sps, read_pps_numbers
+from broker.core.parameter_sets cimport CHANGED, REFUSED, Offered, ParameterSets
 from broker.core.unit_info cimport UnitInfo
 
 from broker.core.annexb import MAX_UNIT_BYTES
@@ -20,6 +20,8 @@ from broker.core.annexb import MAX_UNIT_BYTES
 # places more than this many, and the stream does not say how many it will place.
 cdef enum:
     LEADING_PICTURES = 16
+    LEVEL_SPS = 0
+    LEVEL_PPS = 1
 
 
 cdef class H264Inspector:
@@ -29,38 +31,40 @@ cdef class H264Inspector:
     """
 
     def __cinit__(self, parameter_sets=b""):
-        self._sps = {}
-        self._pps = {}
-        self._sets = None
+        self._sets = ParameterSets(2)
         self._inspected = None
         if len(parameter_sets):
             self.add_parameter_sets(parameter_sets)
 
     def add_parameter_sets(self, data):
-        """Learns SPS and PPS from canonical `data`; returns whether all of it could be read."""
-        info = self.inspect(data)
-        complete = bool(self._sps) and bool(self._pps)
+        """Learns SPS and PPS from canonical `data` that came out of band; returns whether all of it could be read."""
+        cdef UnitInfo info
+        self._is_out_of_band = True
+        try:
+            info = self.inspect(data)
+        finally:
+            self._is_out_of_band = False
+        complete = bool(self._sets.kept[LEVEL_SPS]) and bool(self._sets.kept[LEVEL_PPS])
         return complete and info.has_sps and info.has_pps
 
     @property
     def parameter_sets(self):
-        """Latest SPS, then PPS, by number, in canonical form; empty while none is known."""
-        if self._sets is None:
-            parts = []
-            for sets in (self._sps, self._pps):
-                for key in sorted(sets):
-                    parts.append(b"\x00\x00\x00\x01")
-                    parts.append(sets[key][0])
-            self._sets = b"".join(parts)
-        return self._sets
+        """Latest SPS, then PPS, by number, in canonical form; empty while none is known.
+
+        What only a unit claimed and no picture used is left out, as soon as there are others.
+        """
+        return self._sets.joined()
 
     @property
     def complete(self):
         """Whether at least one SPS and a PPS that names it are known."""
-        return any(entry[1] in self._sps for entry in self._pps.values())
+        return self._sets.complete()
 
-    cpdef UnitInfo inspect(self, payload):
-        """Reads one canonical access unit; what it carries of parameter sets is remembered."""
+    cpdef UnitInfo inspect(self, payload, bint damaged=False):
+        """Reads one canonical access unit; what it carries of parameter sets is remembered.
+
+        `damaged`: packets of it are missing or were unfit, so that its sets may not change any that work.
+        """
         cdef Py_buffer view
         cdef UnitInfo info = UnitInfo.__new__(UnitInfo)
         cdef const uint8_t* nal
@@ -68,8 +72,9 @@ cdef class H264Inspector:
         cdef const uint8_t* following
         cdef Py_ssize_t size
         cdef int kind, recovery = -1
-        cdef int slices = 0, intra_slices = 0, idr_slices = 0
+        cdef int slices = 0, intra_slices = 0, idr_slices = 0, sets = 0
         cdef bint unknown_set = False
+        cdef set named = None
         cdef bint glued, exact_match = False, broken_link = False, reference = False, may_reorder = True
         cdef uint32_t first_mb, slice_type, pps_id
         cdef uint8_t rbsp[RBSP_LIMIT]
@@ -116,25 +121,33 @@ cdef class H264Inspector:
                         # I and SI slices, by themselves or for the whole picture.
                         if slice_type % 5 == 2 or slice_type % 5 == 4:
                             intra_slices += 1
-                        entry = self._pps.get(pps_id)
+                        entry = self._sets.find(LEVEL_PPS, pps_id, kind == 5)
                         if entry is not None:
-                            entry = self._sps.get(entry[1])
+                            entry = self._sets.find(LEVEL_SPS, entry[1], kind == 5)
+                        if self._sets.doubts:
+                            if named is None:
+                                named = set()
+                            named.add(pps_id)
                         if entry is None:
                             unknown_set = True
                         else:
-                            self.width = entry[1]
-                            self.height = entry[2]
-                            may_reorder = entry[3]
+                            self.width = entry[2]
+                            self.height = entry[3]
+                            may_reorder = entry[4]
                 elif kind == 3 or kind == 4:
                     slices += 1
                 elif kind == 6:
                     rbsp_size = unescape(nal + 1, size - 1 if size - 1 < RBSP_LIMIT else RBSP_LIMIT, rbsp)
                     parse_recovery_point(rbsp, rbsp_size, &recovery, &exact_match, &broken_link)
                 elif kind == 7:
-                    if not self._store_sps(nal, size, info):
+                    if self._offer_sps(nal, size, info, damaged):
+                        sets += 1
+                    else:
                         info.malformed = True
                 elif kind == 8:
-                    if not self._store_pps(nal, size, info):
+                    if self._offer_pps(nal, size, info, damaged):
+                        sets += 1
+                    else:
                         info.malformed = True
                 elif kind == 0 or kind >= 24:
                     info.malformed = True
@@ -149,8 +162,6 @@ cdef class H264Inspector:
                 self._non_reference_run = 0
             elif self._non_reference_run < LEADING_PICTURES:
                 self._non_reference_run += 1
-        elif not (info.has_sps or info.has_pps):
-            info.malformed = True
         info.decodable = slices > 0 and not unknown_set
         # Where a set is unknown, no decoder can begin.
         if info.starts_picture and info.decodable:
@@ -166,6 +177,16 @@ cdef class H264Inspector:
                     if may_reorder or broken_link:
                         # The first exact one is that behind them.
                         info.recovers_after += LEADING_PICTURES + 1
+        if self._is_out_of_band:
+            self._sets.keep_all()
+            self._take_only_size()
+        elif self._sets.doubts:
+            sets -= self._sets.finish(
+                named, not (damaged or info.malformed), info.join_point != 1, idr_slices > 0
+            )
+        if not slices and not sets:
+            # Nothing of it is of any use.
+            info.malformed = True
         info.width = self.width
         info.height = self.height
         self._inspected = payload if isinstance(payload, bytes) else None
@@ -173,7 +194,7 @@ cdef class H264Inspector:
         return info
 
     def with_parameter_sets(self, payload):
-        """The unit with the known sets that it lacks inserted once, behind an AUD, if it is a join point.
+        """The unit with the kept sets that it lacks inserted once, behind an AUD, if it is a join point.
 
         Missing PPS go behind the last SPS that the unit carries. Units that are no join point come back as they are.
         """
@@ -211,8 +232,8 @@ cdef class H264Inspector:
                 nal = following
         finally:
             PyBuffer_Release(&view)
-        sps = [b"\x00\x00\x00\x01" + self._sps[key][0] for key in sorted(self._sps) if key not in carried_sps]
-        pps = [b"\x00\x00\x00\x01" + self._pps[key][0] for key in sorted(self._pps) if key not in carried_pps]
+        sps = self._sets.missing(LEVEL_SPS, carried_sps)
+        pps = self._sets.missing(LEVEL_PPS, carried_pps)
         if not sps and not pps:
             return payload
         if len(payload) + sum(map(len, sps)) + sum(map(len, pps)) > MAX_UNIT_BYTES:
@@ -223,49 +244,48 @@ cdef class H264Inspector:
             return b"".join([whole[:behind_aud], *sps, *pps, whole[behind_aud:]])
         return b"".join([whole[:behind_aud], *sps, whole[behind_aud:behind_sps], *pps, whole[behind_sps:]])
 
-    cdef bint _may_keep(self, known, Py_ssize_t size):
-        """Accounts for a set that comes in place of `known`; False if all together would be too many."""
-        cdef Py_ssize_t following = self._sets_size + size - (len(known[0]) if known is not None else 0)
-        if following > PARAMETER_SETS_LIMIT:
-            return False
-        self._sets_size = following
-        return True
+    cdef void _take_only_size(self):
+        """Where one SPS is known, its size is that of the pictures to come."""
+        known = <dict> self._sets.kept[LEVEL_SPS]
+        if len(known) == 1:
+            for entry in known.values():
+                self.width = entry[2]
+                self.height = entry[3]
 
-    cdef bint _store_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+    cdef bint _offer_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged):
         cdef Sps sps
+        cdef Offered offered
         if size > PARAMETER_SET_LIMIT or not parse_sps(nal, size, &sps):
             return False
-        raw = PyBytes_FromStringAndSize(<const char*> nal, size)
-        known = self._sps.get(sps.number)
-        if known is None or known[0] != raw:
-            if not self._may_keep(known, size):
-                return False
-            if known is not None:
-                info.parameter_sets_changed = True
-            self._sps[sps.number] = (raw, sps.width, sps.height, bool(sps.may_reorder))
-            self._sets = None
-        if self.width == 0 or len(self._sps) == 1:
+        if self._sets.knows(LEVEL_SPS, sps.number, nal, size):
+            info.has_sps = True
+            return True
+        facts = (sps.width, sps.height, bool(sps.may_reorder))
+        offered = self._sets.offer(LEVEL_SPS, sps.number, nal, size, -1, facts, damaged)
+        if offered == REFUSED:
+            return False
+        if offered == CHANGED:
+            info.parameter_sets_changed = True
+        if self.width == 0:
             self.width = sps.width
             self.height = sps.height
         info.has_sps = True
         return True
 
-    cdef bint _store_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+    cdef bint _offer_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged):
         cdef int number, sps_number
-        if size > PARAMETER_SET_LIMIT:
-            return False
+        cdef Offered offered
         number = read_pps_numbers(nal, size, &sps_number)
         if number < 0:
             return False
-        raw = PyBytes_FromStringAndSize(<const char*> nal, size)
-        known = self._pps.get(number)
-        if known is None or known[0] != raw:
-            if not self._may_keep(known, size):
-                return False
-            if known is not None:
-                info.parameter_sets_changed = True
-            self._pps[number] = (raw, sps_number)
-            self._sets = None
+        if self._sets.knows(LEVEL_PPS, number, nal, size):
+            info.has_pps = True
+            return True
+        offered = self._sets.offer(LEVEL_PPS, number, nal, size, sps_number, (), damaged)
+        if offered == REFUSED:
+            return False
+        if offered == CHANGED:
+            info.parameter_sets_changed = True
         info.has_pps = True
         return True
 

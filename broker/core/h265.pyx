@@ -13,19 +13,24 @@ for ever, and nobody may call them exact. A recovery point counts in output orde
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t
 
 from broker.core.annexb cimport end_of_nal, find_start_code
-from broker.core.bits cimport PARAMETER_SET_LIMIT, PARAMETER_SETS_LIMIT, RBSP_LIMIT, unescape
+from broker.core.bits cimport RBSP_LIMIT, unescape
 from broker.core.h265_bits cimport (
     H265_AUD, H265_BLA_N_LP, H265_BLA_W_LP, H265_CRA, H265_IDR_N_LP, H265_IDR_W_RADL, H265_PPS, H265_PREFIX_SEI,
     H265_SPS, H265_VPS, H265Sps, parse_h265_recovery_point, parse_h265_sps, read_h265_pps_numbers,
     read_h265_slice_start, read_h265_sps_numbers,
 )
+from broker.core.parameter_sets cimport CHANGED, REFUSED, Offered, ParameterSets
 from broker.core.unit_info cimport UnitInfo
 
 from broker.core.annexb import MAX_UNIT_BYTES
+
+cdef enum:
+    LEVEL_VPS = 0
+    LEVEL_SPS = 1
+    LEVEL_PPS = 2
 
 
 cdef class H265Inspector:
@@ -35,51 +40,48 @@ cdef class H265Inspector:
     """
 
     def __cinit__(self, parameter_sets=b""):
-        self._vps = {}
-        self._sps = {}
-        self._pps = {}
-        self._sets = None
+        self._sets = ParameterSets(3)
         self._inspected = None
         if len(parameter_sets):
             self.add_parameter_sets(parameter_sets)
 
     def add_parameter_sets(self, data):
-        """Learns VPS, SPS and PPS from canonical `data`; returns whether all of it could be read."""
-        info = self.inspect(data)
-        complete = bool(self._vps) and bool(self._sps) and bool(self._pps)
-        return complete and info.has_vps and info.has_sps and info.has_pps
+        """Learns VPS, SPS and PPS from canonical `data` that came out of band; returns whether all could be read."""
+        cdef UnitInfo info
+        self._is_out_of_band = True
+        try:
+            info = self.inspect(data)
+        finally:
+            self._is_out_of_band = False
+        return all(self._sets.kept) and info.has_vps and info.has_sps and info.has_pps
 
     @property
     def parameter_sets(self):
-        """Latest VPS, then SPS, then PPS, by number, in canonical form; empty while none is known."""
-        if self._sets is None:
-            parts = []
-            for sets in (self._vps, self._sps, self._pps):
-                for key in sorted(sets):
-                    parts.append(b"\x00\x00\x00\x01")
-                    parts.append(sets[key][0])
-            self._sets = b"".join(parts)
-        return self._sets
+        """Latest VPS, then SPS, then PPS, by number, in canonical form; empty while none is known.
+
+        What only a unit claimed and no picture used is left out, as soon as there are others.
+        """
+        return self._sets.joined()
 
     @property
     def complete(self):
         """Whether at least one VPS, an SPS that names it and a PPS that names that are known."""
-        for entry in self._pps.values():
-            sps = self._sps.get(entry[1])
-            if sps is not None and sps[1] in self._vps:
-                return True
-        return False
+        return self._sets.complete()
 
-    cpdef UnitInfo inspect(self, payload):
-        """Reads one canonical access unit; what it carries of parameter sets is remembered."""
+    cpdef UnitInfo inspect(self, payload, bint damaged=False):
+        """Reads one canonical access unit; what it carries of parameter sets is remembered.
+
+        `damaged`: packets of it are missing or were unfit, so that its sets may not change any that work.
+        """
         cdef Py_buffer view
         cdef UnitInfo info = UnitInfo.__new__(UnitInfo)
         cdef const uint8_t* nal
         cdef const uint8_t* end
         cdef const uint8_t* following
         cdef Py_ssize_t size, rbsp_size
-        cdef int kind, number, slices = 0, picture = -1, reorder = 16, most_leading = 32
-        cdef bint unknown_set = False
+        cdef int kind, number, slices = 0, sets = 0, picture = -1, reorder = 16, most_leading = 32
+        cdef bint unknown_set = False, opens = False
+        cdef set named = None
         cdef bint glued, starts, found = False, exact_match = False, broken_link = False
         cdef int64_t recovery = 0
         cdef uint8_t rbsp[RBSP_LIMIT]
@@ -120,10 +122,15 @@ cdef class H265Inspector:
                     else:
                         if starts:
                             info.starts_picture = True
-                        entry = self._pps.get(number)
+                        opens = H265_BLA_W_LP <= kind <= H265_CRA
+                        entry = self._sets.find(LEVEL_PPS, number, opens)
                         if entry is not None:
-                            entry = self._sps.get(entry[1])
-                        if entry is None or entry[1] not in self._vps:
+                            entry = self._sets.find(LEVEL_SPS, entry[1], opens)
+                        if self._sets.doubts:
+                            if named is None:
+                                named = set()
+                            named.add(number)
+                        if entry is None or self._sets.find(LEVEL_VPS, entry[1], opens) is None:
                             unknown_set = True
                         else:
                             self.width = entry[2]
@@ -134,15 +141,20 @@ cdef class H265Inspector:
                     rbsp_size = unescape(nal + 2, size - 2 if size - 2 < RBSP_LIMIT else RBSP_LIMIT, rbsp)
                     parse_h265_recovery_point(rbsp, rbsp_size, &found, &recovery, &exact_match, &broken_link)
                 elif kind == H265_VPS:
-                    if size < 4 or not self._keep(self._vps, nal[2] >> 4, nal, size, (), info):
-                        info.malformed = True
-                    else:
+                    if size >= 4 and self._offer(LEVEL_VPS, nal[2] >> 4, nal, size, -1, (), info, damaged):
                         info.has_vps = True
+                        sets += 1
+                    else:
+                        info.malformed = True
                 elif kind == H265_SPS:
-                    if not self._store_sps(nal, size, info):
+                    if self._offer_sps(nal, size, info, damaged):
+                        sets += 1
+                    else:
                         info.malformed = True
                 elif kind == H265_PPS:
-                    if not self._store_pps(nal, size, info):
+                    if self._offer_pps(nal, size, info, damaged):
+                        sets += 1
+                    else:
                         info.malformed = True
                 nal = following
         finally:
@@ -150,8 +162,6 @@ cdef class H265Inspector:
         if slices:
             if not info.starts_picture:
                 info.malformed = True
-        elif not (info.has_vps or info.has_sps or info.has_pps):
-            info.malformed = True
         info.decodable = slices > 0 and not unknown_set
         # Where a set is unknown, no decoder can begin.
         if info.starts_picture and info.decodable:
@@ -168,6 +178,14 @@ cdef class H265Inspector:
                 info.recovers_after = <int> max(0, recovery) + most_leading + reorder
                 if broken_link:
                     info.recovers_after += 16
+        if self._is_out_of_band:
+            self._sets.keep_all()
+            self._take_only_size()
+        elif self._sets.doubts:
+            sets -= self._sets.finish(named, not (damaged or info.malformed), info.join_point != 1, opens)
+        if not slices and not sets:
+            # Nothing of it is of any use.
+            info.malformed = True
         info.width = self.width
         info.height = self.height
         self._inspected = payload if isinstance(payload, bytes) else None
@@ -175,7 +193,7 @@ cdef class H265Inspector:
         return info
 
     def with_parameter_sets(self, payload):
-        """The unit with the known sets that it lacks inserted once, behind an AUD, if it is a join point.
+        """The unit with the kept sets that it lacks inserted once, behind an AUD, if it is a join point.
 
         Missing SPS go behind the last VPS that the unit carries, missing PPS behind its last SPS. Units that are no
         join point come back as they are.
@@ -221,9 +239,9 @@ cdef class H265Inspector:
                 nal = following
         finally:
             PyBuffer_Release(&view)
-        vps = [b"\x00\x00\x00\x01" + self._vps[key][0] for key in sorted(self._vps) if key not in carried_vps]
-        sps = [b"\x00\x00\x00\x01" + self._sps[key][0] for key in sorted(self._sps) if key not in carried_sps]
-        pps = [b"\x00\x00\x00\x01" + self._pps[key][0] for key in sorted(self._pps) if key not in carried_pps]
+        vps = self._sets.missing(LEVEL_VPS, carried_vps)
+        sps = self._sets.missing(LEVEL_SPS, carried_sps)
+        pps = self._sets.missing(LEVEL_PPS, carried_pps)
         if not vps and not sps and not pps:
             return payload
         if len(payload) + sum(map(len, vps)) + sum(map(len, sps)) + sum(map(len, pps)) > MAX_UNIT_BYTES:
@@ -236,42 +254,46 @@ cdef class H265Inspector:
             [whole[:behind_aud], *vps, whole[behind_aud:for_sps], *sps, whole[for_sps:for_pps], *pps, whole[for_pps:]]
         )
 
-    cdef bint _keep(self, dict sets, int number, const uint8_t* nal, Py_ssize_t size, tuple rest, UnitInfo info):
-        """Remembers a set under its number; False if it, or all together, would be too long."""
-        cdef Py_ssize_t total
-        if size > PARAMETER_SET_LIMIT:
-            return False
-        raw = PyBytes_FromStringAndSize(<const char*> nal, size)
-        known = sets.get(number)
-        if known is not None and known[0] == raw:
-            return True
-        total = self._sets_size + size - (len(known[0]) if known is not None else 0)
-        if total > PARAMETER_SETS_LIMIT:
-            return False
-        self._sets_size = total
-        if known is not None:
-            info.parameter_sets_changed = True
-        sets[number] = (raw, *rest)
-        self._sets = None
-        return True
+    cdef void _take_only_size(self):
+        """Where one SPS is known, its size is that of the pictures to come."""
+        known = <dict> self._sets.kept[LEVEL_SPS]
+        if len(known) == 1:
+            for entry in known.values():
+                self.width = entry[2]
+                self.height = entry[3]
 
-    cdef bint _store_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+    cdef bint _offer(
+        self, int level, int number, const uint8_t* nal, Py_ssize_t size, int names, tuple facts, UnitInfo info,
+        bint damaged,
+    ):
+        cdef Offered offered
+        if self._sets.knows(level, number, nal, size):
+            return True
+        offered = self._sets.offer(level, number, nal, size, names, facts, damaged)
+        if offered == CHANGED:
+            info.parameter_sets_changed = True
+        return offered != REFUSED
+
+    cdef bint _offer_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged):
         cdef H265Sps sps
         if not parse_h265_sps(nal, size, &sps):
             return False
-        rest = (sps.vps, sps.width, sps.height, sps.reorder, sps.most_leading)
-        if not self._keep(self._sps, sps.number, nal, size, rest, info):
+        if self._sets.knows(LEVEL_SPS, sps.number, nal, size):
+            info.has_sps = True
+            return True
+        facts = (sps.width, sps.height, sps.reorder, sps.most_leading)
+        if not self._offer(LEVEL_SPS, sps.number, nal, size, sps.vps, facts, info, damaged):
             return False
-        if self.width == 0 or len(self._sps) == 1:
+        if self.width == 0:
             self.width = sps.width
             self.height = sps.height
         info.has_sps = True
         return True
 
-    cdef bint _store_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info):
+    cdef bint _offer_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged):
         cdef int number, sps_number
         number = read_h265_pps_numbers(nal, size, &sps_number)
-        if number < 0 or not self._keep(self._pps, number, nal, size, (sps_number,), info):
+        if number < 0 or not self._offer(LEVEL_PPS, number, nal, size, sps_number, (), info, damaged):
             return False
         info.has_pps = True
         return True

@@ -4,4 +4,4 @@ cdef class JpegInspector:
     cdef readonly int width
     cdef readonly int height
 
-    cpdef UnitInfo inspect(self, payload)
+    cpdef UnitInfo inspect(self, payload, bint damaged=*)

@@ -32,8 +32,11 @@ cdef class JpegInspector:
         """Whether a picture was read whose size is known."""
         return self.width > 0
 
-    cpdef UnitInfo inspect(self, payload):
-        """Reads one JPEG file. `malformed` if its end is missing or a segment cannot be."""
+    cpdef UnitInfo inspect(self, payload, bint damaged=False):
+        """Reads one JPEG file. `malformed` if its end is missing or a segment cannot be.
+
+        `damaged` exists for likeness: nothing of a picture is kept for the next.
+        """
         cdef Py_buffer view
         cdef UnitInfo info = UnitInfo.__new__(UnitInfo)
         cdef const uint8_t* data

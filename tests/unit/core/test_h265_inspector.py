@@ -258,7 +258,7 @@ def test_sets_beyond_all_measure_are_not_kept() -> None:
 def test_sets_without_end_are_not_kept_to_be_inserted_everywhere() -> None:
     inspector = H265Inspector(SETS)
     for number in range(1, 64):
-        inspector.inspect(annexb([pps(number) + b"\xaa" * 1000]))
+        inspector.inspect(annexb([pps(number) + b"\xaa" * 1000, IDR]))
     assert len(inspector.parameter_sets) < 20_000
     assert inspector.inspect(annexb([pps(50) + b"\xaa" * 1000])).malformed
     # A set that is replaced makes room for its successor, for ever.

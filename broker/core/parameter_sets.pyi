@@ -1,0 +1,6 @@
+"""Which parameter sets of a stream are known, and which of them have proven themselves; for the inspectors only."""
+
+class ParameterSets:
+    def __init__(self, levels: int) -> None: ...
+    @property
+    def doubts(self) -> int: ...
