@@ -12,6 +12,8 @@ from broker.client import BrokerClient
 from media_center.access_log import AccessLog
 from media_center.announcer import announce
 from media_center.archive import Archive
+from media_center.bucket import SCHEME, Bucket
+from media_center.bucket_tier import BucketTier
 from media_center.cutter import Limits
 from media_center.decoder import Decoder
 from media_center.errors import DiskFull
@@ -67,10 +69,12 @@ async def main(config: Config) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_READERS, thread_name_prefix="footage-reader"))
     signer = await asyncio.to_thread(FootageSigner.of_folder, config.run.data_dir / "keys", clock.utc_ns())
-    second = SecondTier(root, settings.second_tier) if settings.second_tier is not None else None
+    second = second_tier_of(root, settings)
     if second is not None:
         await asyncio.to_thread(second.open_if_possible)
     recovered = await asyncio.to_thread(recover, root, signer)
+    if isinstance(second, BucketTier):
+        second.serve()  # from now on: a start fetches nothing
     lanes = {camera: found.lane for camera, found in recovered.items()}
     archive = Archive(
         root,
@@ -168,6 +172,17 @@ async def main(config: Config) -> None:
             if writer.stop(0.0):
                 retention.tidy()
                 leave_marks(root, archive.left())
+
+
+def second_tier_of(root: Path, settings: MediaCenterConfig) -> SecondTier | BucketTier | None:
+    """The second tier, if there is one. Raises InvalidArgument, FailedPrecondition, NotFound, PermissionDenied."""
+    place = settings.second_tier
+    if not place:
+        return None
+    if not place.startswith(SCHEME):
+        return SecondTier(root, Path(place))
+    bucket = Bucket(place, settings.s3_endpoint_url, settings.s3_region, settings.s3_credentials_file)
+    return BucketTier(root, bucket, settings.s3_cache_bytes, settings.min_free_bytes)
 
 
 async def _behind(first: Awaitable[None], run: Callable[[], Awaitable[None]]) -> None:

@@ -5,9 +5,12 @@ What does not belong here: gRPC (`service_custody`), and what becomes of a copy 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from typing import BinaryIO, Self
 
+from media_center.away import open_segment, segment_size
 from media_center.catalogue import Segment, parse_name
 from media_center.footage import CameraFootage
 from media_center.seal_files import read_seal
@@ -30,7 +33,7 @@ def closed_segments(footage: CameraFootage, from_ns: int = 0) -> Iterator[footag
             continue
         path = view.path(position)
         try:
-            size, seal = path.stat().st_size, read_seal(path)
+            size, seal = segment_size(path), read_seal(path)
         except OSError:
             size, seal = record.size, None
         found = footage_pb2.FootageSegment(
@@ -69,13 +72,14 @@ class SegmentBytes:
 def read_segment(footage: CameraFootage, name: str) -> SegmentBytes:
     """Opens a closed segment by its file name. Raises NotFound, DataLoss."""
     parsed = parse_name(name)
-    position = footage.view.position_of(*parsed) if parsed is not None else -1
+    position = footage.view.position_named(*parsed) if parsed is not None else None
     thing = f"segment {name[:80]!r} of {footage.camera!r}"
-    if position < 0 or footage.view[position].name != name:
+    if position is None:
         raise NotFound(thing, "does not exist", "It may have been deleted meanwhile: list segments again.")
     if footage.view.is_open(position):
         raise NotFound(thing, "is still being written", "Ask again when it is closed.")
     try:
-        return SegmentBytes(footage.view[position], footage.view.path(position).open("rb"))
+        return SegmentBytes(footage.view[position], os.fdopen(open_segment(footage.view.path(position)), "rb"))
     except OSError as error:
-        raise DataLoss(thing, f"cannot be read ({error.strerror})", "Restore it from a backup.") from None
+        remedy = "See to the bucket." if error.errno == errno.EREMOTEIO else "Restore it from a backup."
+        raise DataLoss(thing, f"cannot be read ({error.strerror})", remedy) from None

@@ -139,9 +139,9 @@ def unlink_segment(segment: Path) -> bool:
     """
     was_there = False
     try:
-        if segment.is_symlink():  # it was moved: see `tiers`
+        if segment.is_symlink():  # it was moved: see `tiers`, and for what lies in a bucket `bucket_tier`
             with contextlib.suppress(FileNotFoundError):
-                segment.readlink().unlink()
+                (segment.parent / segment.readlink()).unlink()
         segment.unlink()
         was_there = True
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from media_center.away import open_segment, segment_size
 from media_center.rows import FRAME, ROW, MalformedRows, RowBox, Rows, decode_row_box
 from media_center.scan import scan
 
@@ -99,7 +100,7 @@ def read_index(segment: Path, committed_size: int | None = None) -> list[RowBox]
     """
     try:
         data = index_path(segment).read_bytes()
-        file_size = segment.stat().st_size
+        file_size = segment_size(segment)
     except OSError:
         return None
     boxes, is_sound = split_boxes(data)
@@ -163,7 +164,7 @@ def extend_rows(segment: Path, known: SegmentRows, committed_size: int) -> Segme
 def mend_index(segment: Path, boxes: Sequence[RowBox]) -> None:
     """Writes the index of a segment anew from row boxes found in it; a disk that refuses leaves it absent."""
     try:
-        fd = os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_segment(segment)
     except OSError:
         return
     try:

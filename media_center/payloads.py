@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from broker.client import encode_frame
+from media_center.away import open_segment
 from media_center.rows import (
     DAMAGED,
     FOLLOWS_DAMAGE,
@@ -97,7 +98,7 @@ def read_frames(path: Path, epoch: int, rows: Rows) -> Iterator[RecordedFrame]:
     """The frames of rows of one segment, in order; what cannot be read or fails its digest has no payload."""
     unpacked = list(ROW_STRUCT.iter_unpack(rows.tobytes()))
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_segment(path)
     except OSError:
         yield from (RecordedFrame.from_row(epoch, row, None) for row in unpacked)
         return

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from media_center.away import place_of
 from media_center.catalogue import (
     Segment,
     SegmentTable,
@@ -97,27 +98,27 @@ def recover_camera(
             return as_left
     known = read_catalogue(folder)
     names = sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
-    segments: list[Segment] = []
-    changed = len(known) > len(names)
-    last: tuple[Segment, list[RowBox]] | None = None
     chain = find_chain(camera, folder, names, known, signer) if signer is not None else None
-    for name in names:
-        is_last = name == names[-1]
-        if name in known and not is_last:
+    # First of all: its seal is the newest of the chain now, and not any more when those before it have got theirs.
+    last = _mend_last(camera, folder, names[-1]) if names else None
+    resumable = _resume(camera, folder, *last) if last is not None else None
+    content = _reopen(folder, *last, chain) if last is not None and resumable is not None else None
+    segments: list[Segment] = []
+    changed = bool(names) or bool(known)
+    for name in names[:-1]:
+        if name in known:
             segments.append(known[name])
             continue
-        changed = True
         boxes = _mend_segment(camera, folder / name)
         if boxes is None:
             continue
         record = summarise(name, join_boxes(boxes))
         segments.append(record)
-        last = (record, boxes) if is_last else None
-        if chain is not None and not is_last:
+        if chain is not None:
             seal_found(chain, folder / name, record, boxes, SystemClock().utc_ns())
+    if last is not None:
+        segments.append(last[0])
     table = SegmentTable(folder)
-    resumable = _resume(camera, folder, *last) if last is not None else None
-    content = _reopen(folder, *last, chain) if last is not None and resumable is not None else None
     for segment in segments[:-1] if content is not None else segments:
         table.append(segment)
     if changed:
@@ -182,11 +183,23 @@ def _go_on(
     lane.resume(file, encoder, covered, was_sealed=was_sealed)
 
 
+def _mend_last(camera: str, folder: Path, name: str) -> tuple[Segment, list[RowBox]] | None:
+    """The newest segment, mended; None if nothing of it can be used."""
+    boxes = _mend_segment(camera, folder / name)
+    return (summarise(name, join_boxes(boxes)), boxes) if boxes is not None else None
+
+
 def _mend_segment(camera: str, path: Path) -> list[RowBox] | None:
     """Trims a segment to its whole fragments, syncs it, mends its index; None if nothing of it can be used.
 
     A sealed one keeps every byte: whatever is wrong with it is evidence.
     """
+    if place_of(path) is not None:  # a start fetches nothing, and what was moved is whole
+        moved = read_index(path)
+        if not moved:
+            log.error("segment cannot be read", camera=camera, segment=path.name,
+                      reason="it lies in a bucket, and its index is gone")  # fmt: skip
+        return moved
     try:
         indexed, is_sound = split_boxes(index_path(path).read_bytes())
     except OSError:
@@ -233,6 +246,8 @@ def _reopen(
 
     None if a new segment has to be begun: this one is sealed for good, or not as its seal says.
     """
+    if place_of(folder / record.name) is not None:
+        return None
     try:
         content = take_off_seal(folder / record.name, boxes, chain)
         if content is None:

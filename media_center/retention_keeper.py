@@ -32,8 +32,8 @@ from media_center.retention_stock import hold_finder, stock_due, stock_of
 from media_center.seal import Signer
 from media_center.seal_files import read_seal
 from media_center.system_events import SystemEvents
-from media_center.tiers import SecondTier
-from media_center.writer import disk_bytes, free_bytes
+from media_center.tiers import Tier
+from media_center.writer import free_bytes
 from mesh.clocks import Clock
 from mesh.errors import DataLoss, FailedPrecondition, TrueframeError
 from mesh.files import sync_folder
@@ -55,6 +55,7 @@ _OPEN_TIER_EVERY_NS = 30_000_000_000
 # A camera without a frame for so long is not in the middle of a segment.
 _IDLE_NS = 600 * SECOND_NS
 _MIB = 1 << 20
+_BOUNDLESS = 1 << 62
 
 _removed = counter("media_center_removed_segments", "Segments deleted by retention, by why.", ("reason",))
 _removed_bytes = counter("media_center_removed_bytes", "Bytes of footage deleted by retention, by why.", ("reason",))
@@ -84,7 +85,7 @@ class RetentionKeeper:
 
     def __init__(
         self, root: Path, archive: Archive, holds: HoldBook, rules: RuleBook, events: SystemEvents, signer: Signer,
-        clock: Clock, levels: Levels, second: SecondTier | None = None,
+        clock: Clock, levels: Levels, second: Tier | None = None,
         finish: Callable[[str], Future[None]] | None = None,
     ) -> None:  # fmt: skip
         """`finish`: closes the open segment of a camera (`FootageWriter.finish`); without it those always stay."""
@@ -138,6 +139,9 @@ class RetentionKeeper:
         """Does what is due now, or the first part of it; returns whether there is more."""
         await self._look_at_tier()
         free = await asyncio.to_thread(free_bytes, self._root)
+        if free is not None and free < self._levels.floor and self.second is not None:
+            await asyncio.to_thread(self.second.make_room)
+            free = await asyncio.to_thread(free_bytes, self._root)
         self._warn(free)
         may_free = free is not None and self._may_free_space(free)
         now_ns = self._clock.utc_ns()
@@ -180,10 +184,10 @@ class RetentionKeeper:
     def second_tier(self) -> footage_pb2.StorageTier:
         """The second tier as it is, for a report. Only where there is one."""
         assert self.second is not None
-        total, free = disk_bytes(self.second.folder) or (0, 0)
+        total, free = self.second.space() or (0, 0)
         return footage_pb2.StorageTier(
             name="second",
-            location=str(self.second.folder),
+            location=self.second.location,
             total_bytes=total,
             free_bytes=free,
             footage_bytes=self.second.bytes,
@@ -224,8 +228,8 @@ class RetentionKeeper:
     def _second_disk(self) -> Disk | None:
         if self.second is None or not self.second.is_open:
             return None
-        free = free_bytes(self.second.folder)
-        return None if free is None else Disk(free, self._levels.stop)
+        space = self.second.space()
+        return Disk(_BOUNDLESS, 0) if space is None else Disk(space[1], self._levels.stop)
 
     def _warn(self, free: int | None) -> None:
         """Tells that space is low, and that it is not any more."""

@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from media_center.away import open_segment
 from media_center.rows import FRAME, MAX_BOX, ROW_STRUCT, SIGNATURE, MalformedRows, RowBox, decode_row_box
 from media_center.samples import canonical_form
 
@@ -126,7 +127,7 @@ def scan(path: Path, verify_from: int | None = None) -> Scan:
     From file offset `verify_from` on, payloads are checked against their digests too, and the first fragment with one
     that fails ends the scan: after a power cut, sizes may have reached the disk before the bytes.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_segment(path)
     try:
         found = Scan(os.fstat(fd).st_size)
         position = _header_size(fd, found.file_size)

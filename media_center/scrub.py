@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from media_center.archive import Archive
+from media_center.away import place_of
 from media_center.errors import NeverRecorded
 from media_center.keys import KeyRing, TrustedKeys
 from media_center.system_events import SystemEvents
@@ -221,7 +222,8 @@ class Scrubber:
         check = CameraCheck([folder], self._trusted(), lambda name: name in opened or name > newest)
         told: set[Finding] = set()
         for path in check.paths:
-            if path.name <= after:
+            # What lies in a bucket was proved on its way, and is when it is fetched: no round fetches all of it.
+            if path.name <= after or (is_background and place_of(path) is not None):
                 check.pass_by(path)
                 continue
             size = 0

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from media_center.away import open_segment, stub_of
 from media_center.rows import FRAME, RowBox
 from media_center.seal import SEAL_SIZE, ContentHash, MalformedSeal, Seal, parse_seal
 
@@ -17,7 +18,10 @@ _CHUNK = 1 << 20
 
 def read_seal(path: Path) -> Seal | None:
     """The seal at the end of a segment; None if there is none, or one that is torn. OSError if it cannot be read."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    stub = stub_of(path)
+    if stub is not None:
+        return parse_seal(stub.seal) if stub.seal else None
+    fd = open_segment(path)
     try:
         return seal_at_end(fd)
     finally:

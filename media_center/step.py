@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from media_center.away import segment_size
 from media_center.errors import NothingThere, NotRecorded
 from media_center.footage import CameraFootage, Position
 from media_center.passage import Passage
@@ -88,7 +89,7 @@ def _counted(footage: CameraFootage, segment: int) -> int | None:
     if record.breaks or footage.view.is_open(segment):
         return None
     try:
-        is_whole = footage.view.path(segment).stat().st_size >= record.size
+        is_whole = segment_size(footage.view.path(segment)) >= record.size
     except OSError:
         return None
     return record.frames if is_whole else None

@@ -8,7 +8,7 @@ rename. The link is the record: before it the first tier has the segment, after 
 reads the same bytes; an open file is read to its end. What a crash leaves is a copy that nothing links to, which the
 next start removes, or links to if its segment is gone from the first tier.
 
-What does not belong here: when something is moved (`retention`), and buckets: a second tier is a folder.
+What does not belong here: when something is moved (`retention`), and buckets (`bucket_tier`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
+from typing import Protocol
 
 from media_center.catalogue import parse_name
 from media_center.removed import read_removed
+from media_center.writer import disk_bytes
 from mesh.errors import DataLoss, FailedPrecondition
 from mesh.files import sync_folder
 from mesh.ids import is_camera_id
@@ -33,12 +35,39 @@ _PART = ".part"
 _MARK = ".trueframe-second-tier"
 
 
+class Tier(Protocol):
+    """What the keeper asks of a second tier: a folder here, or a bucket (`bucket_tier`)."""
+
+    moved: dict[str, frozenset[str]]
+    bytes: int
+    is_open: bool
+    location: str
+
+    def open(self) -> None:
+        """Looks at what is there, clears up what a crash left. Raises FailedPrecondition, OSError."""
+
+    def make_room(self) -> None:
+        """The first disk is short: frees what is there for convenience alone."""
+
+    def move(self, camera: str, name: str) -> int:
+        """Moves a closed segment; returns its bytes. Raises OSError, DataLoss."""
+        ...
+
+    def forget(self, camera: str, names: dict[str, int]) -> None:
+        """Segments were deleted, here or not: names and sizes."""
+
+    def space(self) -> tuple[int, int] | None:
+        """Bytes in all and free; None if there is no bound that could be asked."""
+        ...
+
+
 class SecondTier:
     """Moves segments and knows which were moved. Blocking: call it in a thread, one call at a time."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root
         self.folder = folder
+        self.location = str(folder)
         self.moved: dict[str, frozenset[str]] = {}
         """By camera, the segments that lie here. Replaced, never changed: any thread may read it."""
         self.bytes: int = 0
@@ -52,6 +81,13 @@ class SecondTier:
             self.open()
         except (FailedPrecondition, OSError) as error:
             log.error("second tier cannot be used", folder=str(self.folder), reason=str(error))
+
+    def space(self) -> tuple[int, int] | None:
+        """Bytes of its disk in all, and free; 0 of both if it is not there."""
+        return disk_bytes(self.folder) or (0, 0)
+
+    def make_room(self) -> None:
+        """Has nothing on the first disk."""
 
     def open(self) -> None:
         """Looks at what is there and clears up what a crash left. Raises FailedPrecondition if it cannot be used."""
@@ -105,7 +141,7 @@ class SecondTier:
                 log.warning("segment found in the second tier alone: it is readable again", camera=camera,
                             segment=entry.name)  # fmt: skip
                 home.mkdir(parents=True, exist_ok=True)
-                _link(link, entry)
+                put_link(link, entry.absolute())
                 self.moved[camera] = self.moved.get(camera, frozenset()) | {entry.name}
 
     def move(self, camera: str, name: str) -> int:
@@ -124,7 +160,7 @@ class SecondTier:
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise
-        _link(source, target)
+        put_link(source, target.absolute())
         self.moved[camera] = self.moved.get(camera, frozenset()) | {name}
         self.bytes += size
         return size
@@ -136,11 +172,11 @@ class SecondTier:
         self.bytes -= sum(size for name, size in names.items() if name in here)
 
 
-def _link(place: Path, target: Path) -> None:
+def put_link(place: Path, target: Path) -> None:
     """Puts a link in the place of a file, in one step."""
     temporary = place.with_name(place.name + ".moving")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target.absolute())
+    temporary.symlink_to(target)
     temporary.replace(place)
     sync_folder(place.parent)
 

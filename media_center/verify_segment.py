@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from media_center.away import open_segment
 from media_center.catalogue import parse_name
 from media_center.index import index_path, split_boxes
 from media_center.keys import TrustedKeys, is_signed
@@ -62,7 +63,7 @@ def examine(path: Path, pace: Pace = no_pace) -> Examined:
     """
     found = Examined(path)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_segment(path)
     except OSError as error:
         found.is_gone = isinstance(error, FileNotFoundError)
         found.add("missing" if found.is_gone else "unreadable", f"cannot be read ({error.strerror})")

@@ -192,7 +192,17 @@ class MediaCenterConfig:
         "0: twice min_free_bytes.",
         at_least=0,
     )
-    second_tier: Path | None = option(None, "Folder, on another disk, that older footage is moved to. Default: none.")
+    second_tier: str = option(
+        "", "Where older footage is moved to: a folder on another disk, or `s3://BUCKET/PREFIX`. Default: none."
+    )
+    s3_endpoint_url: str = option("", "Of the service that has the bucket. Default: that of AWS.")
+    s3_region: str = option("", "Of the bucket. Default: as the environment says.")
+    s3_credentials_file: Path | None = option(
+        None, "Keys of the bucket in the form of AWS, mode 0600. Default: the environment, `~/.aws`, or the machine's."
+    )
+    s3_cache_bytes: int = option(
+        10_737_418_240, "Disk for footage fetched from the bucket; the longest unused goes first.", at_least=1_048_576
+    )
     scrub_days: float = option(
         30.0, "All footage is compared with its digests and seals within so many days; 0 for never.", at_least=0
     )
@@ -325,13 +335,20 @@ def complete(config: Config) -> Config:
             config.media_center,
             endpoint=config.media_center.endpoint or f"unix:{folder}/media-center.sock",
             footage_dir=config.footage_dir.absolute(),
-            second_tier=config.media_center.second_tier and config.media_center.second_tier.absolute(),
+            second_tier=_second_tier(config.media_center.second_tier),
+            s3_credentials_file=config.media_center.s3_credentials_file
+            and config.media_center.s3_credentials_file.absolute(),
         ),
         aggregate=replace(config.aggregate, endpoint=config.aggregate.endpoint or f"unix:{folder}/aggregate.sock"),
         event_center=replace(
             config.event_center, endpoint=config.event_center.endpoint or f"unix:{folder}/event-center.sock"
         ),
     )  # fmt: skip
+
+
+def _second_tier(place: str) -> str:
+    """A folder becomes absolute; a bucket stays as it is."""
+    return place if not place or place.startswith("s3://") else str(Path(place).expanduser().absolute())
 
 
 def _check_together(config: Config) -> None:

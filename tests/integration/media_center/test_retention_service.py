@@ -22,7 +22,7 @@ from trueframe.v1 import footage_pb2, frames_pb2
 @pytest.fixture
 def archive(make_instance: Callable[..., Any], tmp_path: Any) -> Any:
     """A media center with six segments of "gate" and three of "yard"; its broker is away."""
-    made = make_instance(media_center__second_tier=tmp_path / "second")
+    made = make_instance(media_center__second_tier=str(tmp_path / "second"))
     made.footage_dir.mkdir(parents=True)
     record(made.footage_dir, Script().start().frames(180).items)
     record(made.footage_dir, Script("yard").start().frames(90).items)
