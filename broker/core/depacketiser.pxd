@@ -50,6 +50,9 @@ cdef class Depacketiser:
     # The stream.
     cdef int64_t _last_ns
     cdef bint _synchronised
+    # What the sender says that its first packet has for a number, or -1; and what that of the first to come was.
+    cdef int _said
+    cdef uint16_t _first
     cdef uint16_t _expected
     # Bit n: packet `_expected - 1 - n` came.
     cdef uint64_t _seen
@@ -95,6 +98,7 @@ cdef class Depacketiser:
     cdef int _refuse_payload(self) except -1
 
     cdef int _process(self, const uint8_t* packet, Py_ssize_t size, int64_t monotonic_ns, list out) except -1
+    cdef int _begin_as_said(self, const uint8_t* packet, Py_ssize_t size) except -1
     cdef bint _advance(self, uint16_t sequence, uint32_t timestamp, bint* gap) noexcept
     cdef int _note_gap(self) except -1
     cdef int _take_extension(self, const uint8_t* extension) except -1

@@ -38,6 +38,8 @@ cdef enum:
     IDLE_CAPACITY = 1 << 20
     # A sequence number this far behind is a packet that comes late; further behind, the sender has started anew.
     LATE_WINDOW = 128
+    # So many packets may be missing before the first that comes; a sender that says more is taken to be wrong.
+    BELIEVED_AT_MOST = 1000
     MAX_WINDOW = 4096
     MAX_HELD_BYTES = 4 << 20
     ONVIF_EXTENSION = 0xABAC
@@ -100,6 +102,7 @@ cdef class Depacketiser:
         self._limit = max_unit_bytes
         self._payload_type = -1 if payload_type is None else payload_type
         self._late_expected = -1
+        self._said = -1
         self._window = reorder_packets
         self._window_ns = reorder_ns
         if reorder_packets:
@@ -158,6 +161,28 @@ cdef class Depacketiser:
             PyBuffer_Release(&view)
         return out
 
+    def begins_at(self, int sequence):
+        """Takes the sender's word for the number of its first packet: what is missing before the first to come is lost.
+
+        Said too late, when a unit came out already, or beyond all belief (no loss, or one of more than 1,000 packets),
+        it changes nothing.
+        """
+        cdef uint16_t missing
+        if sequence < 0 or sequence > 0xFFFF:
+            return
+        if not self._synchronised:
+            self._said = sequence
+            return
+        missing = self._first - <uint16_t> sequence
+        if missing == 0 or missing > BELIEVED_AT_MOST or self.units or self.refused_units or self.ssrc_changes:
+            return
+        self.lost_packets += missing
+        self._head_unknown = True
+        if self._open:
+            self._lost_before = True
+        else:
+            self._loss_to_tell = True
+
     def expire(self, int64_t now_ns):
         """Waits no longer for packets whose time is over; returns the units that this completed."""
         cdef list out = []
@@ -186,6 +211,8 @@ cdef class Depacketiser:
         return out.pop(0)
 
     cdef int push(self, const uint8_t* packet, Py_ssize_t size, int64_t monotonic_ns, list out) except -1:
+        if self._said >= 0:
+            self._begin_as_said(packet, size)
         if self._window == 0:
             return self._process(packet, size, monotonic_ns, out)
         return self._sort_in(packet, size, monotonic_ns, out)
@@ -294,6 +321,24 @@ cdef class Depacketiser:
             self._close(True, out)
         return 0
 
+    cdef int _begin_as_said(self, const uint8_t* packet, Py_ssize_t size) except -1:
+        """With the first packet of ours: those between the one that was said to be first and it are waited for."""
+        cdef uint16_t sequence, missing
+        if size < 12 or packet[0] >> 6 != 2 or (self._ssrc_fixed and _u32(packet + 8) != self._ssrc):
+            return 0
+        if self._payload_type >= 0 and packet[1] & 0x7F != self._payload_type:
+            return 0
+        sequence = (<uint16_t> packet[2] << 8) | packet[3]
+        missing = sequence - <uint16_t> self._said
+        if not self._synchronised and 0 < missing <= BELIEVED_AT_MOST:
+            self._ssrc = _u32(packet + 8)
+            self._ssrc_known = True
+            self._synchronised = True
+            self._first = sequence
+            self._expected = <uint16_t> self._said
+        self._said = -1
+        return 0
+
     cdef bint _advance(self, uint16_t sequence, uint32_t timestamp, bint* gap) noexcept:
         """Follows the sequence number; False for a packet that comes late or twice, which is counted."""
         cdef uint16_t ahead = sequence - self._expected
@@ -301,6 +346,7 @@ cdef class Depacketiser:
         cdef bint restarted
         if not self._synchronised:
             self._synchronised = True
+            self._first = sequence
             self._seen = 0
             ahead = 0
         elif ahead >= 0x8000:

@@ -6,8 +6,14 @@ what a method means.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+
+# An URL may hold commas: the next entry begins with its own.
+_ENTRIES = re.compile(r",(?=\s*url\s*=)", re.IGNORECASE)
+_INFO_URL = re.compile(r"\burl\s*=\s*\"?([^\";]*)", re.IGNORECASE)
+_INFO_SEQUENCE = re.compile(r";\s*seq\s*=\s*([0-9]{1,5})\s*(?=$|[;,])", re.IGNORECASE)
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024
@@ -134,6 +140,29 @@ def _parse_headers(lines: list[str]) -> Headers:
 def _number(text: str) -> int | None:
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def first_sequence(values: Iterable[str], url: str, is_only: bool) -> int | None:
+    """Sequence number of the first packet of the stream that was set up as `url`, out of RTP-Info headers.
+
+    `is_only`: no other stream was set up, so that an entry without others needs no URL that fits. None if nothing is
+    said, or nothing that is surely about this stream.
+    """
+    entries = []
+    for entry in _ENTRIES.split(",".join(values)):
+        named, said = _INFO_URL.search(entry), _INFO_SEQUENCE.search(entry)
+        entries.append((_path(named[1]) if named else "", int(said[1]) if said else None))
+    if len(entries) == 1 and is_only:
+        return entries[0][1]
+    fitting = [sequence for path, sequence in entries if path and f"/{_path(url)}".endswith(f"/{path}")]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _path(url: str) -> str:
+    """What names a stream in a URL, absolute or not: neither host nor query, which servers write in their own ways."""
+    _, _, rest = url.partition("://")
+    path = "/" + rest.partition("/")[2] if rest else url
+    return path.partition("?")[0].strip().strip("/")
 
 
 def session_of(value: str, default_timeout_s: float = 60.0) -> tuple[str, float]:

@@ -107,7 +107,9 @@ async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, firs
             ingest = await feed.open_epoch((1, stream.clock_rate), stream.parameter_sets, stream.codec)
             receiver = wire.receiver(stream, ingest)
             stack.callback(receiver.end)
-            await session.play()
+            said = await session.play()
+            if said is not None:
+                receiver.depacketiser.begins_at(said)
             wire.refresh()
             await wire.first_packet(first_packet_s)
             feed.transport_used, feed.transport_that_worked = wire.name, way

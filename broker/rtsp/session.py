@@ -62,6 +62,7 @@ class RtspSession:
         self._video: offer.Video | None = None
         self._video_urls: list[str] = []
         self._audio_urls: list[str] = []
+        self._video_url = ""
         # Signs of life that the camera takes, as far as is known, in the order of their turns; and what is tried when
         # it refuses all of these.
         self._keep_alive_methods = ["OPTIONS"]
@@ -137,6 +138,7 @@ class RtspSession:
                     # The base that the camera named leads nowhere: what we asked for is the better name for it all.
                     self._aggregate_urls.reverse()
                 self._aggregate_urls.append(url)
+                self._video_url = url
                 self._session_id, _ = messages.session_of(answer.headers.get("Session"))
                 return answer
             first = first or refusal(self._source, "SETUP", answer)
@@ -178,8 +180,11 @@ class RtspSession:
 
     # ---- PLAY and after ---------------------------------------------------------------------------------------------
 
-    async def play(self) -> None:
-        """PLAY from now on. Frames may arrive before this returns. Raises SourceFailure."""
+    async def play(self) -> int | None:
+        """PLAY from now on. Frames may arrive before this returns. Raises SourceFailure.
+
+        Returns the sequence number that the camera says the first packet of the video has, if it does.
+        """
         first: SourceFailure | None = None
         for url in self._aggregate_urls:
             answer = await self._request("PLAY", url, [*self._session(), ("Range", "npt=0.000-")], accepts_refusal=True)
@@ -187,7 +192,8 @@ class RtspSession:
                 answer = await self._request("PLAY", url, self._session(), accepts_refusal=True)
             if answer.status == 200:
                 self._aggregate_urls = [url]
-                return
+                said = answer.headers.all("RTP-Info")
+                return messages.first_sequence(said, self._video_url, not self._audio_urls) if said else None
             first = first or refusal(self._source, "PLAY", answer)
             if answer.status not in WRONG_URL:
                 break

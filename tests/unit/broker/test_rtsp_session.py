@@ -328,3 +328,49 @@ async def test_a_login_that_is_asked_for_again_by_a_sign_of_life_ends_nothing() 
     await talk.set_up_interleaved()
     await talk.keep_alive()
     assert camera.asked[-1][0] == "OPTIONS"
+
+
+BOTH = "url=rtsp://10.0.0.9/live/track1;seq=7;rtptime=1,url=rtsp://10.0.0.9/live/track2;seq=4242;rtptime=90000"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (BOTH, 4242),
+        ("url=track1;seq=7, url=track2;seq=4242", 4242),
+        ('URL="rtsp://other.host:8554/live/track2?token=a,b";SEQ=0', 0),
+        ("url=rtsp://10.0.0.9/live/track2;rtptime=90000;seq=65535", 65535),
+        ("url=rtsp://10.0.0.9/live/track2;rtptime=90000", None),
+        ("url=rtsp://10.0.0.9/live/track2;seq=many", None),
+        ("url=rtsp://10.0.0.9/live/track2;seq=-1", None),
+        ("url=rtsp://10.0.0.9/live/track2;seq=123456", None),
+        ("url=rtsp://10.0.0.9/live/rack2;seq=5", None),
+        ("url=rtsp://10.0.0.9/live;seq=5", None),
+        ("url=track2;seq=1,url=track2;seq=2", None),
+        ("seq=5", None),
+        ("", None),
+        (",;=,url=,;seq=1", None),
+    ],
+)
+async def test_the_first_packets_number_is_read_from_what_play_is_answered_with(
+    said: str, expected: int | None
+) -> None:
+    camera = Camera(but("PLAY", answer(RTP_Info=said)))
+    talk = session(camera)
+    await talk.describe()
+    await talk.set_up_interleaved()
+    assert await talk.play() == expected
+
+
+async def test_one_stream_alone_needs_no_url_that_fits() -> None:
+    only_video = SDP.replace("m=audio 0 RTP/AVP 0\r\na=control:track1\r\n", "")
+
+    def answers(method: str, url: str, headers: dict[str, str]) -> Response:
+        if method == "DESCRIBE":
+            return answer(body=only_video)
+        return answer(RTP_Info="url=;seq=31") if method == "PLAY" else ordinary(method, url, headers)
+
+    talk = session(Camera(answers))
+    await talk.describe()
+    await talk.set_up_interleaved()
+    assert await talk.play() == 31
