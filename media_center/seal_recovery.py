@@ -108,7 +108,12 @@ def take_off_seal(path: Path, boxes: Sequence[RowBox], chain: Chain | None) -> t
         if chain is None or not seal.flags & RESUMABLE:
             return None
         is_ours = chain.signer.is_own(seal.key_id, seal.signature, seal.signed)
-        if not is_ours or seal.content != content.digest() or seal.hash != chain.last:
+        if is_ours and seal.content == content.digest() and seal.hash != chain.last:
+            # Untouched, but seals that follow it could not be taken off with it.
+            log.warning("segment is sealed, and its chain went on: a new one begins", camera=chain.camera,
+                        segment=path.name)  # fmt: skip
+            return None
+        if not is_ours or seal.content != content.digest():
             log.error("segment is not as it was sealed: a new one begins", camera=chain.camera, segment=path.name)
             return None
         os.ftruncate(fd, seal.size)

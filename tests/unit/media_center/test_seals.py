@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -272,3 +273,33 @@ def test_what_is_no_seal_is_refused_and_nothing_else_happens(data: bytes, bit: i
     changed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(MalformedSeal):
         parse_seal(bytes(changed))
+
+
+def test_a_segment_that_was_stopped_in_is_gone_on_with_though_one_before_it_had_no_seal(
+    tmp_path: Path, signer: FootageSigner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refused the seal of a closed segment: the next start seals it, and nothing is taken for changed."""
+    root = tmp_path / "media"
+    script = Script().start().frames(65)
+    append_seal = SegmentFile.append_seal
+
+    def refusing(file: SegmentFile, seal: bytes) -> None:
+        if file.record.opened_seq == 30:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append_seal(file, seal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentFile, "append_seal", refusing)
+        record(root, script.items, signer=signer)
+    folder = root / "gate"
+    before = [read_seal(path) for path in sorted(folder.glob("*.mp4"))]
+    assert [seal and (seal.number, seal.flags) for seal in before] == [(1, 0), None, (2, RESUMABLE)]
+    caplog.clear()
+
+    record(root, script.frames(30).items[66:], signer=signer)
+
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
+    after = [read_seal(path) for path in sorted(folder.glob("*.mp4"))]
+    assert [seal and (seal.number, seal.flags) for seal in after] == [(1, 0), (2, FOUND), (3, 0), (4, RESUMABLE)]
+    assert replayed(footage_of(root)) == script.raw
+    assert verify_camera([folder], TrustedKeys([signer.public_key])).outcome is Outcome.GOOD
