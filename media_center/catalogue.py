@@ -194,18 +194,23 @@ class View:
 
     def position_of(self, epoch: int, seq: int) -> int:
         """Position of the last segment that begins at or before an id; -1 if none does."""
-        epochs, seqs = self.column("epoch"), self.column("opened_seq")
-        low = int(np.searchsorted(epochs, epoch, "left"))
-        high = int(np.searchsorted(epochs, epoch, "right"))
-        return low + int(np.searchsorted(seqs[low:high], seq, "right")) - 1
+        opened, first = self.column("opened_seq"), self.column("first_seq")
+        # The name of the first frame may have been taken: see `Lane`.
+        return self._last_before(epoch, seq, np.where((first >= 0) & (first < opened), first, opened))
 
     def position_named(self, epoch: int, opened_seq: int) -> int | None:
-        """Position of the segment that begins exactly at an id; None if there is none."""
-        position = self.position_of(epoch, opened_seq)
+        """Position of the segment that has exactly this in its name; None if there is none."""
+        position = self._last_before(epoch, opened_seq, self.column("opened_seq"))
         if position < 0:
             return None
         found = self[position]
         return position if (found.epoch, found.opened_seq) == (epoch, opened_seq) else None
+
+    def _last_before(self, epoch: int, seq: int, seqs: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+        epochs = self.column("epoch")
+        low = int(np.searchsorted(epochs, epoch, "left"))
+        high = int(np.searchsorted(epochs, epoch, "right"))
+        return low + int(np.searchsorted(seqs[low:high], seq, "right")) - 1
 
     def has_expired(self, position: int) -> bool:
         """Whether the segment was deleted since this view was made."""

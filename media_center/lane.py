@@ -7,6 +7,7 @@ the thread, the queue and the rounds of syncing (`writer`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,12 @@ from media_center.segment import SegmentFile
 from mesh.files import durable_folder
 from mesh.ids import FrameId
 from mesh.logs import get_logger
+from trueframe.v1 import frames_pb2
 
 log = get_logger("media_center.lane")
+
+# Names of segments in a row that may be taken before a new one is given up.
+_NAMES_TRIED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +137,27 @@ class Lane:
         self._reorders = self._reorders or reorders(fragment)
         frames = fragment.frames
         seq = frames[0].seq if frames else self._expected_seq(epoch)
-        record = Segment(epoch, seq).described(fragment.started)
         durable_folder(self.folder)
-        file = SegmentFile.create(self.folder, record)
+        file = self._create(fragment.started, seq)
         if current is not None:
             self._finished.append(current)
         encoder = FragmentEncoder(fragment.started, reorders=self._reorders)
         self._current = _Open(file, encoder, 0, [], ContentHash(), ContentHash())
         return self._current
+
+    def _create(self, started: frames_pb2.EpochStarted, seq: int) -> SegmentFile:
+        """The file of a new segment that begins with a frame's seq.
+
+        That name is taken where a segment with notes alone was closed before the frame came, or one that cannot be
+        read lies there: then the next free name, which sorts behind it all the same.
+        """
+        for name in range(seq, seq + _NAMES_TRIED):
+            try:
+                return SegmentFile.create(self.folder, Segment(started.epoch, name).described(started))
+            except FileExistsError:
+                log.warning("name of a segment is taken: the next one", camera=self.camera, epoch=started.epoch,
+                            opened_seq=name)  # fmt: skip
+        raise FileExistsError(errno.EEXIST, f"{_NAMES_TRIED} names of segments are taken")
 
     def _expected_seq(self, epoch: int) -> int:
         last = self._last_written()

@@ -56,8 +56,9 @@ def closed_count(view: View) -> int:
 def stored(camera: str, segment: Segment, moved: Collection[str]) -> Stored:
     """A segment as the planner sees it. One without frames counts from the beginning of its epoch."""
     begin, end = (segment.first_ns, segment.last_ns) if segment.frames else (segment.epoch, segment.epoch)
+    first = segment.first_seq if segment.frames else segment.opened_seq
     return Stored(
-        camera, segment.name, segment.epoch, max(segment.first_seq, segment.opened_seq), begin, end, segment.size,
+        camera, segment.name, segment.epoch, first, begin, end, segment.size,
         segment.last_seq, segment.frames, segment.name in moved,
     )  # fmt: skip
 
