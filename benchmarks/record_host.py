@@ -18,6 +18,7 @@ from media_center.cutter import Limits
 from media_center.keys import FootageSigner
 from media_center.recorder import Recorder
 from media_center.writer import FootageWriter
+from mesh.allocator import tune_malloc
 from mesh.clocks import SystemClock
 
 _TICK_S = 0.05
@@ -27,7 +28,10 @@ def main() -> None:
     """Records until the pipe ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--plain-malloc", action="store_true", help="as with media_center.tune_malloc = false")
     options = parser.parse_args()
+    if not options.plain_malloc:
+        tune_malloc()
     root = options.folder / "media"
     root.mkdir()
     clock = SystemClock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 
+from mesh.allocator import tune_malloc
 from mesh.errors import InvalidArgument
 from mesh.logs import get_logger
 
@@ -20,15 +21,6 @@ PIN_AUTO = -2
 # With fewer cores PIN_AUTO binds to none.
 MIN_CORES_TO_PIN = 4
 
-# mallopt's names and what they are set to. Messages of some hundred kilobytes come and go thousands of times a second:
-# by default glibc gives their pages back to the kernel and faults them in again.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_ALLOCATOR = (
-    (_M_MMAP_THRESHOLD, 32 << 20),
-    (_M_TRIM_THRESHOLD, 128 << 20),
-    (_M_TOP_PAD, 16 << 20),
-)
-
 
 def tune_process(pin_core: int, tunes_malloc: bool) -> None:
     """Sets up this process and all threads that it starts later. Raises InvalidArgument for a core it may not use."""
@@ -36,15 +28,6 @@ def tune_process(pin_core: int, tunes_malloc: bool) -> None:
         tune_malloc()
     core = pin(pin_core)
     log.info("process set up", malloc=tunes_malloc, core="any" if core is None else core)
-
-
-def tune_malloc() -> bool:
-    """Makes glibc's allocator keep what is freed; False where the C library is another one."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return False
-    return all(mallopt(name, value) == 1 for name, value in _ALLOCATOR)
 
 
 def pin(wanted: int) -> int | None:

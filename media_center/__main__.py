@@ -39,6 +39,7 @@ from media_center.storage_watch import StorageWatch
 from media_center.system_events import SystemEvents
 from media_center.tiers import SecondTier
 from media_center.writer import FootageWriter, free_bytes
+from mesh.allocator import tune_malloc
 from mesh.bus import Bus
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
@@ -64,6 +65,8 @@ _ON_THE_WAY_NS = 2_000_000_000
 async def main(config: Config) -> None:
     """Serves and records until cancelled; then everything received is on disk."""
     settings = config.media_center
+    if settings.tune_malloc:
+        tune_malloc()
     root = prepare_folder(config.footage_dir, settings.min_free_bytes)
     clock = SystemClock()
     loop = asyncio.get_running_loop()

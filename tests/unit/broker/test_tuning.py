@@ -43,23 +43,3 @@ def test_a_core_that_is_not_there_is_refused_with_those_that_are() -> None:
 
     with pytest.raises(InvalidArgument, match="Use one of"):
         pin(4000)
-
-
-def test_the_allocator_keeps_what_is_freed() -> None:
-    code = """
-import resource
-from broker.tuning import tune_malloc
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        [b"x" * 400_000 for _ in range(8)]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-plain = faults()
-assert tune_malloc()
-faults()
-print(plain, faults())
-"""
-    plain, tuned = map(int, in_a_process(code).split())
-    assert tuned < plain / 10, "each buffer has a hundred pages: they were faulted in anew"
