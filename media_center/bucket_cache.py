@@ -27,7 +27,7 @@ log = get_logger("media_center.bucket")
 _AT_ONCE = 4
 _LONGEST_S = 120.0
 # A bucket that is away, or has not what it should, is asked by one reader in so long, and the others are told at once.
-_AWAY_S = 10.0
+_AWAY_S = 5.0
 _MAX_REFUSED = 256
 PART = ".part"
 

@@ -204,7 +204,7 @@ class MediaCenterConfig:
         None, "Keys of the bucket in the form of AWS, mode 0600. Default: the environment, `~/.aws`, or the machine's."
     )
     s3_cache_bytes: int = option(
-        10_737_418_240, "Disk for footage fetched from the bucket; the longest unused goes first.", at_least=1_048_576
+        10_737_418_240, "Disk for footage fetched from the bucket; the longest unused goes first.", at_least=0
     )
     scrub_days: float = option(
         30.0, "All footage is compared with its digests and seals within so many days; 0 for never.", at_least=0

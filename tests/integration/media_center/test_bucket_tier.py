@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ from mesh.bus import Bus
 from mesh.clocks import ManualClock
 from mesh.errors import DataLoss, FailedPrecondition, PermissionDenied
 from mesh.store import SqliteStore
-from tests.footage import Script, archive_of, decoded, gaps_in, record, replayed
+from tests.footage import EPOCH, Script, archive_of, decoded, gaps_in, record, replayed
+from tests.support import until
 from trueframe.__main__ import cli
 from trueframe.v1 import frames_pb2
 
@@ -403,3 +404,58 @@ def test_a_missing_library_is_told_with_its_remedy(place: Place, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     with pytest.raises(FailedPrecondition, match=r"trueframe\[s3\]"):
         place.tier()
+
+
+def test_a_whole_media_center_moves_replays_and_outlives_its_bucket(
+    place: Place, tmp_path: Path, make_instance: Callable[..., Any]
+) -> None:
+    made = make_instance(
+        media_center__second_tier=f"s3://{place.bucket}/site", media_center__s3_endpoint_url=place.service.url,
+        media_center__s3_region="us-east-1", media_center__s3_credentials_file=place.secrets,
+        media_center__move_after_s=1, media_center__s3_cache_bytes=1, media_center__max_age_s=0,
+    )  # fmt: skip
+    made.footage_dir.mkdir(parents=True)
+    # Long ago, so that it is time to move it.
+    record(
+        made.footage_dir,
+        Script(utc_offset_ns=1_500_000_000_000_000_000 - EPOCH).start().frames(FRAMES).items,
+        signer=place.signer,
+    )
+
+    def replay() -> tuple[dict[int, bytes], set[int]]:
+        with made.footage() as footage:
+            items = list(footage.replay("gate"))
+        frames = {item.seq: bytes(item.digest) for item in items if isinstance(item, WireFrame)}
+        return frames, {item.reason for item in items if isinstance(item, frames_pb2.Gap)}
+
+    before = place.whole
+    made.start("media_center")
+    made.wait_ready("media_center")
+    until(lambda: len(place.service.keys(place.bucket)) >= 5, 30, "segments are in the bucket")
+    until(lambda: len([path for path in (made.footage_dir / "gate").iterdir() if path.is_symlink()]) >= 5, 30)
+    assert replay() == (before, set())
+    with made.footage("administrator") as footage:
+        (_, second) = footage.storage().tiers
+        assert (second.location, second.detail) == (f"s3://{place.bucket}/site", "")
+        assert second.footage_bytes > 0
+        moved = [segment for segment in footage.segments(["gate"]) if segment.tier == "second"]
+        data = b"".join(footage.read_segment("gate", moved[0].name))
+        assert (len(data), bytes(data[-len(moved[0].seal) :])) == (moved[0].size_bytes, moved[0].seal)
+    place.service.stop()
+    try:
+        assert made.end("media_center") == 0
+        made.start("media_center")
+        made.wait_ready("media_center")
+        frames, reasons = replay()
+        assert frames.items() < before.items()
+        assert reasons == {frames_pb2.GAP_REASON_UNREADABLE}
+        with made.footage("administrator") as footage, pytest.raises(DataLoss, match="bucket"):
+            list(footage.read_segment("gate", moved[0].name))
+    finally:
+        place.service.start()
+    until(lambda: replay() == (before, set()), 30, "all of it is read again")
+    made.end("media_center")
+    log = made.log("media_center")
+    assert "footage moved" in log
+    assert SECRET not in log
+    assert KEY not in log
