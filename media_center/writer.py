@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from media_center.chain import Chain
@@ -61,7 +62,10 @@ class FootageWriter:
         self._min_free_bytes = min_free_bytes
         self._queue_bytes = queue_bytes
         self._signer = signer
-        self._condition = threading.Condition()
+        lock = threading.Lock()
+        self._condition = threading.Condition(lock)
+        # Apart, so that a fragment that comes between two rounds does not wake the thread for nothing.
+        self._stopping = threading.Condition(lock)
         self._queue: list[Fragment] = []
         self._jobs: list[tuple[Callable[[dict[str, Lane]], None], Future[None]]] = []
         self._queued_bytes = 0
@@ -161,6 +165,7 @@ class FootageWriter:
         with self._condition:
             self._is_stopping = True
             self._condition.notify()
+            self._stopping.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -207,7 +212,7 @@ class FootageWriter:
     def _pause(self, duration_s: float) -> None:
         with self._condition:
             if duration_s > 0 and not self._is_stopping:
-                self._condition.wait_for(lambda: self._is_stopping, duration_s)
+                self._stopping.wait_for(lambda: self._is_stopping, duration_s)
 
     def _round(self) -> None:
         with self._condition:
@@ -237,14 +242,38 @@ class FootageWriter:
             with self._condition:
                 self._queued_bytes -= fragment.size_bytes
         dirty = [lane for lane in touched.values() if lane.is_dirty]
-        # At once rather than one after the other: a journal commits for all who wait for it.
-        for lane, error in zip(dirty, self._syncing.map(lambda lane: lane.sync(now_ns), dirty), strict=True):
-            self._report(lane.camera, "synced", error, refused)
+        for camera, error in self._sync(dirty, now_ns):
+            self._report(camera, "synced", error, refused)
         others = {camera: told for camera, told in self._refusals.items() if camera not in touched}
         self._refusals = others | refused
         commits = [lane.commit() for lane in touched.values()]
         if commits:
             self._on_commit(commits)
+
+    def _sync(self, lanes: list[Lane], now_ns: int) -> list[tuple[str, Exception | None]]:
+        """Brings lanes to the disk: at once, since a journal commits for all who wait for it. Errors by camera.
+
+        Each thread takes the next lane by itself: waking one for every file costs more than the file.
+        """
+        waiting = deque(lanes)
+        done: list[tuple[str, Exception | None]] = []
+
+        def work() -> None:
+            while waiting:
+                try:
+                    lane = waiting.popleft()
+                except IndexError:
+                    return
+                done.append((lane.camera, lane.sync(now_ns)))
+
+        helpers = [self._syncing.submit(work) for _ in range(min(_SYNCS_AT_ONCE, len(lanes)) - 1)]
+        try:
+            work()
+        finally:
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+        return done
 
     def _lane(self, camera: str) -> Lane:
         lane = self._lanes.get(camera)
