@@ -55,7 +55,10 @@ class Simulator:
         self.pid = self._process.pid
 
     def log(self, camera: str) -> list[SentUnit]:
-        """What the camera sent until now."""
+        """What the camera sent until now: every unit that anybody has received is in it."""
+        if self._process.poll() is None:
+            # A unit is sent and logged in one turn of the program's loop: whoever it answers now comes behind both.
+            self.ask({"command": "status"})
         return sent_log.read(sent_log.path_of(self.log_folder, camera))
 
     def truth(self, camera: str) -> dict[str, Any]:

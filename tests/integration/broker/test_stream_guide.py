@@ -13,7 +13,7 @@ from tests.broker_process import BrokerProcess
 from trueframe.client import Client, Running
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guide" / "integrator.md"
-_SECTION = GUIDE.read_text().partition("### Live streams for every purpose\n")[2].partition("\nRecorded frames")[0]
+_SECTION = GUIDE.read_text().partition("### Live streams for every purpose\n")[2].partition("\n### ")[0]
 EXAMPLES = re.findall(r"```python\n(.*?)```", _SECTION, re.DOTALL)
 
 
