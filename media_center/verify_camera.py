@@ -209,7 +209,7 @@ class CameraCheck:
             return
         same = next((link for link in links if link.seal.number == head.number), None)
         if same is not None:
-            if same.seal.hash != head.hash:
+            if same.seal.hash != head.hash and not _is_grown_from(same.seal, head):
                 self._find("chain", "is not the segment that the head of the chain names", same.path.name)
             return
         if links and max(link.seal.number for link in links) > head.number:
@@ -261,3 +261,17 @@ def _begins_as_sealed(found: Examined, head: Seal) -> bool:
     except OSError:
         return False
     return content.size == head.size and content.digest() == head.content
+
+
+def _is_grown_from(seal: Seal, head: Seal) -> bool:
+    """Whether a segment that was sealed at an orderly stop was gone on with, and sealed again a moment ago.
+
+    The head follows the seal; until it does, and for good if a crash came between, it names the seal of the stop.
+    """
+    return (
+        bool(head.flags & RESUMABLE)
+        and seal.segment == head.segment
+        and seal.previous == head.previous
+        and seal.size > head.size
+        and seal.frames >= head.frames
+    )

@@ -178,10 +178,13 @@ def test_kills_and_stops_leave_chains_that_are_good_and_so_is_footage_that_is_be
         with instance.footage() as footage:
             return min([one.last.seq for one in footage.recordings().recordings if one.camera == "cam-2"], default=-1)
 
+    def sealed() -> set[str]:
+        return {path.parent.name for path in instance.footage_dir.glob("*/chain-head")}
+
     with simulator.testing.running(2, fps=25) as sim, instance.broker() as broker:
         for camera, url in sim.urls.items():
             broker.add_camera(camera, url)
-        until(lambda: frames() > 110, 30, "a segment is closed")
+        until(lambda: sealed() == set(sim.urls), 60, "each camera has a closed segment")
         for number in (signal.SIGKILL, signal.SIGTERM):
             instance.end("media_center", number)
             verified()
