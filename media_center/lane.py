@@ -17,7 +17,7 @@ from media_center.chain import Chain
 from media_center.cutter import Fragment
 from media_center.fragment import Encoded, FragmentEncoder, reorders
 from media_center.losses import Losses
-from media_center.seal import FOUND, RESUMABLE, ContentHash, Seal
+from media_center.seal import RESUMABLE, ContentHash, Seal
 from media_center.segment import SegmentFile
 from mesh.files import durable_folder
 from mesh.ids import FrameId
@@ -73,12 +73,9 @@ class Lane:
         self._losses = Losses()
         self._reorders = False
 
-    def resume(
-        self, file: SegmentFile, encoder: FragmentEncoder, content: ContentHash, *, was_sealed: bool = False
-    ) -> None:
-        """Goes on with a segment that is open on disk. `was_sealed`: what lies there had a seal that proved it."""
+    def resume(self, file: SegmentFile, encoder: FragmentEncoder, content: ContentHash, *, flags: int) -> None:
+        """Goes on with a segment that is open on disk. `flags`: those that its seal needs for what lies there."""
         self._reorders = encoder.timeline.presentation_delay > 0
-        flags = 0 if was_sealed else FOUND
         self._current = _Open(file, encoder, encoder.number, [], content.copy(), content, flags)
 
     def finish(self) -> None:

@@ -176,11 +176,11 @@ def _go_on(
     lane: Lane,
     record: Segment,
     encoder: FragmentEncoder,
-    content: tuple[SegmentFile, ContentHash, bool],
+    content: tuple[SegmentFile, ContentHash, int],
 ) -> None:
-    file, covered, was_sealed = content
+    file, covered, flags = content
     table.go_on_with(record)
-    lane.resume(file, encoder, covered, was_sealed=was_sealed)
+    lane.resume(file, encoder, covered, flags=flags)
 
 
 def _mend_last(camera: str, folder: Path, name: str) -> tuple[Segment, list[RowBox]] | None:
@@ -241,8 +241,8 @@ def _trim(path: Path, size: int) -> None:
 
 def _reopen(
     folder: Path, record: Segment, boxes: list[RowBox], chain: Chain | None
-) -> tuple[SegmentFile, ContentHash, bool] | None:
-    """The last segment's file to go on with, the hash of its content, and whether a seal proved it so far.
+) -> tuple[SegmentFile, ContentHash, int] | None:
+    """The last segment's file to go on with, the hash of its content, and the flags its next seal needs.
 
     None if a new segment has to be begun: this one is sealed for good, or not as its seal says.
     """

@@ -94,8 +94,8 @@ def seal_found(chain: Chain, path: Path, record: Segment, boxes: Sequence[RowBox
     log.info("sealed what a crash had left open", camera=chain.camera, segment=record.name)
 
 
-def take_off_seal(path: Path, boxes: Sequence[RowBox], chain: Chain | None) -> tuple[ContentHash, bool] | None:
-    """Makes the last segment one that can be gone on with: the hash of its content, and whether a seal proved it.
+def take_off_seal(path: Path, boxes: Sequence[RowBox], chain: Chain | None) -> tuple[ContentHash, int] | None:
+    """Makes the last segment one that can be gone on with: the hash of its content, and the flags its next seal needs.
 
     None if it is sealed for good, or is not what its seal says: then it stays as it is. Raises OSError.
     """
@@ -104,7 +104,7 @@ def take_off_seal(path: Path, boxes: Sequence[RowBox], chain: Chain | None) -> t
         content = content_of(fd, boxes)
         seal = seal_at_end(fd)
         if seal is None:
-            return content, False
+            return content, FOUND
         if chain is None or not seal.flags & RESUMABLE:
             return None
         is_ours = chain.signer.is_own(seal.key_id, seal.signature, seal.signed)
@@ -119,6 +119,7 @@ def take_off_seal(path: Path, boxes: Sequence[RowBox], chain: Chain | None) -> t
         os.ftruncate(fd, seal.size)
         os.fsync(fd)
         chain.go_back(seal)
-        return content, True
+        # What lay unsealed before that stop lay so: no later seal takes it back.
+        return content, seal.flags & FOUND
     finally:
         os.close(fd)

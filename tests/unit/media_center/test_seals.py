@@ -108,6 +108,24 @@ def test_what_a_crash_left_open_is_sealed_with_a_flag(root: Path, signer: Footag
     assert outcome(root, signer) is Outcome.GOOD
 
 
+def test_what_a_crash_left_open_stays_flagged_through_orderly_stops(root: Path, signer: FootageSigner) -> None:
+    script = Script().start().frames(35)
+    record(root, script.items, signer=signer)
+    newest = segments(root)[-1]
+    os.truncate(newest, newest.stat().st_size - SEAL_SIZE)  # as if the process had died before this seal
+    first = read_seal(segments(root)[0])
+    assert first is not None
+    (root / "gate" / HEAD_NAME).write_bytes(first.encode())
+    record(root, script.frames(5).items[36:], signer=signer)
+    assert [seal.flags for seal in seals(root)] == [0, FOUND | RESUMABLE]
+    record(root, script.frames(5).items[41:], signer=signer)
+    assert [seal.flags for seal in seals(root)] == [0, FOUND | RESUMABLE]
+    record(root, script.frames(30).items[46:], signer=signer)
+
+    assert [seal.flags for seal in seals(root)] == [0, FOUND, RESUMABLE]
+    assert outcome(root, signer) is Outcome.GOOD
+
+
 def test_a_segment_changed_while_nobody_recorded_is_left_as_it_is_and_a_new_one_begins(
     root: Path, signer: FootageSigner
 ) -> None:
