@@ -229,9 +229,15 @@ def test_decoder_configurations_say_what_those_of_ffmpeg_say(
 ) -> None:
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25, options={"x265-params": "log-level=none:pools=none"})
+        # Without B-frames: x265 gives the DTS of a lone reordered picture from memory that was never set.
+        stream: Any = container.add_stream(
+            codec, rate=25, options={"x265-params": "log-level=none:pools=none:bframes=0"}
+        )
         stream.width, stream.height, stream.pix_fmt = 130, 66, "yuv420p"
-        container.mux(stream.encode(av.VideoFrame(130, 66, "yuv420p")))
+        picture = av.VideoFrame(130, 66, "yuv420p")
+        for plane in picture.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     with av.open(str(path)) as container:
         theirs = container.streams.video[0].codec_context.extradata
