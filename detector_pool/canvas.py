@@ -22,10 +22,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class RegionMask:
-    """A polygon in fractions of the picture: inspect inside it, or ignore what is inside."""
+    """A polygon in fractions of the picture: inspect inside it, or ignore what is inside; or a line for rules."""
 
     is_ignored: bool
     corners: tuple[tuple[float, float], ...]
+    name: str = ""
+    is_line: bool = False
+    """An open line that bounds nothing. What crosses it from its left to its right crosses forwards."""
 
 
 def reduction(width: int, height: int) -> int:
@@ -84,12 +87,13 @@ def region_grid(regions: tuple[RegionMask, ...], rows: int, columns: int) -> Reg
     x, y = (x + 0.5) / columns, (y + 0.5) / rows
     seen: Mask = np.ones((rows, columns), dtype=bool)
     inspected: Mask = np.zeros((rows, columns), dtype=bool)
-    for region in regions:
+    areas = [region for region in regions if not region.is_line]
+    for region in areas:
         if region.is_ignored:
             seen &= ~_inside(region.corners, x, y)
         else:
             inspected |= _inside(region.corners, x, y)
-    if all(region.is_ignored for region in regions):
+    if all(region.is_ignored for region in areas):
         inspected[:] = True
     seen.flags.writeable = inspected.flags.writeable = False
     return RegionGrid(seen, inspected)

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from broker.pixel.client import MissingReason
+from broker.pixel.client import BT709, FULL_RANGE, MissingReason
 from detector_pool.decoding import ANSWER, CodedUnit, EpochEnd, encode_end, encode_start, encode_unit
 from detector_pool.picture import Hole, Shot
 from detector_pool.pixels import REASONS
@@ -82,16 +82,23 @@ class Decoder:
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             while len(head := self._out.read(ANSWER.size)) == ANSWER.size:
-                epoch, seq, count, reason, received_ns, width, height = ANSWER.unpack(head)
+                epoch, seq, count, reason, received_ns, width, height, flags = ANSWER.unpack(head)
                 frame = FrameId(self._camera, epoch, seq)
                 if reason:
                     why = REASONS.get(MissingReason(reason), NoScore.NO_PIXELS)
                     self._decoded.put(Hole(frame, count, why, received_ns))
                     continue
-                plane = self._out.read(width * height)
-                if len(plane) != width * height:
+                luma, chroma = width * height, ((width + 1) // 2) * ((height + 1) // 2)
+                data = self._out.read(luma + 2 * chroma)
+                if len(data) != luma + 2 * chroma:
                     break
-                luma = np.frombuffer(plane, np.uint8).reshape(height, width)
-                self._decoded.put(Shot(frame, received_ns, luma))
+                planes = np.frombuffer(data, np.uint8)
+                u, v = planes[luma:].reshape(2, (height + 1) // 2, (width + 1) // 2)
+                self._decoded.put(
+                    Shot(
+                        frame, received_ns, planes[:luma].reshape(height, width), u=u, v=v,
+                        full_range=bool(flags & FULL_RANGE), bt709=bool(flags & BT709),
+                    )
+                )  # fmt: skip
         if not self._is_closed:
             self._decoded.put(None)

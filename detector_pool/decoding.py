@@ -1,4 +1,4 @@
-"""The process that decodes recorded units for a worker: `python -m detector_pool.decoding`. Units in, luma out.
+"""The process that decodes recorded units for a worker: `python -m detector_pool.decoding`. Units in, planes out.
 
 Here: the pipe's two ends of framing, and decoding exactly as the pixel host does, so that a frame out of the archive
 gives the picture, to the bit, that the ring gave. Not here: where units come from (`trail.py`). Recorded bytes come
@@ -22,8 +22,8 @@ _KIND = struct.Struct("<B")
 _UNIT = struct.Struct("<BqqqqBIBBI")
 _ENDED = struct.Struct("<qq")
 _START = struct.Struct("<qq")
-# Answers: epoch, first seq, count, reason (0: a picture), received_ns, width, height.
-ANSWER: Final = struct.Struct("<qqqBqII")
+# Answers: epoch, first seq, count, reason (0: a picture), received_ns, width, height, flags; then Y, U and V in 4:2:0.
+ANSWER: Final = struct.Struct("<qqqBqIIB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def read_requests(pipe: BinaryIO) -> Iterable[CodedUnit | EpochEnd]:
         )
 
 
-class LumaDecoder:
+class PlanesDecoder:
     """Decodes units of one camera, epoch after epoch, in the order of ids."""
 
     def __init__(self, epoch: int, seq: int) -> None:
@@ -124,19 +124,19 @@ class LumaDecoder:
                 first = max(outcome.first, floor + 1)
                 if first <= outcome.last:
                     count = outcome.last - first + 1
-                    yield ANSWER.pack(epoch, first, count, int(outcome.reason), outcome.received_ns, 0, 0), b""
+                    yield ANSWER.pack(epoch, first, count, int(outcome.reason), outcome.received_ns, 0, 0, 0), b""
             elif outcome.seq > floor:
                 planes = planes_of(outcome.frame)
-                rows = [planes.y[row : row + planes.width] for row in
-                        range(0, planes.height * planes.y_stride, planes.y_stride)]  # fmt: skip
-                head = ANSWER.pack(epoch, outcome.seq, 1, 0, outcome.received_ns, planes.width, planes.height)
-                yield head, b"".join(rows)
+                head = ANSWER.pack(
+                    epoch, outcome.seq, 1, 0, outcome.received_ns, planes.width, planes.height, planes.flags
+                )
+                yield head, b"".join(plane.tobytes() for plane in planes.views())
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until their end."""
     epoch, seq = _START.unpack(requests.read(_START.size))
-    decoder = LumaDecoder(epoch, seq)
+    decoder = PlanesDecoder(epoch, seq)
     for request in read_requests(requests):
         for head, plane in decoder.feed(request):
             answers.write(head)

@@ -235,7 +235,8 @@ def _kept(item: Shot | Hole) -> Shot | Hole:
     """The item with a picture of its own: in the ring it is held only until the next one is read."""
     if isinstance(item, Hole):
         return item
-    luma = item.y.copy()
+    y, u, v = (None if plane is None else plane.copy() for plane in (item.y, item.u, item.v))
+    assert y is not None
     if not item.still_valid():
         return Hole(item.id, 1, NoScore.OVERRUN, item.received_ns)
-    return Shot(item.id, item.received_ns, luma)
+    return Shot(item.id, item.received_ns, y, u=u, v=v, full_range=item.full_range, bt709=item.bt709)

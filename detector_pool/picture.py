@@ -6,8 +6,8 @@ Values and structural types only. Who decodes, and how pictures come here, does 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from mesh.errors import DataLoss
 from mesh.ids import FrameId
 
 Luma = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 class Picture(Protocol):
@@ -35,6 +36,34 @@ class Picture(Protocol):
     @property
     def y(self) -> Luma:
         """Luma, uint8, (height, width), 16 is black and 235 white for most cameras."""
+        ...
+
+    @property
+    def u(self) -> Luma | None:
+        """Blue difference, uint8, ((height + 1) // 2, (width + 1) // 2), not contiguous; None if not at hand."""
+        ...
+
+    @property
+    def v(self) -> Luma | None:
+        """Red difference, as `u`."""
+        ...
+
+    @property
+    def full_range(self) -> bool:
+        """Luma uses 0 to 255, not 16 to 235."""
+        ...
+
+    @property
+    def bt709(self) -> bool:
+        """The colour matrix is BT.709, not BT.601."""
+        ...
+
+    @property
+    def derived(self) -> dict[str, Any]:
+        """What was made of the planes alone, by name, shared by all detectors that are shown this picture.
+
+        Only pure functions of the planes go in, under a name that says how: `shared` does both.
+        """
         ...
 
     def confirm(self) -> None:
@@ -56,12 +85,25 @@ class Shot:
     still_valid: Callable[[], bool] = _always
     """Whether all that was read of the planes until now was this picture's."""
     confirmations: int = 0
+    u: Luma | None = None
+    v: Luma | None = None
+    full_range: bool = False
+    bt709: bool = False
+    derived: dict[str, Any] = field(default_factory=dict)
 
     def confirm(self) -> None:
         """Raises DataLoss if what was read of the planes may be of another picture."""
         if not self.still_valid():
             raise DataLoss(f"picture {self.id}", "was overwritten while it was looked at")
         self.confirmations += 1
+
+
+def shared(picture: Picture, name: str, make: Callable[[Picture], T]) -> T:
+    """What `make` makes of the picture's planes alone, made once for all detectors that are shown it."""
+    if name not in picture.derived:
+        picture.derived[name] = make(picture)
+    made: T = picture.derived[name]
+    return made
 
 
 @dataclass(frozen=True, slots=True)

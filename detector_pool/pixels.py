@@ -39,7 +39,10 @@ class RingSource:
             return None
         if isinstance(item, Missing):
             return Hole(item.first_id, item.count, REASONS.get(item.reason, NoScore.NO_PIXELS), item.received_ns)
-        return Shot(item.id, item.received_ns, item.y, item.still_valid)
+        return Shot(
+            item.id, item.received_ns, item.y, item.still_valid,
+            u=item.u, v=item.v, full_range=item.full_range, bt709=item.bt709,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Ends a `read` under way in another thread."""

@@ -1,12 +1,61 @@
-"""The detectors that this pool can run, by the name that inspections use."""
+"""The detectors that this pool can run, by the name that inspections use: found by entry point.
+
+An outsider's package names its `DetectorType` in the entry point group `trueframe.detectors`; the name of the entry
+point is that of the type. One that cannot be loaded is logged and left out: the others go on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from detector_pool.detector import Detector
+from detector_pool.detector import Detector, DetectorType, Setup
 from detector_pool.motion import Motion
 from detector_pool.signal_health import SignalHealth
+from mesh.logs import get_logger
 
-DETECTORS: dict[str, Callable[[], Detector[Any]]] = {"motion": Motion, "signal": SignalHealth}
+log = get_logger("detector_pool.registry")
+
+GROUP = "trueframe.detectors"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+BUILT_IN: tuple[DetectorType, ...] = (
+    DetectorType("motion", "1", "Things that move before a background learnt from the camera itself.",
+                 lambda setup: Motion()),
+    DetectorType("signal", "1", "A picture that shows nothing, or that stands still while frames go on.",
+                 lambda setup: SignalHealth()),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def detector_types() -> Mapping[str, DetectorType]:
+    """All that are installed, by name. Those of trueframe itself cannot be replaced."""
+    found = {one.name: one for one in BUILT_IN}
+    for entry in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        if entry.name in found:
+            log.error("detector has the name of another one", detector=entry.name, package=entry.value)
+            continue
+        loaded = _loaded(entry)
+        if loaded is not None:
+            found[entry.name] = loaded
+    return found
+
+
+def _loaded(entry: EntryPoint) -> DetectorType | None:
+    try:
+        kind = entry.load()
+    except Exception as error:
+        log.error("detector cannot be loaded", detector=entry.name, package=entry.value, error=str(error))
+        return None
+    if not isinstance(kind, DetectorType) or kind.name != entry.name or not _NAME.fullmatch(kind.name):
+        log.error("entry point names no DetectorType of its name", detector=entry.name, package=entry.value)
+        return None
+    return kind
+
+
+DETECTORS: dict[str, Callable[[], Detector[Any]]] = {
+    name: partial(kind.make, Setup()) for name, kind in detector_types().items() if not kind.needs_model
+}

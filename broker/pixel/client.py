@@ -35,12 +35,16 @@ from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder
 from broker.pixel.picture import Missing, MissingReason, Picture, RemotePicture, remote_picture
 from broker.pixel.planes import planes_of
 from broker.pixel.reader import RingReader
+from broker.pixel.ring_layout import BT709, FULL_RANGE
+from broker.pixel.scale import rgb24
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import from_rpc_error
 from mesh.ids import FrameId
 from trueframe.v1 import pixels_pb2, pixels_pb2_grpc
 
 __all__ = [
+    "BT709",
+    "FULL_RANGE",
     "AsyncRingReader",
     "Decoded",
     "DecoderStatus",
@@ -59,6 +63,7 @@ __all__ = [
     "Thumbnail",
     "ThumbnailWatch",
     "planes_of",
+    "rgb24",
 ]
 
 
