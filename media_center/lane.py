@@ -103,6 +103,22 @@ class Lane:
         """Leaves a fragment out; the next one written tells it. `noticed_ns`: UTC nanoseconds."""
         self.lost_frames += self._losses.drop(fragment, self._last_written(), noticed_ns)
 
+    def must_sync_before(self, fragment: Fragment) -> bool:
+        """Whether what is written has to be on the disk before a fragment is written.
+
+        A power cut leaves any part of what was not synced. Inside a segment the numbers of its fragments betray what
+        is missing; the end of a segment nothing does, nor its beginning, which tells what pictures there are. So the
+        next begins only behind a whole one, and goes on only behind its beginning.
+        """
+        current = self._current
+        if current is None or not current.unsynced:
+            return False
+        return self._goes_into_new(fragment) or current.committed_number == 0
+
+    def _goes_into_new(self, fragment: Fragment) -> bool:
+        current = self._current
+        return current is None or fragment.opens_segment or current.encoder.started.epoch != fragment.started.epoch
+
     def write(self, fragment: Fragment, noticed_ns: int) -> Exception | None:
         """Writes a fragment. If the disk refuses, or the fragment cannot be encoded, drops it and returns why."""
         try:
@@ -129,7 +145,7 @@ class Lane:
     def _open_for(self, fragment: Fragment) -> _Open:
         current = self._current
         epoch = fragment.started.epoch
-        if current is not None and not fragment.opens_segment and current.encoder.started.epoch == epoch:
+        if current is not None and not self._goes_into_new(fragment):
             return current
         self._reorders = self._reorders or reorders(fragment)
         frames = fragment.frames

@@ -291,12 +291,11 @@ def _resume(
 def _resume_behind(camera: str, folder: Path, segments: list[Segment], watermark: FrameId | None) -> Resumption | None:
     """How recording goes on in a new segment, where the last one is gone or does not tell its epoch.
 
-    Without it the broker would be asked for its oldest frames, and they would be recorded a second time.
+    Without it the broker would be asked for its oldest frames, and they would be recorded a second time. `watermark`:
+    None where segments hold notes alone, which would be told a second time.
     """
-    if watermark is None:
-        return None
     for record in reversed(segments):
-        if record.epoch < watermark.epoch:
+        if watermark is not None and record.epoch < watermark.epoch:
             break
         boxes = read_index(folder / record.name)
         resumable = _resume(camera, folder, record, boxes) if boxes else None
@@ -305,8 +304,9 @@ def _resume_behind(camera: str, folder: Path, segments: list[Segment], watermark
         resumption = replace(resumable[1], segment_first_monotonic_ns=None, behind=watermark)
         if record is not segments[-1]:
             resumption = replace(resumption, tail_notes=(), is_ended=False)
-        return resumption if record.epoch > watermark.epoch else replace(resumption, last=watermark)
-    return Resumption(None, watermark, None, (), False, watermark)
+        is_newer = watermark is None or record.epoch > watermark.epoch
+        return resumption if is_newer else replace(resumption, last=watermark)
+    return Resumption(None, watermark, None, (), False, watermark) if watermark is not None else None
 
 
 def _tail_notes(found: SegmentRows) -> list[bytes]:

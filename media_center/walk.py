@@ -13,21 +13,11 @@ import numpy as np
 
 from media_center.catalogue import Segment, decode_note, epoch_started
 from media_center.expired import Stretch
+from media_center.gap_reasons import TAKES_IDS, may_hide_an_end
 from media_center.index import SegmentRows
 from media_center.rows import FRAME, Rows
 from mesh.ids import FrameId
 from trueframe.v1 import frames_pb2
-
-# Gaps whose frames had ids; the others stand for frames that never got one.
-_TAKES_IDS = frozenset(
-    {
-        frames_pb2.GAP_REASON_RECORDER_LOST,
-        frames_pb2.GAP_REASON_NOT_RECORDED,
-        frames_pb2.GAP_REASON_OVERRUN,
-        frames_pb2.GAP_REASON_EXPIRED,
-        frames_pb2.GAP_REASON_UNREADABLE,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,8 @@ class Walker:
         self._epoch_told = -1  # whoever begins to read is told the epoch first, as live
         self._has_ended = False
         self._known_missing = 0
-        self._has_told_gap = False
+        self._has_told_end = False  # by a gap, of the epoch that the last frame belongs to
+        self._is_behind_hole = False  # a fragment that was written there is missing
 
     def feed(self, segment: int, found: SegmentRows, first_row: int, stop_row: int) -> list[Run | Told]:
         """The stream that rows [first_row, stop_row) of a segment stand for."""
@@ -74,15 +65,15 @@ class Walker:
                 starts_run[hole] = True
         bounds = [*np.flatnonzero(starts_run).tolist(), len(rows)]
         stream: list[Run | Told] = []
-        after_hole = False
         for start, stop in itertools.pairwise(bounds):
-            after_hole = after_hole or start in holes
+            # What was lost before a frame that is asked for, and that the answer begins with, is not asked for.
+            begins_inside = self._last is None and (segment, first_row + start) != (0, 0)
+            self._is_behind_hole = self._is_behind_hole or (start in holes and not begins_inside)
             if is_note[start]:
                 self._take_note(found, rows[start], stream)
             else:
                 run = Run(segment, first_row + start, rows[start:stop], found.epoch)
-                self._take_run(found, run, after_hole, stream)
-                after_hole = False
+                self._take_run(found, run, stream)
         return stream
 
     def _take_note(self, found: SegmentRows, row: np.void, stream: list[Run | Told]) -> None:
@@ -92,8 +83,8 @@ class Walker:
             return
         if kind == "gap":
             gap = item.gap
-            self._has_told_gap = True
-            if gap.reason in _TAKES_IDS:
+            self._has_told_end = self._has_told_end or may_hide_an_end(gap)
+            if gap.reason in TAKES_IDS:
                 self._known_missing += gap.count
             stream.append(gap)
         elif kind == "epoch_started":
@@ -105,23 +96,20 @@ class Walker:
 
     def _take_end(self, ended: frames_pb2.EpochEnded, stream: list[Run | Told]) -> None:
         last = self._last
-        if last is not None and ended.HasField("last_seq"):
+        if last is not None:
             begun = last.seq if last.epoch == ended.epoch else -1
-            missing = ended.last_seq - begun - self._known_missing
-            if missing > 0 and (last.epoch == ended.epoch or self._has_ended):
-                gone = self._expired_before(FrameId(self.camera, ended.epoch, ended.last_seq + 1))
-                reason = frames_pb2.GAP_REASON_EXPIRED if gone else frames_pb2.GAP_REASON_RECORDER_LOST
-                self._tell_gap(None, missing, reason, ended.ended_ns, stream)
-            self._last = FrameId(self.camera, ended.epoch, ended.last_seq)
-            self._known_missing = 0
+            end = FrameId(self.camera, ended.epoch, (ended.last_seq if ended.HasField("last_seq") else begun) + 1)
+            self._tell_missing(end, None, ended.ended_ns, stream)
+            if ended.HasField("last_seq"):
+                self._move_to(ended.epoch, ended.last_seq)
         self._has_ended = True
-        self._has_told_gap = False
+        self._has_told_end = self._is_behind_hole = False
         stream.append(ended)
 
     def pass_over(self, record: Segment) -> list[Told]:
         """What is told before an unbroken segment, whose rows need not be read; it then counts as walked."""
         stream: list[Run | Told] = []
-        self._take_frames(record.epoch, (record.first_seq, record.last_seq), record.first_ns, False, stream)
+        self._take_frames(record.epoch, (record.first_seq, record.last_seq), record.first_ns, stream)
         return [item for item in stream if not isinstance(item, Run)]
 
     def begin(self, gone: Sequence[Stretch], before: FrameId | None, *, is_whole: bool) -> list[Told]:
@@ -155,7 +143,7 @@ class Walker:
         stream: list[Run | Told] = []
         if self._last is not None:
             first = FrameId(self.camera, record.epoch, record.first_seq)
-            self._tell_before(first, record.first_ns, False, stream)
+            self._tell_before(first, record.first_ns, stream)
         gap = frames_pb2.Gap(
             camera=self.camera,
             after=self._last.to_proto() if self._last is not None else None,
@@ -169,33 +157,44 @@ class Walker:
     def reach(self, before: FrameId, noticed_ns: int) -> list[Told]:
         """What is missing right before a frame that is not walked over itself."""
         stream: list[Run | Told] = []
-        self._tell_before(before, noticed_ns, False, stream)
+        self._tell_before(before, noticed_ns, stream)
         return [item for item in stream if not isinstance(item, Run)]
 
-    def _take_run(self, found: SegmentRows, run: Run, after_hole: bool, stream: list[Run | Told]) -> None:
+    def _take_run(self, found: SegmentRows, run: Run, stream: list[Run | Told]) -> None:
         if run.epoch > self._epoch_told and (started := epoch_started(found)) is not None:
             self._epoch_told = run.epoch
             stream.append(started)
         seqs = run.rows["seq"]
-        self._take_frames(run.epoch, (int(seqs[0]), int(seqs[-1])), int(run.rows["received_ns"][0]), after_hole, stream)
+        self._take_frames(run.epoch, (int(seqs[0]), int(seqs[-1])), int(run.rows["received_ns"][0]), stream)
         stream.append(run)
 
-    def _take_frames(
-        self, epoch: int, seqs: tuple[int, int], first_ns: int, after_hole: bool, stream: list[Run | Told]
-    ) -> None:
-        self._tell_before(FrameId(self.camera, epoch, seqs[0]), first_ns, after_hole, stream)
+    def _take_frames(self, epoch: int, seqs: tuple[int, int], first_ns: int, stream: list[Run | Told]) -> None:
+        self._tell_before(FrameId(self.camera, epoch, seqs[0]), first_ns, stream)
         self._move_to(epoch, seqs[1])
 
-    def _tell_before(self, first: FrameId, noticed_ns: int, after_hole: bool, stream: list[Run | Told]) -> None:
-        missing, is_known = self._missing_before(first)
-        gone = self._expired_before(first)
-        if gone and self._last is not None and (missing or self._last.epoch != first.epoch):
+    def _tell_before(self, first: FrameId, noticed_ns: int, stream: list[Run | Told]) -> None:
+        self._tell_missing(first, first, noticed_ns, stream)
+
+    def _tell_missing(
+        self, end: FrameId, before: FrameId | None, noticed_ns: int, stream: list[Run | Told]
+    ) -> None:  # fmt: skip
+        """Tells what is missing between the last frame and the id `end`. `before`: the frame there, if there is one."""
+        missing, is_known = self._missing_before(end)
+        gone = self._expired_before(end)
+        if gone and self._last is not None and (missing or self._last.epoch != end.epoch):
             # Inside an epoch ids tell how many there were; what was lost beside what was deleted is not told apart.
-            count = missing if self._last.epoch == first.epoch else sum(one.frames for one in gone)
-            self._tell_gap(first, count, frames_pb2.GAP_REASON_EXPIRED, noticed_ns, stream)
+            count = missing if self._last.epoch == end.epoch else sum(one.frames for one in gone)
+            self._tell_gap(before, count, frames_pb2.GAP_REASON_EXPIRED, noticed_ns, stream)
         elif missing:
-            reason = frames_pb2.GAP_REASON_UNREADABLE if after_hole else frames_pb2.GAP_REASON_RECORDER_LOST
-            self._tell_gap(first, missing if is_known else None, reason, noticed_ns, stream)
+            self._tell_gap(before, missing if is_known else None, self._reason(), noticed_ns, stream)
+        elif self._is_behind_hole:
+            # All that was in the fragment had no ids: a gap it told, or how the epoch began.
+            self._tell_gap(before, None, self._reason(), noticed_ns, stream)
+
+    def _reason(self) -> frames_pb2.GapReason.ValueType:
+        if self._is_behind_hole:
+            return frames_pb2.GAP_REASON_UNREADABLE
+        return frames_pb2.GAP_REASON_RECORDER_LOST
 
     def _expired_before(self, first: FrameId) -> list[Stretch]:
         """What was deleted between the last frame and one that comes now."""
@@ -208,7 +207,7 @@ class Walker:
         self._last = FrameId(self.camera, epoch, seq)
         self._has_ended = False
         self._known_missing = 0
-        self._has_told_gap = False
+        self._has_told_end = self._is_behind_hole = False
 
     def _missing_before(self, first: FrameId) -> tuple[int, bool]:
         """Frames between the last one and `first` that nothing has told of, and whether their number is known."""
@@ -219,17 +218,16 @@ class Walker:
             return max(0, first.seq - last.seq - 1 - self._known_missing), True
         if self._has_ended:
             return max(0, first.seq - self._known_missing), True
-        return (0, True) if self._has_told_gap else (1, False)
+        return (0, True) if self._has_told_end else (1, False)
 
     def _tell_gap(
         self, before: FrameId | None, count: int | None, reason: frames_pb2.GapReason.ValueType, noticed_ns: int,
         stream: list[Run | Told],
     ) -> None:  # fmt: skip
-        assert self._last is not None
         stream.append(
             frames_pb2.Gap(
                 camera=self.camera,
-                after=self._last.to_proto(),
+                after=self._last.to_proto() if self._last is not None else None,
                 before=before.to_proto() if before is not None else None,
                 reason=reason,
                 count=count,

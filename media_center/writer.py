@@ -230,25 +230,48 @@ class FootageWriter:
             self._is_in_round = False
 
     def _write(self, work: list[Fragment], now_ns: int) -> None:
-        touched: dict[str, Lane] = {}
+        touched: set[str] = set()
+        unsynced: set[str] = set()
         refused: dict[str, tuple[str, int]] = {}
-        for fragment in work:
-            lane = self._lane(fragment.camera)
-            if self.is_full:
-                lane.drop(fragment, now_ns)
-            else:
-                self._report(fragment.camera, "written", lane.write(fragment, now_ns), refused)
-                touched[fragment.camera] = lane
-            with self._condition:
-                self._queued_bytes -= fragment.size_bytes
-        dirty = [lane for lane in touched.values() if lane.is_dirty]
-        for camera, error in self._sync(dirty, now_ns):
-            self._report(camera, "synced", error, refused)
+        while work:
+            work = self._write_part(work, now_ns, touched, unsynced, refused)
         others = {camera: told for camera, told in self._refusals.items() if camera not in touched}
         self._refusals = others | refused
-        commits = [lane.commit() for lane in touched.values()]
+
+    def _write_part(
+        self, work: list[Fragment], now_ns: int, touched: set[str], unsynced: set[str],
+        refused: dict[str, tuple[str, int]],
+    ) -> list[Fragment]:  # fmt: skip
+        """Writes, syncs and commits what may be written now; returns what has to wait for that.
+
+        A camera whose sync was refused in this round is `unsynced` and not tried again in it: a disk that hangs before
+        it refuses would hang as often.
+        """
+        lanes: dict[str, Lane] = {}
+        waiting: dict[str, list[Fragment]] = {}
+        for fragment in work:
+            camera = fragment.camera
+            lane = self._lane(camera)
+            if self.is_full or camera in unsynced:
+                lane.drop(fragment, now_ns)
+            elif camera in waiting or lane.must_sync_before(fragment):
+                waiting.setdefault(camera, []).append(fragment)
+                continue
+            else:
+                self._report(camera, "written", lane.write(fragment, now_ns), refused)
+                lanes[camera] = lane
+            with self._condition:
+                self._queued_bytes -= fragment.size_bytes
+        dirty = [lane for lane in lanes.values() if lane.is_dirty]
+        for camera, error in self._sync(dirty, now_ns):
+            self._report(camera, "synced", error, refused)
+            if error is not None:
+                unsynced.add(camera)
+        touched |= lanes.keys()
+        commits = [lane.commit() for lane in lanes.values()]
         if commits:
             self._on_commit(commits)
+        return [fragment for fragments in waiting.values() for fragment in fragments]
 
     def _sync(self, lanes: list[Lane], now_ns: int) -> list[tuple[str, Exception | None]]:
         """Brings lanes to the disk: at once, since a journal commits for all who wait for it. Errors by camera.

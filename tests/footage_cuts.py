@@ -49,6 +49,8 @@ class Tally:
     """What came out."""
 
     cuts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS, 0))
+    cuts_of_a_slow_disk: int = 0
+    """Of them, where much lay between two syncs."""
     kills: int = 0
     frames_read: int = 0
     corrupt_reads: int = 0
@@ -114,12 +116,12 @@ def listening() -> Iterator[Logged]:
         logger.propagate = was
 
 
-def trace_story(shim: Path, folder: Path, seed: int) -> list[Op]:
-    """Records a story and returns what was done to the disk."""
+def trace_story(shim: Path, folder: Path, seed: int, *, is_slow: bool) -> list[Op]:
+    """Records a story and returns what was done to the disk. `is_slow`: much lies between two syncs."""
     folder.mkdir()
     trace = folder.with_name(folder.name + ".trace")
     environment = {"TF_DISK_ROOT": str(folder), "TF_DISK_TRACE": str(trace), "LD_PRELOAD": str(shim)}
-    command = [sys.executable, "-m", "tests.footage_recorder", str(folder), str(seed)]
+    command = [sys.executable, "-m", "tests.footage_recorder", str(folder), str(seed), *["--slow"][:is_slow]]
     subprocess.run(command, check=True, env={**os.environ, **environment})
     return list(parse(trace.read_bytes()))
 
@@ -181,7 +183,7 @@ def compare(camera: str, script: Script, entries: list[bytes], confirmed: tuple[
             end = at
             owes_gap = may_tell_gap = False
         elif isinstance(item, frames_pb2.Gap):
-            end = _behind_hole(script, item, at)
+            end = _behind_hole(script, item, at, next(iter(entries[number + 1 :]), None))
         if end is None:
             tally.corrupt_reads += 1
             tally.fail(f"{camera}: entry {number} of {len(entries)} is not what was sent: {item}")
@@ -195,18 +197,23 @@ def compare(camera: str, script: Script, entries: list[bytes], confirmed: tuple[
     _count_lost(camera, items[at:], confirmed, tally)
 
 
-def _behind_hole(script: Script, gap: frames_pb2.Gap, at: int) -> int | None:
-    """Where the stream goes on behind a gap that tells truly how many frames from `at` on are missing."""
-    if gap.reason not in _MISSING or not gap.count:
+def _behind_hole(script: Script, gap: frames_pb2.Gap, at: int, next_entry: bytes | None) -> int | None:
+    """Where the stream goes on behind a gap that tells truly what is missing from `at` on; None if it does not.
+
+    Frames that are missing are counted. A gap of unknown count stands for notes, which have no ids.
+    """
+    if gap.reason not in _MISSING or next_entry not in script.raw[at:]:
         return None
-    missing = 0
-    for position, item in enumerate(script.items[at:], at):
-        if not isinstance(item, WireFrame):
-            continue
-        if missing == gap.count:
-            return position if item.id.to_proto() == gap.before else None
-        missing += 1
-    return None
+    end = script.raw.index(next_entry, at)
+    missing = [item for item in script.items[at:end] if isinstance(item, WireFrame)]
+    if gap.HasField("count"):
+        is_true = len(missing) == gap.count > 0
+    else:
+        is_true = not missing and end > at and gap.reason == frames_pb2.GAP_REASON_UNREADABLE
+    behind = script.items[end]
+    if isinstance(behind, WireFrame):
+        is_true = is_true and behind.id.to_proto() == gap.before
+    return end if is_true else None
 
 
 def _count_lost(camera: str, items: list[WireFrame | None], confirmed: tuple[int, int], tally: Tally) -> None:
@@ -260,11 +267,15 @@ def cut_story(
     tally: Tally,
     ways: tuple[Way, ...] = WAYS,
     *,
+    is_slow: bool = False,
     syncs_lie: bool = False,
 ) -> None:
-    """Cuts one story at so many moments. `syncs_lie`: over a disk whose syncs of files do nothing."""
+    """Cuts one story at so many moments.
+
+    `is_slow`: much lies between two syncs. `syncs_lie`: over a disk whose syncs of files do nothing.
+    """
     folder = workplace / f"story-{seed}"
-    ops = trace_story(shim, folder, seed)
+    ops = trace_story(shim, folder, seed, is_slow=is_slow)
     scripts = story(seed)
     dice = random.Random(seed)
     disk = Disk()
@@ -287,6 +298,7 @@ def cut_story(
         if dice.random() < 0.3:
             tally.caches_spoilt += spoil_caches(left, dice)
         tally.cuts[way] += 1
+        tally.cuts_of_a_slow_disk += is_slow
         try:
             if number % 4 == 0:
                 # Over what the crash left, not over what a start before has put in order.
@@ -346,7 +358,8 @@ def run(cuts: int, kills: int, seed: int) -> Tally:
         workplace = Path(name)
         shim = build_shim(workplace)
         for number in range(-(-cuts // CUTS_OF_A_STORY)):
-            cut_story(shim, workplace, seed + number, min(CUTS_OF_A_STORY, cuts - number * CUTS_OF_A_STORY), tally)
+            count = min(CUTS_OF_A_STORY, cuts - number * CUTS_OF_A_STORY)
+            cut_story(shim, workplace, seed + number, count, tally, is_slow=number % 2 == 1)
         if kills:
             kill_recorders(workplace, seed, kills, tally)
     return tally

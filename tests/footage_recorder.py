@@ -1,6 +1,7 @@
 """A process that records made-up streams through the real writer, to be cut off and killed: see tests/footage_cuts.py.
 
     python -m tests.footage_recorder FOLDER SEED          records a whole story, stopping and starting once
+    python -m tests.footage_recorder FOLDER SEED --slow   the same over a disk that takes seconds for a sync
     python -m tests.footage_recorder FOLDER SEED --fork   waits for lines "go"; each forks a child that records on
 
 FOLDER/media is the footage, FOLDER/keys holds the signing key, FOLDER/acks one JSON object a commit: how far each
@@ -14,7 +15,9 @@ import json
 import os
 import random
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from media_center.cutter import Cutter, Limits, StreamItem
@@ -27,6 +30,10 @@ from mesh.files import durable_folder
 from tests.footage import EPOCH, EXACT, NONE, SECOND, Script, unit
 
 CAMERAS = ("door", "gate", "yard")
+QUICK, SLOW = (1, 40), (120, 260)
+"""Items of all cameras between two syncs: of a disk that keeps up, and of one that takes seconds for each."""
+_SYNC_S = 0.002
+_DEADLINE_S = 60.0
 LIMITS = Limits(fragment_ns=SECOND // 2, segment_ns=3 * SECOND, max_segment_ns=5 * SECOND)
 
 
@@ -82,6 +89,19 @@ class Recording:
         for fragment in cutter.take(item, self._clock.monotonic_ns()):
             self.writer.submit(fragment)
 
+    def take_all(self, items: Sequence[StreamItem], dice: random.Random, between: tuple[int, int]) -> None:
+        """Records items, from `between[0]` to `between[1]` of them in each round of the writer."""
+        at = 0
+        while at < len(items):
+            stop = at + dice.randint(*between)
+            held = threading.Event()
+            round_begins = self.writer.between_rounds(lambda _, held=held: _wait(held))  # type: ignore[misc]
+            for item in items[at:stop]:
+                self.take(item)
+            held.set()
+            round_begins.result(_DEADLINE_S)
+            at = stop
+
     def stop(self) -> None:
         """Everything taken is on disk."""
         for cutter in self._cutters.values():
@@ -90,6 +110,10 @@ class Recording:
         if not self.writer.stop():
             raise SystemExit("the writer did not stop")
         os.close(self._acks)
+
+
+def _wait(held: threading.Event) -> None:
+    assert held.wait(_DEADLINE_S)
 
 
 def merged(scripts: dict[str, Script]) -> list[StreamItem]:
@@ -119,24 +143,21 @@ def behind(scripts: dict[str, Script], recording: Recording) -> list[StreamItem]
     return [stream[i] for i in range(longest) for stream in streams if i < len(stream)]
 
 
-def record_story(folder: Path, seed: int) -> None:
+def record_story(folder: Path, seed: int, between: tuple[int, int]) -> None:
     """A whole story, with an orderly stop and a start in the middle."""
+    dice = random.Random(seed)
     items = merged(story(seed))
     half = len(items) // 2
     for part in (items[:half], None):
-        recording = Recording(folder, sync_s=0.02)
-        for item in part if part is not None else behind(story(seed), recording):
-            recording.take(item)
-            time.sleep(0.0005)
+        recording = Recording(folder, _SYNC_S)
+        recording.take_all(part if part is not None else behind(story(seed), recording), dice, between)
         recording.stop()
 
 
 def record_until_killed(folder: Path, seed: int) -> None:
-    """Goes on with an endless story in a hurry."""
-    recording = Recording(folder, sync_s=0.02)
-    for item in behind(story(seed, frames=600), recording):
-        recording.take(item)
-        time.sleep(0.001)
+    """Goes on with an endless story."""
+    recording = Recording(folder, _SYNC_S)
+    recording.take_all(behind(story(seed, frames=600), recording), random.Random(), QUICK)
     recording.stop()
 
 
@@ -145,10 +166,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("seed", type=int)
+    parser.add_argument("--slow", action="store_true")
     parser.add_argument("--fork", action="store_true")
     options = parser.parse_args()
     if not options.fork:
-        record_story(options.folder, options.seed)
+        record_story(options.folder, options.seed, SLOW if options.slow else QUICK)
         return
     story(options.seed, frames=600)
     for _ in sys.stdin:

@@ -268,6 +268,19 @@ def test_recording_goes_on_behind_the_last_frame_when_the_last_segment_is_gone(t
     assert replayed(footage_of(root)) == script.raw
 
 
+def test_notes_without_a_frame_are_gone_on_behind_when_the_last_segment_is_gone(tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    script = Script().start().end().start(EPOCH + 9).frames(5)
+    record(root, script.items)
+    torn = segments(root)[-1]
+    torn.write_bytes(torn.read_bytes()[:200])
+    index_path(torn).unlink()
+
+    record(root, script.items)  # the broker has nothing to go on behind, and tells all that it holds
+
+    assert replayed(footage_of(root)) == script.raw
+
+
 def test_recording_goes_on_behind_a_segment_that_does_not_tell_its_epoch(root: Path, script: Script) -> None:
     (segment,) = segments(root)
     first = scan(segment).boxes[0]
