@@ -16,17 +16,11 @@ from dataclasses import dataclass, field
 from broker.client import Start, WireFrame
 from media_center.client_calls import FootageItem, footage_range
 from media_center.export_parts import Place
+from media_center.gap_reasons import TAKES_IDS, may_hide_an_end
 from mesh.ids import FrameId
 from trueframe.v1 import footage_pb2, frames_pb2
 
 _HEALABLE = frozenset({frames_pb2.GAP_REASON_OVERRUN, frames_pb2.GAP_REASON_BROKER_LOST})
-# Gaps whose frames had ids, so that their counts explain ids that are missing.
-_TAKES_IDS = _HEALABLE - {frames_pb2.GAP_REASON_BROKER_LOST} | {
-    frames_pb2.GAP_REASON_RECORDER_LOST,
-    frames_pb2.GAP_REASON_NOT_RECORDED,
-    frames_pb2.GAP_REASON_EXPIRED,
-    frames_pb2.GAP_REASON_UNREADABLE,
-}
 
 
 @dataclass(slots=True)
@@ -45,6 +39,14 @@ class _Camera:
     """Gaps given out since the last frame."""
     missing: int = 0
     """Ids that they explain."""
+    has_told_end: bool = False
+    """One of them stands for the end of the epoch, too."""
+    mark: FrameId | None = None
+    """The last frame on disk when the footage was read."""
+    mark_is_end: bool = False
+    """It is the last of its epoch."""
+    reaches_back: bool = False
+    """Live has given a frame from before the start: nothing is missing behind the start."""
     read_to: FrameId | None = None
     """The footage was read up to here."""
     behind_since_s: float | None = None
@@ -53,10 +55,12 @@ class _Camera:
     def take(self, item: FootageItem, *, is_live: bool) -> list[FootageItem]:
         """What of an item goes out."""
         if isinstance(item, WireFrame):
-            return self._take_frame(item)
+            return self._take_frame(item, is_live=is_live)
         if self.last is None and is_live and not (isinstance(item, frames_pb2.Gap) and item.reason in _HEALABLE):
             # Of a ring read from before the start on: only the epoch of the first frame is wanted.
             self.waiting_epoch = item if isinstance(item, frames_pb2.EpochStarted) else self.waiting_epoch
+            if isinstance(item, frames_pb2.EpochEnded) and self.mark is not None:
+                self.mark_is_end = (item.epoch, item.last_seq) == (self.mark.epoch, self.mark.seq)
             return []
         if isinstance(item, frames_pb2.EpochStarted):
             if item.epoch <= self.started:
@@ -67,10 +71,13 @@ class _Camera:
             return self._take_end(item)
         return self._take_gap(item)
 
-    def _take_frame(self, frame: WireFrame) -> list[FootageItem]:
+    def _take_frame(self, frame: WireFrame, *, is_live: bool) -> list[FootageItem]:
         frame_id: FrameId = frame.id
-        if self.last is None and not self.has_lead_in and self._is_before_start(frame):
-            return []
+        if self.last is None and self._is_before_start(frame):
+            self.reaches_back = is_live
+            self._forget_gaps()  # they lie before the start
+            if not self.has_lead_in:
+                return []
         if self.last is not None and frame_id <= self.last:
             return []
         out: list[FootageItem] = []
@@ -78,12 +85,11 @@ class _Camera:
             self.started = self.waiting_epoch.epoch
             out.append(self.waiting_epoch)
         self.waiting_epoch = None
-        gap = self._untold_before(frame)
+        gap = self._untold_before(frame, is_live=is_live)
         if gap is not None:
             out.append(gap)
         self.last = frame_id
-        self.told.clear()
-        self.missing = 0
+        self._forget_gaps()
         self.behind_since_s = None
         return [*out, frame]
 
@@ -99,8 +105,7 @@ class _Camera:
                     out.append(self._gap(None, missing, ended.ended_ns))
             self.last = FrameId(self.name, ended.epoch, max(ended.last_seq, begun))
         self.ended = ended.epoch
-        self.told.clear()
-        self.missing = 0
+        self._forget_gaps()
         return [*out, ended]
 
     def _take_gap(self, gap: frames_pb2.Gap) -> list[FootageItem]:
@@ -112,7 +117,8 @@ class _Camera:
         if key in self.told:
             return []
         self.told.add(key)
-        if clipped.reason in _TAKES_IDS:
+        self.has_told_end = self.has_told_end or may_hide_an_end(clipped)
+        if clipped.reason in TAKES_IDS:
             self.missing += clipped.count
         return [clipped]
 
@@ -147,24 +153,44 @@ class _Camera:
             return bool((frame.epoch, frame.seq) < (self.start.epoch, self.start.seq))
         return self.start is not None and frame.received_ns < self.start
 
-    def _untold_before(self, frame: WireFrame) -> frames_pb2.Gap | None:
+    def _forget_gaps(self) -> None:
+        self.told.clear()
+        self.missing = 0
+        self.has_told_end = False
+
+    def begins_behind_hole(self, frame: WireFrame) -> bool:
+        """Whether live begins behind the start with a frame that the footage on disk does not lead up to.
+
+        Its ring does not reach back to the start, or its broker is another than that of the footage. Of a camera that
+        was never recorded nobody knows whether there were frames before.
+        """
+        if self.last is not None or self.start is None or self.reaches_back or self._is_before_start(frame):
+            return False
+        if self.mark is None or frame.id == self.start:
+            return False
+        if frame.epoch == self.mark.epoch:
+            return bool(frame.seq > self.mark.seq + 1)
+        return not (self.mark_is_end and frame.seq == 0)
+
+    def _untold_before(self, frame: WireFrame, *, is_live: bool) -> frames_pb2.Gap | None:
         """The gap before a frame that the ids betray and nobody told."""
         last = self.last
         if last is None:
-            return None
+            is_hole = is_live and not self.has_told_end and self.begins_behind_hole(frame)
+            return self._gap(frame, None, frame.received_ns) if is_hole else None
         if frame.epoch == last.epoch:
             missing = frame.seq - last.seq - 1 - self.missing
         elif self.ended == last.epoch:
             missing = frame.seq - self.missing
         else:
-            return None if self.told else self._gap(frame, None, frame.received_ns)
+            return None if self.has_told_end else self._gap(frame, None, frame.received_ns)
         return self._gap(frame, missing, frame.received_ns) if missing > 0 else None
 
     def _gap(self, before: WireFrame | None, count: int | None, noticed_ns: int) -> frames_pb2.Gap:
-        assert self.last is not None
+        after = self.last or self.mark
         return frames_pb2.Gap(
             camera=self.name,
-            after=self.last.to_proto(),
+            after=after.to_proto() if after is not None else None,
             before=before.id.to_proto() if before is not None else None,
             reason=frames_pb2.GAP_REASON_RECORDER_LOST,
             count=count,
@@ -190,7 +216,7 @@ class Joint:
         """What to read of the footage, given the last recorded frames; nothing if it has nothing newer."""
         wanted = []
         for camera in self._cameras.values():
-            mark = marks.get(camera.name)
+            mark = camera.mark = marks.get(camera.name)
             known = max((place for place in (camera.last, camera.read_to) if place is not None), default=None)
             if mark is not None and (known is None or mark > known):
                 wanted.append(footage_range(camera.name, camera.last or camera.start))
@@ -211,12 +237,15 @@ class Joint:
 
     def live_starts(self) -> dict[str, Start]:
         """Where live goes on, for each camera."""
+        for camera in self._cameras.values():
+            camera.reaches_back = camera.mark_is_end = False
         return {camera.name: _live_start(camera) for camera in self._cameras.values()}
 
     def take_live(self, item: FootageItem, now_s: float) -> list[FootageItem] | None:
         """What of a live item goes out; None: close live and read the footage first."""
         camera = self._cameras[item.camera]
-        if isinstance(item, frames_pb2.Gap) and item.reason in _HEALABLE:
+        is_gap = isinstance(item, frames_pb2.Gap) and item.reason in _HEALABLE
+        if is_gap or (isinstance(item, WireFrame) and camera.begins_behind_hole(item)):
             if camera.behind_since_s is None:
                 camera.behind_since_s = now_s
             if self._is_patient(camera, now_s):

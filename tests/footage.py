@@ -111,7 +111,8 @@ class Script:
     def end(self, *, last_seq: int | None = None) -> Script:
         last_seq = self.seq - 1 if last_seq is None else last_seq
         ended = frames_pb2.EpochEnded(
-            camera=self.camera, epoch=self.epoch, last_seq=last_seq if last_seq >= 0 else None, reason=frames_pb2.EPOCH_END_REASON_CONNECTION_LOST,
+            camera=self.camera, epoch=self.epoch, last_seq=last_seq if last_seq >= 0 else None,
+            reason=frames_pb2.EPOCH_END_REASON_CONNECTION_LOST,
             ended_ns=EPOCH + self.now_ns + self.utc_offset_ns,
         )  # fmt: skip
         self.raw.append(encode_item(ended))

@@ -225,6 +225,72 @@ def test_a_stream_begins_exactly_where_it_was_asked_to(
     assert seen[0] == wanted.id
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(), ring=st.integers(1, 20), before=st.integers(1, 30), ahead=st.integers(0, 8), by_time=st.booleans()
+)
+def test_what_is_lost_between_a_start_that_is_not_on_disk_yet_and_the_first_frame_is_told(
+    data: st.DataObject, ring: int, before: int, ahead: int, by_time: bool
+) -> None:
+    world = World(ring)
+    world.mint(before)
+    world.record(data.draw(st.integers(1, before)))
+    start = world.now + ahead if by_time else FrameId("gate", 1, before - 1 + ahead)
+    out = read_all(world, start, data)
+
+    first = next((item for item in out if isinstance(item, WireFrame)), None)
+    wanted = [one for one in world.frames if (one.received_ns if by_time else one.id) >= start]  # type: ignore[operator]
+    if first is None:
+        return
+    assert first.id >= wanted[0].id
+    if first.id != wanted[0].id:
+        gaps = [item for item in out[: out.index(first)] if isinstance(item, frames_pb2.Gap)]
+        assert gaps
+        assert not gaps[-1].HasField("before") or FrameId.from_proto(gaps[-1].before) == first.id
+
+
+def test_a_broker_that_dies_before_the_first_frame_is_waited_for_and_then_told() -> None:
+    joint = Joint({"gate": 50}, patience_s=5)
+    assert [one.camera for one in joint.ranges({"gate": FrameId("gate", 1, 40)})] == ["gate"]
+    assert joint.live_starts() == {"gate": 50}
+    first = frame(9, 0, 60)  # of another broker
+
+    assert joint.take_live(frames_pb2.EpochStarted(camera="gate", epoch=9), 0) == []
+    assert joint.take_live(first, 0) is None
+    assert joint.waits(4)
+    assert not joint.waits(6)
+    joint.live_starts()
+    joint.take_live(frames_pb2.EpochStarted(camera="gate", epoch=9), 6)
+    given = joint.take_live(first, 6)
+
+    assert given is not None
+    started, gap, came = given
+    assert (isinstance(started, frames_pb2.EpochStarted), came) == (True, first)
+    assert isinstance(gap, frames_pb2.Gap)
+    assert (gap.reason, gap.HasField("count")) == (RECORDER_LOST, False)
+    assert (gap.after.epoch, gap.after.seq, gap.before.epoch, gap.before.seq) == (1, 40, 9, 0)
+
+
+def test_a_start_without_loss_is_not_waited_for() -> None:
+    """Live reaches back to the start, or goes on where the footage on disk ends, or both ended in order."""
+    mark = FrameId("gate", 1, 40)
+    ended = frames_pb2.EpochEnded(camera="gate", epoch=1, last_seq=40)
+    for before, first in (([frame(9, 3, 49)], frame(9, 4, 60)), ([], frame(1, 41, 60)), ([ended], frame(9, 0, 60))):
+        joint = Joint({"gate": 50})
+        joint.ranges({"gate": mark})
+        joint.live_starts()
+        for item in before:
+            assert joint.take_live(item, 0) == []
+        assert joint.take_live(first, 0) == [first]
+
+
+def test_a_camera_that_was_never_recorded_begins_without_a_gap() -> None:
+    joint = Joint({"gate": 50})
+    joint.ranges({})
+    joint.live_starts()
+    assert joint.take_live(first := frame(9, 0, 60), 0) == [first]
+
+
 def test_a_loss_that_live_told_is_not_told_again_by_the_footage() -> None:
     joint = Joint({"gate": None}, patience_s=0)
     network = frames_pb2.Gap(camera="gate", reason=frames_pb2.GAP_REASON_NETWORK_LOSS, noticed_ns=5)
