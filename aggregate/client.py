@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from aggregate.calibration import Calibrated, CurvePoint, Moved, after_label, calibrate, joined
 from aggregate.judge import Anomaly, JudgeState, Verdict, end, judge_all
 from aggregate.orders import Area
 from aggregate.rules import RULES, Rules
@@ -38,7 +39,9 @@ __all__ = [
     "RULES",
     "Anomaly",
     "Area",
+    "Calibrated",
     "CoverageRow",
+    "CurvePoint",
     "FrameExplanation",
     "Inspection",
     "InspectionClient",
@@ -46,13 +49,17 @@ __all__ = [
     "JudgeState",
     "LedgerClient",
     "LedgerEntry",
+    "Moved",
     "PoolClient",
     "PoolStream",
     "Rules",
     "SyncInspectionClient",
     "SyncLedgerClient",
     "Verdict",
+    "after_label",
+    "calibrate",
     "end",
+    "joined",
     "judge_all",
 ]
 

@@ -1,0 +1,1 @@
+"""How good a detector is on labelled clips: reading a benchmark's folder, running a detector over it, the measures."""
