@@ -3,11 +3,12 @@
 What belongs here: what the broker's ingest does for live streams, by the file's own clock. What does not: reading files
 (`import_reading`) and writing footage (`import_run`).
 
-The first unit is received at `start_ns`, the nth one by as much later as the file shows its nth picture: strictly
-increasing in the order of decoding, as arrivals are, at the distances at which pictures were taken, whatever a muxer
-made of its decoding times. What B-frames hold back is shown a little later than that; `pts` tells when, as live. A file
-that tells no presentation times is taken by its decoding times. `monotonic_ns` counts from the first unit: no clock of
-this machine saw the frames arrive.
+The first unit that is shown is received at `start_ns`, the nth one by as much later as the file shows its nth picture:
+strictly increasing in the order of decoding, as arrivals are, at the distances at which pictures were taken, whatever
+a muxer made of its decoding times. What B-frames hold back is shown a little later than that; `pts` tells when, as
+live. A file that tells no presentation times is taken by its decoding times. What an edit list hides is footage, too:
+before the first picture it is what that needs for decoding, and is received before `start_ns`. `monotonic_ns` counts
+from the first unit: no clock of this machine saw the frames arrive.
 """
 
 from __future__ import annotations
@@ -46,12 +47,17 @@ class Minter:
 
     def __init__(
         self, camera: str, epoch: int, start_ns: int, codec: frames_pb2.Codec.ValueType, time_base: tuple[int, int],
-        parameter_sets: bytes = b"",
+        parameter_sets: bytes = b"", shown_from_ns: int = 0,
     ) -> None:  # fmt: skip
-        """`epoch`: of the first item; `start_ns`: UTC nanoseconds of the first unit; `time_base`: of `pts`."""
+        """`epoch`: of the first item; `time_base`: of `pts`; `start_ns`: of the first unit shown, UTC nanoseconds.
+
+        `shown_from_ns`: when that is shown by the file's own clock.
+        """
         self._camera = camera
         self._next_epoch = epoch
         self._start_ns = start_ns
+        self._shown_from_ns = shown_from_ns
+        self._first_ns = start_ns
         self._codec = codec
         self._time_base = frames_pb2.Rational(num=time_base[0], den=time_base[1])
         self._inspector = inspector_for(codec, parameter_sets)
@@ -80,16 +86,20 @@ class Minter:
         """Units that are no pictures, or too long."""
         self.undecodable_units = 0
         """Units before the first parameter sets."""
+        self.hidden_units = 0
+        """Units that the file's edit list does not show."""
+        self.damaged_units = 0
+        """Units of which the demuxer says that bytes are missing."""
 
     @property
     def first_ns(self) -> int:
-        """When the first frame was received, UTC nanoseconds."""
-        return self._start_ns
+        """When the first unit was received, UTC nanoseconds."""
+        return self._first_ns
 
     @property
     def last_ns(self) -> int:
         """When the last unit was received, UTC nanoseconds."""
-        return self._start_ns if self._last_ns is None else self._last_ns
+        return self._first_ns if self._last_ns is None else self._last_ns
 
     def unit(self, unit: FileUnit) -> list[bytes]:
         """Takes the next unit of the file. Returns the encoded items that are ready, of earlier ones mostly."""
@@ -114,12 +124,14 @@ class Minter:
         while len(self._held) > keep or self._held_bytes > _HELD_BYTES:
             unit = self._held.popleft()
             self._held_bytes -= len(unit.payload)
-            items += self._mint(unit, self._time(heapq.heappop(self._shown)))
+            items += self._mint(unit, self._time(heapq.heappop(self._shown), is_hidden=unit.is_hidden))
         return items
 
     def _mint(self, unit: FileUnit, received_ns: int) -> list[bytes]:
         payload = unit.payload
-        info = self._inspector.inspect(payload)
+        info = self._inspector.inspect(payload, unit.damaged)
+        self.hidden_units += unit.is_hidden
+        self.damaged_units += unit.damaged
         if info.nals == 0 or len(payload) > MAX_UNIT_BYTES:
             self._refused += 1
             self.refused_units += 1
@@ -139,11 +151,11 @@ class Minter:
         items += self._gaps(received_ns)
         if join_point != _JOIN_NONE:
             payload = self._inspector.with_parameter_sets(payload)
-        is_damaged = info.malformed or (info.starts_picture and not info.decodable)
+        is_damaged = unit.damaged or info.malformed or (info.starts_picture and not info.decodable)
         follows_damage = self._damage.observe(is_damaged, join_point, info.recovers_after, info.recovers_surely)
         items.append(
             encode_frame(
-                self._camera, self._epoch, self._seq, received_ns, received_ns - self._start_ns, None, None, unit.pts,
+                self._camera, self._epoch, self._seq, received_ns, received_ns - self._first_ns, None, None, unit.pts,
                 join_point, info.recovers_after, is_damaged, follows_damage, sha256(payload), payload,
             )
         )  # fmt: skip
@@ -160,12 +172,13 @@ class Minter:
         items += self._gaps(self.last_ns, is_end=True)
         return items + self._end(frames_pb2.EPOCH_END_REASON_END_OF_STREAM, detail)
 
-    def _time(self, due_ns: int) -> int:
+    def _time(self, due_ns: int, *, is_hidden: bool) -> int:
         """When a unit was received; notes holes, and mends a clock that goes back."""
         if self._last_ns is None:
-            self._shift_ns = -due_ns
-            self._last_ns, self._last_due_ns = self._start_ns, due_ns
-            return self._start_ns
+            self._shift_ns = -self._shown_from_ns if is_hidden else -due_ns
+            self._first_ns = self._start_ns + due_ns + self._shift_ns
+            self._last_ns, self._last_due_ns = self._first_ns, due_ns
+            return self._first_ns
         usual = round(median(self._intervals)) if self._intervals else _DEFAULT_INTERVAL_NS
         interval = due_ns - self._last_due_ns
         if interval < -_JUMP_BACK_NS:
@@ -196,7 +209,7 @@ class Minter:
                 height=size[1],
                 parameter_sets=self._inspector.parameter_sets,
                 started_ns=received_ns,
-                monotonic_ns=received_ns - self._start_ns,
+                monotonic_ns=received_ns - self._first_ns,
                 time_base=self._time_base,
             )
         )

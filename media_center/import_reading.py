@@ -25,6 +25,9 @@ HEAD: Final = struct.Struct(">BI")
 ITEMS, NOTE, REFUSED, DONE = 1, 2, 3, 4
 _OTHER_TRACKS: Final = {"audio": "sound", "subtitle": "subtitles", "data": "data", "video": "further video"}
 
+_NS: Final = 1_000_000_000
+_LATE_S: Final = 0.5
+
 _WITHOUT_TIMES: Final = frozenset({"h264", "hevc", "mjpeg"})
 """Raw streams, as FFmpeg calls them."""
 _WITHOUT_ORDER: Final = _WITHOUT_TIMES | {"avi"}
@@ -58,7 +61,10 @@ def serve(path: Path, camera: str, epoch: int, start_ns: int, answers: BinaryIO)
             if minter is None:
                 base = reader.time_base
                 ratio = (base.numerator, base.denominator)
-                minter = Minter(camera, epoch, start_ns, reader.codec, ratio, reader.parameter_sets)
+                minter = Minter(
+                    camera, epoch, start_ns, reader.codec, ratio, reader.parameter_sets, int(reader.shown_from * _NS)
+                )
+                notes += late_beginning(reader)
             items = b"".join(item for unit in chunk for item in minter.unit(unit))
             if items:
                 say(ITEMS, items)
@@ -96,9 +102,25 @@ def left_out(container: Any) -> list[str]:
     return notes
 
 
+def late_beginning(reader: FileReader) -> list[str]:
+    """What to say of a file whose pictures begin later than the file does."""
+    late_s = float(reader.shown_from - reader.begins_at)
+    if late_s < _LATE_S:
+        return []
+    return [f"the pictures begin {late_s:.3g} s after the file does; the start given is that of the first picture"]
+
+
 def notes_of(minter: Minter) -> list[str]:
     """What a human should know of the frames."""
     notes = []
+    if minter.hidden_units:
+        units = _plural(minter.hidden_units, "picture", counted=True)
+        notes.append(f"{units} that the file's edit list hides are footage, too; those before its beginning lie before "
+                     "the start")  # fmt: skip
+    if minter.damaged_units:
+        notes.append(
+            f"{_plural(minter.damaged_units, 'picture', counted=True)} with bytes missing, recorded as damaged"
+        )
     if minter.holes:
         notes.append(f"the file has {minter.holes} {_plural(minter.holes, 'hole')}, recorded as gaps")
     if minter.jumps_back:
@@ -119,7 +141,7 @@ def _plural(count: int, noun: str, *, counted: bool = False) -> str:
 
 
 def creation_ns(path: Path) -> int | None:
-    """When a file says that it was begun, UTC nanoseconds; None if it does not say, or says nonsense.
+    """When the first picture of a file was taken by what it says, UTC nanoseconds; None if that is nothing or nonsense.
 
     Raises SourceFailure if it is no video file.
     """
@@ -127,6 +149,10 @@ def creation_ns(path: Path) -> int | None:
     reader.open()
     try:
         said = reader.container.metadata.get("creation_time", "")
+        reader.read()  # it is known then when its pictures begin
+        late_ns = max(0, int((reader.shown_from - reader.begins_at) * _NS))
+    except SourceEnded:
+        late_ns = 0
     finally:
         reader.close()
     try:
@@ -136,7 +162,7 @@ def creation_ns(path: Path) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     # 1904 and 1970 are what writers without a clock leave there.
-    return round(moment.timestamp() * 1000) * 1_000_000 if moment.year > 1970 else None
+    return round(moment.timestamp() * 1000) * 1_000_000 + late_ns if moment.year > 1970 else None
 
 
 def main() -> None:

@@ -50,6 +50,10 @@ class FileUnit:
     payload: bytes
     pts: int | None
     due_ns: int
+    damaged: bool = False
+    """The demuxer says that bytes of it are missing."""
+    is_hidden: bool = False
+    """The file's edit list does not show it: others may need it for decoding."""
 
 
 class FileReader:
@@ -63,6 +67,10 @@ class FileReader:
         self.time_base = Fraction(1, 90_000)
         self.codec = frames_pb2.CODEC_H264
         self.parameter_sets = b""
+        self.shown_from = Fraction(0)
+        """When the first picture is shown by the file's own clock, in seconds; what is hidden may lie before."""
+        self.begins_at = Fraction(0)
+        """When the first of anything in the file is, by the same clock."""
 
     def open(self) -> None:
         """Opens the file and finds its video. Raises SourceRefused naming what is wrong and what helps."""
@@ -138,6 +146,8 @@ class FileReader:
         """Plays the file once, `shift` seconds later than it says; yields units and the time at which each ends."""
         stream = self._container.streams.video[0]
         self.time_base = time_base = stream.time_base or Fraction(1, 90_000)
+        self.shown_from = (stream.start_time or 0) * time_base
+        self.begins_at = Fraction(self._container.start_time or 0, av.time_base)
         parse = _PARSERS.get(self.codec)
         try:
             record = parse(stream.codec_context.extradata or b"") if parse else None
@@ -164,7 +174,7 @@ class FileReader:
                     data = annexb_from_length_prefixed(data, record.nal_length_size)
                 elif parse is not None:
                     data = canonical(data)
-                yield FileUnit(data, pts, int(due * _NS)), due + length_s
+                yield FileUnit(data, pts, int(due * _NS), packet.is_corrupt, packet.is_discard), due + length_s
         except (av.error.FFmpegError, ValueError) as error:
             if self._source.is_looped and first_dts is not None:
                 return  # What can be read of it is played again.
@@ -193,7 +203,7 @@ async def play_file(source: FileSource, feed: Feed) -> None:
             reading = loop.run_in_executor(executor, reader.read)
             for unit in chunk:
                 started_ns = await _wait(feed, started_ns, unit.due_ns)
-                ingest.unit(unit.payload, unit.pts, False, False, feed.clock.monotonic_ns(), None, None)
+                ingest.unit(unit.payload, unit.pts, unit.damaged, False, feed.clock.monotonic_ns(), None, None)
             chunk = await reading
         raise SourceEnded(f"file {str(source.path)!r}", "was played to its end", "Add ?loop=1 to play it for ever.")
     finally:

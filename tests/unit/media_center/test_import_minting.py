@@ -118,6 +118,40 @@ def test_a_change_of_picture_size_is_a_new_epoch() -> None:
     assert ended == [4, 4, frames_pb2.EPOCH_END_REASON_END_OF_STREAM]
 
 
+def test_a_unit_whose_bytes_are_missing_is_damaged_and_changes_no_parameter_sets() -> None:
+    minter = Minter("gate", START, START, frames_pb2.CODEC_H264, (1, 25))
+    other = coded_clip(1, codec="h264", gop=1)[0].payload.replace(b"\x67", b"\x67\xff", 1)  # a set that was torn
+    units = [CLIP[0].payload, CLIP[1].payload, other, CLIP[12].payload]
+    raw = [
+        minter.unit(FileUnit(payload, number, number * 40 * MS, damaged=number == 2))
+        for number, payload in enumerate(units)
+    ]
+    raw.append(minter.end("over"))
+    items = list(BatchReader(b"".join(item for part in raw for item in part)))
+    frames = frames_of(items)
+    assert [frame.damaged for frame in frames] == [False, False, True, False]
+    assert minter.damaged_units == 1
+    assert len([item for item in items if isinstance(item, EpochStarted)]) == 1
+    # The sets that worked before work on.
+    assert (frames[3].follows_damage, frames[3].payload) == (False, CLIP[12].payload)
+
+
+def test_what_an_edit_list_hides_before_the_first_picture_lies_before_the_start() -> None:
+    minter = Minter("gate", START, START, frames_pb2.CODEC_H264, (1, 25), shown_from_ns=10 * 40 * MS)
+    raw = [
+        minter.unit(FileUnit(coded.payload, number, number * 40 * MS, is_hidden=number < 10))
+        for number, coded in enumerate(CLIP)
+    ]
+    raw.append(minter.end("over"))
+    items = list(BatchReader(b"".join(item for part in raw for item in part)))
+    frames = frames_of(items)
+    assert [frame.received_ns for frame in frames] == [START + (number - 10) * 40 * MS for number in range(60)]
+    assert (frames[0].monotonic_ns, frames[10].monotonic_ns) == (0, 400 * MS)
+    assert (minter.first_ns, minter.hidden_units) == (START - 400 * MS, 10)
+    assert isinstance(items[0], EpochStarted)
+    assert items[0].started_ns == START - 400 * MS
+
+
 def test_b_frames_are_received_at_even_distances_whatever_the_decoding_times() -> None:
     shown = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
     due = [0, 1, 1, 1, 80, 80, 80, 120, 200, 200]
