@@ -167,9 +167,12 @@ def _tail(values: Values, times: NDArray[np.int64], hours: float, run_s: float) 
             best = level, peaks
     if best is None or best[1].size < FEWEST_PEAKS or hours <= 0:
         return None
-    level, peaks = best
-    shape, scale = _fit(np.sort(peaks - level))
-    return _Tail(level, peaks.size, peaks.size / hours, shape, scale)
+    # The upper half of the peaks: the lower one tells of the level, which where mostly nothing happens is no tail's.
+    rising = np.sort(best[1])
+    count = max(rising.size // 2, FEWEST_PEAKS)
+    level = float(rising[-count - 1]) if rising.size > count else best[0]
+    shape, scale = _fit(rising[-count:] - level)
+    return _Tail(level, count, count / hours, shape, scale)
 
 
 def _fit(rising: Values) -> tuple[float, float]:
