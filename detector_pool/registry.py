@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from detector_pool.detector import Detector, DetectorType, Setup
+from detector_pool.detector import Detector, DetectorType, Judging, Setup
 from detector_pool.motion import Motion
 from detector_pool.signal_health import SignalHealth
 from mesh.logs import get_logger
@@ -24,9 +24,10 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 BUILT_IN: tuple[DetectorType, ...] = (
     DetectorType("motion", "1", "Things that move before a background learnt from the camera itself.",
-                 lambda setup: Motion()),
+                 lambda setup: Motion(), Judging(0.6, 0.65)),
     DetectorType("signal", "1", "A picture that shows nothing, or that stands still while frames go on.",
-                 lambda setup: SignalHealth()),
+                 lambda setup: SignalHealth(),
+                 Judging(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2_000_000_000)),
 )  # fmt: skip
 
 
