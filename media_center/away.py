@@ -20,14 +20,18 @@ from typing import Protocol, Self
 from mesh.files import write_atomic
 
 CACHE_NAME = ".s3"
+SECOND_TIER_MARK = ".trueframe-second-tier"
+"""In a second tier's folder or bucket. A folder without it is where its disk is not mounted."""
+_LOCATION = "location"
 _TRIES = 3
 
 
 class Fetcher(Protocol):
     """Brings segments into the cache."""
 
-    def fetch(self, place: Path) -> None:
-        """Makes sure of the file at a place in the cache, and that it was used now. Raises OSError."""
+    def fetch(self, place: Path) -> Path:
+        """Where the file of a place in the cache is now, fetched if it had to be. Raises OSError."""
+        ...
 
 
 _fetchers: dict[Path, Fetcher] = {}
@@ -62,14 +66,44 @@ def open_segment(segment: Path) -> int:
         return os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
     fetcher = _fetchers.get(place.parent.parent)
     for _ in range(_TRIES):
-        if fetcher is not None:
-            fetcher.fetch(place)
+        file = fetcher.fetch(place) if fetcher is not None else place
         try:
-            return os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:  # it went for another one just now
             if fetcher is None:
                 break
     raise OSError(errno.EREMOTEIO, "lies in a bucket, and is not fetched from there", str(segment))
+
+
+def elsewhere(segment: Path, error: OSError) -> str:
+    """Where the file of a segment lies, for a human, if it was moved to a place that cannot be reached from here now.
+
+    `error`: what opening it raised. Empty for one that is here, and for one that its place should have and does not.
+    """
+    place = place_of(segment)
+    if place is not None:
+        return told_location(place.parent.parent) if error.errno == errno.EREMOTEIO else ""
+    try:
+        tier = (segment.parent / segment.readlink()).parent.parent
+    except OSError:
+        return ""
+    try:
+        return "" if (tier / SECOND_TIER_MARK).exists() else str(tier)
+    except OSError:
+        return str(tier)
+
+
+def note_location(cache: Path, location: str) -> None:
+    """Keeps in a cache what bucket it is of, for who reads the folder without the configuration. Raises OSError."""
+    write_atomic(cache / _LOCATION, location.encode(), mode=0o640)
+
+
+def told_location(cache: Path) -> str:
+    """What bucket a cache is of."""
+    try:
+        return (cache / _LOCATION).read_text()[:2048] or "a bucket"
+    except (OSError, UnicodeDecodeError):
+        return "a bucket"
 
 
 def segment_size(segment: Path) -> int:

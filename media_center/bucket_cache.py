@@ -75,12 +75,12 @@ class BucketCache:
         with self._lock:
             return sum(self._known.values())
 
-    def fetch(self, place: Path) -> None:
+    def fetch(self, place: Path) -> Path:
         """Makes sure of a file; who comes while it is fetched waits for that. Raises OSError."""
         with self._lock:
             if place in self._known and place.exists():
                 self._known.move_to_end(place)
-                return
+                return place
             other = self._under_way.get(place)
             if other is None:
                 self._refuse(place)
@@ -89,7 +89,7 @@ class BucketCache:
             error = other.exception(_LONGEST_S)
             if error is not None:
                 raise OSError(getattr(error, "errno", None) or errno.EREMOTEIO, getattr(error, "strerror", "") or "")
-            return
+            return place
         try:
             self._fetch(place)
         except OSError as error:
@@ -105,6 +105,7 @@ class BucketCache:
         finally:
             with self._lock:
                 del self._under_way[place]
+        return place
 
     def reached(self) -> None:
         """The bucket can be reached: nobody is turned away any more."""

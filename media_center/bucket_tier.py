@@ -16,7 +16,7 @@ import os
 import secrets
 from pathlib import Path
 
-from media_center.away import CACHE_NAME, Stub, fetch_with, stub_path
+from media_center.away import CACHE_NAME, SECOND_TIER_MARK, Stub, fetch_with, note_location, stub_path
 from media_center.bucket import Bucket
 from media_center.bucket_cache import BucketCache
 from media_center.catalogue import parse_name
@@ -29,8 +29,6 @@ from mesh.ids import is_camera_id
 from mesh.logs import get_logger
 
 log = get_logger("media_center.bucket")
-
-_MARK = ".trueframe-second-tier"
 
 
 class BucketTier:
@@ -65,6 +63,7 @@ class BucketTier:
 
     def _look_here(self) -> None:
         self.cache.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        note_location(self.cache.folder, self.location)
         self.bytes = 0
         for folder in sorted(self.root.iterdir()):
             if folder.is_dir() and is_camera_id(folder.name):
@@ -127,7 +126,7 @@ class BucketTier:
     def _check_mark(self) -> None:
         ours = self.cache.folder / "mark"
         try:
-            there = b"".join(self._bucket.get(_MARK))
+            there = b"".join(self._bucket.get(SECOND_TIER_MARK))
         except FileNotFoundError:
             there = b""
         here = ours.read_bytes() if ours.exists() else b""
@@ -135,12 +134,12 @@ class BucketTier:
             raise FailedPrecondition(
                 f"second tier {self.location}",
                 "belongs to another media center",
-                f"Name another prefix; or, to take over footage of one that is no more, copy {_MARK} to {ours}.",
+                f"Name another prefix; or, to take over from one that is no more, copy {SECOND_TIER_MARK} to {ours}.",
             )
         if not there:
             mark = here or secrets.token_hex(16).encode()
             write_atomic(ours, mark)
-            self._bucket.put_small(_MARK, mark)
+            self._bucket.put_small(SECOND_TIER_MARK, mark)
 
     def move(self, camera: str, name: str) -> int:
         """Moves a closed segment here; returns its bytes. Raises OSError, DataLoss; then it is where it was."""

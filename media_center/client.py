@@ -25,6 +25,7 @@ from media_center.export_parts import Part, Place, export_parts
 from media_center.keys import KeyRing, read_trusted
 from media_center.keys import rotate as rotate_footage_key
 from media_center.past_to_live import Starts, stream_from, stream_from_sync
+from media_center.verify_fetching import fetching
 from media_center.verify_files import verify_paths
 from media_center.verify_report import Report, worst
 
@@ -43,6 +44,7 @@ __all__ = [
     "SyncFootageClient",
     "creation_time",
     "export_parts",
+    "fetching",
     "footage_range",
     "read_trusted",
     "rotate_footage_key",

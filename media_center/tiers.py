@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from media_center.away import SECOND_TIER_MARK
 from media_center.catalogue import parse_name
 from media_center.removed import read_removed
 from media_center.writer import disk_bytes
@@ -31,8 +32,6 @@ log = get_logger("media_center.tiers")
 
 _CHUNK = 1 << 20
 _PART = ".part"
-# Without it, and with segments that should be there, the disk is not mounted and its empty folder is.
-_MARK = ".trueframe-second-tier"
 
 
 class Tier(Protocol):
@@ -98,13 +97,15 @@ class SecondTier:
                 )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if any(self.moved.values()) and not (self.folder / _MARK).exists():
+            if any(self.moved.values()) and not (self.folder / SECOND_TIER_MARK).exists():
                 raise FailedPrecondition(
                     f"second tier {self.folder}",
                     "does not have the footage that was moved there",
                     "Mount the disk that has it, or restore it there.",
                 )
-            (self.folder / _MARK).write_bytes(b"Footage of trueframe that was moved here. Do not remove this file.\n")
+            (self.folder / SECOND_TIER_MARK).write_bytes(
+                b"Footage of trueframe that was moved here. Do not remove this file.\n"
+            )
         except OSError as error:
             raise FailedPrecondition(
                 f"second tier {self.folder}",

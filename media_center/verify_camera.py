@@ -38,9 +38,15 @@ class _Link:
 def segment_paths(folders: Sequence[Path]) -> list[Path]:
     """The segments of one camera, which may lie in several folders (tiers), in recorded order. Raises OSError."""
     found = [
-        Path(entry.path) for folder in folders for entry in os.scandir(folder) if parse_name(entry.name) is not None
+        (entry.name, Path(entry.path), entry.is_symlink())
+        for folder in folders
+        for entry in os.scandir(folder)
+        if parse_name(entry.name) is not None
     ]
-    return sorted(found, key=lambda path: (path.name, str(path)))
+    # Where the folder that a segment was moved to is given, too, the link to it tells nothing more.
+    files = {name for name, _, is_link in found if not is_link}
+    left = [path for name, path, is_link in found if not (is_link and name in files)]
+    return sorted(left, key=lambda path: (path.name, str(path)))
 
 
 def verify_camera(
@@ -68,6 +74,7 @@ class CameraCheck:
         self._trusted = trusted
         self._links: list[_Link] = []
         self._unsealed: list[Examined] = []
+        self._elsewhere: list[str] = []
         self._is_open = is_open
         # Before the segments: what is sealed meanwhile is not missed.
         self._heads = [head for head in map(read_head, self._folders) if head is not None]
@@ -87,6 +94,13 @@ class CameraCheck:
         if found.is_gone:
             # Retention may have deleted it since the folder was listed: the log of removals or the chain tells.
             return Report(part.path, part.what)
+        if found.elsewhere:
+            part.segments = 0
+            part.is_elsewhere(found.elsewhere)
+            if found.seal is None:
+                self._elsewhere.append(found.path.name)
+                self.report.take(part)
+                return part
         if found.seal is None:
             self._unsealed.append(found)  # counts in the end: a seal may come meanwhile
             return part
@@ -119,6 +133,9 @@ class CameraCheck:
         self._check_links(links, removed)
         self._check_head(links, removed)
         self._check_unsealed(links)
+        for place, count in report.elsewhere.items():
+            what = "segment lies" if count == 1 else "segments lie"
+            report.notes.append(f"{count} {what} in {place}, which cannot be reached from here: not looked at")
         return report
 
     def _look_again(self) -> None:
@@ -183,7 +200,7 @@ class CameraCheck:
         return by_number[number].seal.hash if number in by_number else gone[number].seal
 
     def _tell_missing(self, before: int, number: int, by_number: dict[int, _Link]) -> None:
-        """The segments between two numbers are missing, and nobody says that they were removed."""
+        """The segments between two numbers are missing, and nobody says that they were removed or moved."""
         seals = f"segment {before + 1}" if number == before + 2 else f"segments {before + 1} to {number - 1}"
         first, last = None, None
         old, new = by_number.get(before), by_number.get(number)
@@ -191,6 +208,9 @@ class CameraCheck:
             lost = range(old.seal.last_seq + 1, new.seal.first_seq)
             if lost:
                 first, last = (FrameId(new.seal.camera, new.seal.epoch, seq) for seq in (lost[0], lost[-1]))
+        low, high = old.path.name if old is not None else "", new.path.name if new is not None else "~"
+        if sum(low < name < high for name in self._elsewhere) >= number - before - 1:
+            return
         behind = f" behind {old.path.name}" if old is not None else f" before {new.path.name}" if new else ""
         self._find("missing", f"{seals} of the chain{behind}, and not in the log of removals", "", first, last)
 
@@ -214,7 +234,7 @@ class CameraCheck:
             return
         if links and max(link.seal.number for link in links) > head.number:
             return  # the head is written last, and a crash may lose it
-        if any(removal.seal == head.hash for removal in removed):
+        if head.segment in self._elsewhere or any(removal.seal == head.hash for removal in removed):
             return
         first, last = _frames_of(head)
         opened = next((one for one in self._unsealed if one.path.name == head.segment), None)

@@ -51,8 +51,10 @@ def _verify(paths: Sequence[Path], trusted: TrustedKeys) -> list[Report]:
     path = paths[0]
     if path.is_dir():
         return _verify_folder([one.resolve() for one in paths], trusted)
-    if not path.exists():
+    if not path.exists() and not (path.is_symlink() and parse_name(path.name) is not None):
         return [_broken(path, "missing", "does not exist")]
+    if path.is_symlink() and parse_name(path.name) is not None:  # moved to the second tier
+        return [verify_segment(path, trusted)]
     if not path.is_file():
         return [_broken(path, "unreadable", "is neither file nor folder")]
     with path.open("rb") as file:

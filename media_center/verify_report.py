@@ -68,15 +68,35 @@ class Report:
     has_unproved: bool = False
     """Something of it that should be signed is not."""
     segments: int = 0
+    """Looked at."""
     frames: int = 0
+    elsewhere: dict[str, int] = field(default_factory=dict)
+    """How many segments were moved to places that cannot be reached, and were not looked at, by place."""
 
     @property
     def outcome(self) -> Outcome:
         """The sum of it."""
         if self.findings:
             return Outcome.BROKEN
-        is_proved = self.is_signed and not self.has_unproved and not self.unknown_signers
+        is_proved = self.is_signed and not self.has_unproved and not self.unknown_signers and not self.elsewhere
         return Outcome.GOOD if is_proved else Outcome.UNKNOWN_SIGNER
+
+    @property
+    def text(self) -> str:
+        """The outcome in words that say what it lacks to be good."""
+        if self.findings or self.outcome is Outcome.GOOD:
+            return self.outcome.text
+        if not self.is_signed and not self.elsewhere:
+            return "not signed"
+        if self.has_unproved:
+            return "not all signed"
+        if self.unknown_signers:
+            return self.outcome.text
+        return "good as far as it is here" if self.segments else "not here"
+
+    def is_elsewhere(self, place: str, segments: int = 1) -> None:
+        """Segments were not looked at: they lie in a place that cannot be reached."""
+        self.elsewhere[place] = self.elsewhere.get(place, 0) + segments
 
     def take(self, other: Report) -> None:
         """Adds what was found of a part."""
@@ -88,6 +108,8 @@ class Report:
         self.has_unproved = self.has_unproved or other.has_unproved
         self.segments += other.segments
         self.frames += other.frames
+        for place, segments in other.elsewhere.items():
+            self.is_elsewhere(place, segments)
 
     def record(self) -> dict[str, object]:
         """For programs."""
@@ -101,6 +123,7 @@ class Report:
             "unknown_signers": sorted(self.unknown_signers),
             "segments": self.segments,
             "frames": self.frames,
+            "elsewhere": self.elsewhere,
             "findings": [
                 {
                     "kind": finding.kind,

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from media_center.away import open_segment
+from media_center.away import elsewhere, open_segment, stub_of
 from media_center.catalogue import parse_name
 from media_center.index import index_path, split_boxes
 from media_center.keys import TrustedKeys, is_signed
 from media_center.rows import FRAME, RowBox
 from media_center.scan import read_payload, scan
-from media_center.seal import FOUND, RESUMABLE, SIGNATURE, Seal
+from media_center.seal import FOUND, RESUMABLE, SIGNATURE, MalformedSeal, Seal, parse_seal
 from media_center.seal_files import content_of, seal_at_end
 from media_center.verify_report import Finding, Report
 from mesh.ids import FrameId, is_camera_id
@@ -40,6 +40,8 @@ class Examined:
     size: int = 0
     is_gone: bool = False
     """There is no such file."""
+    elsewhere: str = ""
+    """Where the file lies, if it was moved to a place that cannot be reached from here: then it was not looked at."""
 
     @property
     def frames(self) -> int:
@@ -65,8 +67,15 @@ def examine(path: Path, pace: Pace = no_pace) -> Examined:
     try:
         fd = open_segment(path)
     except OSError as error:
-        found.is_gone = isinstance(error, FileNotFoundError)
-        found.add("missing" if found.is_gone else "unreadable", f"cannot be read ({error.strerror})")
+        found.elsewhere = elsewhere(path, error)
+        if found.elsewhere:
+            found.seal = _kept_seal(path)
+            return found
+        is_moved = path.is_symlink()
+        found.is_gone = isinstance(error, FileNotFoundError) and not is_moved
+        where = f" in {path.readlink().parent}, where it was moved to" if is_moved else ""
+        is_missing = isinstance(error, FileNotFoundError)
+        found.add("missing" if is_missing else "unreadable", f"cannot be read{where} ({error.strerror})")
         return found
     try:
         found.size = os.fstat(fd).st_size
@@ -76,6 +85,15 @@ def examine(path: Path, pace: Pace = no_pace) -> Examined:
     finally:
         os.close(fd)
     return found
+
+
+def _kept_seal(path: Path) -> Seal | None:
+    """The seal that was kept here of a segment that was moved; None if there is none."""
+    stub = stub_of(path)
+    try:
+        return parse_seal(stub.seal) if stub is not None and stub.seal else None
+    except MalformedSeal:
+        return None
 
 
 def _examine(found: Examined, fd: int, pace: Pace) -> None:
@@ -221,6 +239,11 @@ def verify_segment(path: Path, trusted: TrustedKeys, pace: Pace = no_pace) -> Re
     """The report of one segment file."""
     found = examine(path, pace)
     report = Report(str(path), "segment", found.findings, found.notes, segments=1, frames=found.frames)
+    if found.elsewhere:
+        report.segments = 0
+        report.is_elsewhere(found.elsewhere)
+        report.notes.append(f"{path.name}: lies in {found.elsewhere}, which cannot be reached from here: not looked at")
+        return report
     if found.seal is None:
         if not found.findings:
             report.notes.append(f"{path.name}: has no seal; nothing proves it (the segment being written has none yet)")

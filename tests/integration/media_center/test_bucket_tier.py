@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from moto.server import ThreadedMotoServer
 
 from broker.client import WireFrame
@@ -42,6 +43,7 @@ from mesh.store import SqliteStore
 from tests.footage import EPOCH, Script, archive_of, decoded, gaps_in, record, replayed
 from tests.support import until
 from trueframe.__main__ import cli
+from trueframe.layout import layout_of
 from trueframe.v1 import frames_pb2
 
 FRAMES = 180
@@ -384,13 +386,43 @@ def test_a_bucket_of_another_media_center_is_left_alone(place: Place, tmp_path: 
     assert len(place.service.keys(place.bucket)) == 1
 
 
-def test_without_a_media_center_verify_says_where_the_segment_is(place: Place) -> None:
+def test_without_a_media_center_verify_says_where_the_segment_is_and_fetches_it_when_asked(
+    place: Place, tmp_path: Path
+) -> None:
     tier = place.opened()
-    move(tier, place.names()[:1])
+    names = place.names()
+    move(tier, names[:2])
     tier.close()
-    found = CliRunner().invoke(cli, ["verify", str(place.root / "gate")])
-    assert "lies in a bucket" in found.output
-    assert "broken" in found.output
+    key = tmp_path / "key.pem"
+    key.write_bytes(place.signer.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    arguments = ["verify", str(place.root / "gate"), "--key", str(key)]
+
+    here = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert here.return_value == 1, here.output
+    assert f"good as far as it is here ({len(names) - 2} segments" in here.output
+    assert f"2 segments lie in s3://{place.bucket}/site" in here.output
+    assert "--fetch" in here.output
+
+    data = tmp_path / "data"
+    layout = layout_of(data)
+    layout.run.mkdir(parents=True)
+    layout.config.write_text(
+        f"[media_center]\nfootage_dir = '{place.root}'\nsecond_tier = 's3://{place.bucket}/site'\n"
+        f"s3_endpoint_url = '{place.service.url}'\ns3_region = 'us-east-1'\n"
+        f"s3_credentials_file = '{place.secrets}'\n"
+    )
+    arguments += ["--fetch", "--data", str(data)]
+    whole = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert whole.return_value == 0, whole.output
+    assert f"good ({len(names)} segments" in whole.output
+    assert place.cached() == [], "the cache of the instance is left as it is"
+
+    place.service.stop()
+    try:
+        away = CliRunner().invoke(cli, arguments, standalone_mode=False)
+        assert (away.return_value, "2 segments lie in s3://" in away.output) == (1, True), away.output
+    finally:
+        place.service.start()
 
 
 def test_credentials_that_others_can_read_are_refused(place: Place) -> None:
