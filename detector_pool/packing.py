@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 _PREFIX = struct.Struct("<4sHI")
 _MAGIC = b"TFDS"
-_TYPES = ("<f4", "<i2", "|b1")
+_TYPES = ("<f4", "<f8", "<i2", "<i8", "|b1", "|u1")
 # What is read back may come from a broken disk: a state never takes more than this.
 MAX_STATE_BYTES = 64 << 20
 MAX_HEAD_BYTES = 1 << 16
