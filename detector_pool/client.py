@@ -8,16 +8,26 @@ with SyncLedgerClient(aggregate, token) as ledger, SyncFootageClient(media_cente
 from __future__ import annotations
 
 from detector_pool.detector import Observation
+from detector_pool.evaluation.chosen import Chosen, choose
+from detector_pool.evaluation.dataset import Dataset, open_dataset
+from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 
 __all__ = [
     "Again",
+    "Chosen",
+    "ClipResult",
+    "Dataset",
+    "Evaluation",
     "Inspected",
     "Moment",
     "NoScore",
     "Observation",
+    "choose",
+    "evaluate",
     "inspect_footage",
+    "open_dataset",
     "reinspect",
 ]

@@ -26,6 +26,7 @@ COMMANDS = {
         "trueframe.commands.reinspect",
         "Show recorded frames to the detectors again and compare the scores.",
     ),
+    "evaluate": ("trueframe.commands.evaluate", "Measure a detector on labelled clips that you bring."),
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
     "frames": ("trueframe.commands.frames", "List recorded frames one by one, forwards or back."),
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),
