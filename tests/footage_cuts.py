@@ -1,6 +1,6 @@
 """Footage cut off at random: does the next start serve everything that was confirmed, and nothing that is false?
 
-    python -m tests.footage_cuts --cuts 5000 --kills 30 --seed 1 --json
+    python -m tests.footage_cuts --cuts 5000 --kills 100 --media-center-kills 30 --result docs/results/cuts.json
 
 A cut: a process records a story through the real writer while `disk_shim.c` tells what it does to the disk. Any moment
 of that is taken, and what a kill, a power cut, or a power cut with garbage may leave of it then is laid into a folder
@@ -33,6 +33,7 @@ from media_center.footage import CameraFootage, RowCache
 from media_center.recovery import recover
 from media_center.seal import SEAL_SIZE
 from media_center.seal_files import read_seal
+from tests import footage_kills
 from tests.disk_trace import SYNC, WAYS, Disk, Op, Way, lay, parse
 from tests.footage import Script, close, decoded, replayed
 from tests.footage_recorder import Recording, behind, signer_of, story
@@ -40,6 +41,7 @@ from trueframe.v1 import frames_pb2
 
 CUTS_OF_A_STORY = 100
 _TORN_WORDS = ("torn tail trimmed", "segment without a whole fragment removed")
+_MOST_BETWEEN_KILLS = 300_000
 _CACHES = (".idx", "catalogue")
 _MISSING = (frames_pb2.GAP_REASON_UNREADABLE, frames_pb2.GAP_REASON_RECORDER_LOST)
 
@@ -334,7 +336,7 @@ def kill_recorders(workplace: Path, seed: int, kills: int, tally: Tally) -> None
                 forker.stdin.write(b"go\n")
                 forker.stdin.flush()
                 child = int(forker.stdout.readline())
-                time.sleep(dice.uniform(0.02, 0.25))
+                _wait_until_grown(folder / "media", dice.randint(1, _MOST_BETWEEN_KILLS), child)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
                 is_over = int(forker.stdout.readline()) != signal.SIGKILL
@@ -348,6 +350,31 @@ def kill_recorders(workplace: Path, seed: int, kills: int, tally: Tally) -> None
             forker.stdin.close()
         goes_on(folder, scripts, tally)
         shutil.rmtree(folder)
+
+
+def _wait_until_grown(root: Path, size: int, writing: int) -> None:
+    """Waits until so many bytes more are in segments, or the process that writes them has ended."""
+    goal = _size_of(root) + size
+    deadline_s = time.monotonic() + 60
+    while _size_of(root) < goal and _lives(writing):
+        assert time.monotonic() < deadline_s, f"process {writing} writes nothing"
+        os.sched_yield()
+
+
+def _size_of(root: Path) -> int:
+    size = 0
+    for path in root.glob("*/*.mp4"):
+        with contextlib.suppress(FileNotFoundError):  # a start removes what is torn
+            size += path.stat().st_size
+    return size
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run(cuts: int, kills: int, seed: int) -> Tally:
@@ -371,18 +398,36 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=500)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--media-center-kills", type=int, default=0, help="of a whole one; a sixth as many power cuts")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--result", type=Path, metavar="FILE", help="written as JSON, too, with the commit")
     options = parser.parse_args()
     began_s = time.monotonic()
     tally = run(options.cuts, options.kills, options.seed)
+    is_good = tally.is_good
     result = dataclasses.asdict(tally) | {
         "seed": options.seed,
-        "is_good": tally.is_good,
+        "is_good": is_good,
         "seconds": round(time.monotonic() - began_s, 1),
         "machine": machine(),
     }
+    if options.media_center_kills:
+        began_s = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="trueframe-kills-") as folder:
+            killed = footage_kills.run(
+                Path(folder), options.media_center_kills, max(1, options.media_center_kills // 6), options.seed
+            )
+        is_good = is_good and killed.is_good
+        result["media_center"] = dataclasses.asdict(killed) | {
+            "is_good": killed.is_good,
+            "seconds": round(time.monotonic() - began_s, 1),
+            "machine": machine(),
+        }
+    if options.result is not None:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        options.result.write_text(json.dumps(result | {"commit": commit.stdout.strip()}, indent=1) + "\n")
     print(json.dumps(result) if options.json else "\n".join(f"{key:22} {value}" for key, value in result.items()))
-    sys.exit(0 if tally.is_good else 1)
+    sys.exit(0 if is_good else 1)
 
 
 if __name__ == "__main__":
