@@ -4,7 +4,8 @@ Here: I420/NV12 planes to smaller luma or RGB24. Not here: when to scale (thumbn
 
 Every output pixel is the mean of the source area it covers, with the exact rational weights of that area, rounded
 half up once. Chroma is averaged from its own plane over the same area (siting is not shifted). The conversion to RGB
-uses 16-bit fixed-point coefficients of BT.601 or BT.709. No floating point, no library that may differ by version.
+uses 16-bit fixed-point coefficients of BT.601 or BT.709. No rounding of floating point, no library that may differ by
+version: the one quotient of doubles is exact, as said there.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -82,7 +83,9 @@ cdef void _average(
     cdef int64_t span_x = width // common_x, unit_x = new_width // common_x
     cdef int64_t span_y = height // common_y, unit_y = new_height // common_y
     cdef uint64_t area = <uint64_t>span_x * <uint64_t>span_y, total
-    cdef int64_t row, column, begin, end, first, last, i
+    cdef int64_t whole_x = span_x // unit_x, over_x = span_x % unit_x
+    cdef double half = 0.5 + <double>(area // 2), share = 1.0 / <double>area
+    cdef int64_t row, column, begin, end, first, last, offset, rest, i
     cdef uint8_t *out
     if width == new_width and height == new_height:
         for row in range(height):
@@ -105,11 +108,11 @@ cdef void _average(
                 tf_add_row(sums, source + i * stride, step, width, <uint32_t>unit_y)
             tf_add_row(sums, source + last * stride, step, width, <uint32_t>(end - last * unit_y))
         out = target + row * new_width
+        # `first` and `offset` say where an output pixel begins; they step on without a division.
+        first = offset = 0
         for column in range(new_width):
-            begin = column * span_x
-            end = begin + span_x
-            first = begin // unit_x
-            last = (end - 1) // unit_x
+            rest = offset + over_x - 1
+            last = first + whole_x + (1 if rest >= unit_x else -1 if rest < 0 else 0)
             if first == last:
                 total = <uint64_t>sums[first] * <uint64_t>span_x
             else:
@@ -117,9 +120,16 @@ cdef void _average(
                 for i in range(first + 1, last):
                     total += sums[i]
                 total = total * <uint64_t>unit_x
-                total += <uint64_t>sums[first] * <uint64_t>((first + 1) * unit_x - begin)
-                total += <uint64_t>sums[last] * <uint64_t>(end - last * unit_x)
-            out[column] = <uint8_t>((total + area // 2) // area)
+                total += <uint64_t>sums[first] * <uint64_t>(unit_x - offset)
+                total += <uint64_t>sums[last] * <uint64_t>(offset + span_x - (last - first) * unit_x)
+            # A division of integers, faster: half an `area`th lies between the quotient and any whole number, which is
+            # far more than a double errs by.
+            out[column] = <uint8_t>((<double><int64_t>total + half) * share)
+            first += whole_x
+            offset += over_x
+            if offset >= unit_x:
+                offset -= unit_x
+                first += 1
 
 
 cdef int _check(Py_ssize_t width, Py_ssize_t height, object what) except -1:
