@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from detector_pool.rules.lexer import lines_of
 from detector_pool.rules.parser import Mention, read_all
 from detector_pool.rules.problem import RuleError, nearest, problem
 from detector_pool.rules.terms import ANY_CLASS, Rule
@@ -20,7 +21,7 @@ def check(
     Raises RuleError, an InvalidArgument, with line, column and a caret under the mistake.
     """
     reads = read_all(text)
-    lines = text.splitlines()
+    lines = lines_of(text)
     known = {"zone": zone_names, "line": line_names, "class": classes}
     for read in reads:
         for mention in read.mentions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 Point = tuple[float, float]
 
@@ -40,7 +41,7 @@ def size_of(corners: Sequence[Point]) -> float:
 def beside(point: Point, corners: Sequence[Point]) -> float:
     """How far a point is from an open line, and on which side: positive on the right of who goes along it."""
     nearest, side = math.inf, 0.0
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in pairwise(corners):
         away = _away(point, a, b)
         if away < nearest:
             nearest, side = away, _turn(a, b, point)
@@ -50,7 +51,7 @@ def beside(point: Point, corners: Sequence[Point]) -> float:
 def crosses(begin: Point, end: Point, corners: Sequence[Point]) -> bool:
     """Whether the way from one point to the other crosses an open line, and does not come back over it."""
     times = 0
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in pairwise(corners):
         one, other = _turn(a, b, begin), _turn(a, b, end)
         # A way through a corner touches two pieces of the line and crosses once: of each, the first point counts.
         first, second = _turn(begin, end, a), _turn(begin, end, b)

@@ -58,6 +58,11 @@ class Statement:
     tokens: list[Token] = field(default_factory=list)
 
 
+def lines_of(text: str) -> list[str]:
+    """Its lines; other signs that some programs take for the end of a line are ordinary ones."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
 def statements(lines: list[str]) -> Iterator[Statement]:
     """The rules of a text, line by line. Raises RuleError."""
     now: Statement | None = None

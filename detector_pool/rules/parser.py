@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from detector_pool.rules.lexer import Kind, Statement, Token, statements
+from detector_pool.rules.lexer import Kind, Statement, Token, lines_of, statements
 from detector_pool.rules.problem import RuleError, nearest, one_of, problem
 from detector_pool.rules.terms import (
     MAX_BYTES,
@@ -97,7 +97,7 @@ def read_all(text: str) -> list[Read]:
     """As `parse`, with the places of names, for whoever knows which there are."""
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise InvalidArgument("rules", f"are longer than {MAX_BYTES >> 10} KiB", "Take fewer or shorter ones.")
-    lines = text.splitlines()
+    lines = lines_of(text)
     rules: list[Read] = []
     names: dict[str, int] = {}
     for statement in statements(lines):
