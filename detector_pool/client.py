@@ -7,11 +7,13 @@ with SyncLedgerClient(aggregate, token) as ledger, SyncFootageClient(media_cente
 
 from __future__ import annotations
 
-from detector_pool.detector import Observation
+from detector_pool.detector import LoadedModel, Observation
 from detector_pool.evaluation.chosen import Chosen, choose
 from detector_pool.evaluation.dataset import Dataset, open_dataset
 from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
+from detector_pool.models import open_model
+from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 
@@ -22,6 +24,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Inspected",
+    "LoadedModel",
     "Moment",
     "NoScore",
     "Observation",
@@ -29,5 +32,7 @@ __all__ = [
     "evaluate",
     "inspect_footage",
     "open_dataset",
+    "open_model",
     "reinspect",
+    "with_model",
 ]

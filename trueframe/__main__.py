@@ -27,6 +27,7 @@ COMMANDS = {
         "Show recorded frames to the detectors again and compare the scores.",
     ),
     "evaluate": ("trueframe.commands.evaluate", "Measure a detector on labelled clips that you bring."),
+    "observations": ("trueframe.commands.observations", "Write what detectors saw as CSV: scores, boxes, series."),
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),
     "frames": ("trueframe.commands.frames", "List recorded frames one by one, forwards or back."),
     "snapshot": ("trueframe.commands.snapshot", "Save the picture of a live camera or of one recorded frame."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -103,6 +104,47 @@ def test_coverage_accounts_for_every_recorded_frame(instance: Embedded) -> None:
     table = command(instance, "coverage", "cam-1", "--every", "1m")
     assert "warming up" in table
     assert "NOT INSPECTED BECAUSE" in table
+
+
+def test_another_model_looks_at_recorded_frames_and_the_differences_are_written(
+    instance: Embedded, tmp_path: Path
+) -> None:
+    with instance.client() as client:
+        (recording,) = client.footage.recordings(["cam-1"]).recordings[:1]
+    until(lambda: ledger_reaches(instance, recording.last_ns), 20, "it is in the ledger")
+    model, file = tmp_path / "model", tmp_path / "differences.csv"
+    model.mkdir()
+    (model / "detector.toml").write_text('detector = "signal"\nname = "as-it-is"\n')
+    span = ("--from", str(recording.last_ns - 4_000_000_000), "--to", str(recording.last_ns - 1_000_000_000))
+    (found,) = records(
+        command(instance, "reinspect", "cam-1", *span, "--model", str(model), "--csv", str(file), "--json")
+    )
+    assert (found["kind"], found["inspection"], found["then"]) == ("difference", "cam-1.signal", "signal@1")
+    assert found["frames"] > 20  # type: ignore[operator]
+    assert found["both_scored"] > 10  # type: ignore[operator]
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == found["frames"]
+    compared = [row for row in rows if row["difference"]]
+    assert len(compared) == found["both_scored"]
+    assert all(float(row["difference"]) == float(row["now"]) - float(row["then"]) for row in compared)
+    told = command(instance, "reinspect", "cam-1", *span, "--model", "nonesuch", expect=4)
+    assert "models list" in told
+
+
+def test_observations_are_written_as_csv(instance: Embedded, tmp_path: Path) -> None:
+    file = tmp_path / "seen.csv"
+    told = command(instance, "observations", "cam-1", "--from", "-1h", "--to", "now", "--csv", str(file))
+    assert str(file) in told
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    frames = [row for row in rows if row["kind"] == "frame"]
+    assert {row["inspection"] for row in frames} == {"cam-1.motion", "cam-1.signal"}
+    assert any(row["reason"] == "warming_up" for row in frames)
+    assert all(0 <= float(row["score"]) <= 1 for row in frames if not row["reason"])
+    assert "kind" in command(
+        instance, "observations", "cam-1", "--from", "-1h", "--to", "now", "--inspection", "cam-1.signal"
+    )
 
 
 def test_recorded_frames_inspected_again_have_the_same_scores(instance: Embedded) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mesh.errors import InvalidArgument, NotFound
-from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
+from trueframe.commands.options import Moment, data_option, json_option, require_folder, show_json, show_table
 from trueframe.times import show_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from detector_pool.client import Again, Observation
+    from detector_pool.client import Again, LoadedModel, Observation
+    from trueframe.client import Client
+
+# Another model begins from nothing: it is shown so much before the range, and is warm when the range begins.
+_LEAD_NS = 30_000_000_000
 
 
 @click.command("reinspect")
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 @click.option("--to", "to_ns", type=Moment(), required=True, metavar="TIME", help="To this time, included.")
 @click.option("--inspection", "only", metavar="NAME", help="Only this one, CAMERA.DETECTOR; all of CAMERA if left out.")
 @click.option("--frames", "each_frame", is_flag=True, help="A line for each frame, not only the sums.")
+@click.option("--model", metavar="V", help="Another model: a folder or zip of one, or a published version.")
+@click.option("--csv", "file", type=click.Path(path_type=Path), metavar="FILE", help="With --model: each frame as CSV.")
 @json_option
 @data_option
 @click.pass_context
@@ -36,23 +43,33 @@ def command(
     to_ns: int,
     only: str | None,
     each_frame: bool,
+    model: str | None,
+    file: Path | None,
     as_json: bool,
 ) -> None:
     """Inspect recorded frames of CAMERA again, from the stored state before them, and compare the scores.
 
-    Exit code 1 if a frame has another score than then, unless it is damaged or rests on something damaged.
+    Exit code 1 if a frame has another score than then, unless it is damaged or rests on something damaged. With --model
+    another model looks at them, from half a minute earlier, and how its scores differ is told frame by frame.
     """
     from detector_pool.client import reinspect
     from trueframe.client import connect
 
     if from_ns >= min(to_ns, time.time_ns()):
         raise InvalidArgument("range", "is empty, or still to come", "Let --from be before --to.")
+    if file is not None and model is None:
+        raise InvalidArgument("--csv", "is for differences of another model", "Give --model, or use --frames --json.")
+    if file is not None:
+        require_folder(str(file))
     sums = []
     with connect(data) as tf:
         names = [one.inspection.id for one in tf.inspections.list() if one.inspection.camera == camera]
         if not names or (only is not None and only not in names):
             remedy = "`trueframe inspections list` shows those that do."
             raise NotFound(f"inspection {only or f'of camera {camera}'}", "does not exist", remedy)
+        if model is not None:
+            _with_model(tf, camera, only, model, from_ns, to_ns, each_frame=each_frame, as_json=as_json, file=file)
+            return
         for name in [only] if only is not None else names:
             total = Sum(name)
             found = reinspect(tf.ledger, tf.footage, camera, name, from_ns, to_ns, progress=_progress(name))
@@ -81,6 +98,51 @@ def command(
             ],
         )
     context.exit(1 if any(total.different for total in sums) else 0)
+
+
+def _with_model(
+    tf: Client,
+    camera: str,
+    only: str | None,
+    model: str,
+    from_ns: int,
+    to_ns: int,
+    *,
+    each_frame: bool,
+    as_json: bool,
+    file: Path | None,
+) -> None:
+    """Shows the frames to another model of the inspection's detector, and how its scores differ."""
+    from detector_pool.client import reinspect, with_model
+    from trueframe.commands.reinspect_with import Difference, show_difference
+
+    loaded = _opened(tf, model)
+    kind = str(loaded.manifest["detector"])
+    statuses = [one for one in tf.inspections.list() if one.inspection.camera == camera]
+    found = [one for one in statuses if one.inspection.detector == kind and only in (None, one.inspection.id)]
+    if len(found) != 1:
+        why = f"is of detector {kind}, and camera {camera} has {len(found)} such inspections"
+        raise InvalidArgument(f"model {model}", why, "Name one with --inspection.")
+    status = found[0]
+    name = status.inspection.id
+    detector = with_model(status.inspection, loaded)
+    threshold = status.threshold_now or status.inspection.threshold or 0.5
+    lead_ns = max(from_ns - _LEAD_NS, 0)
+    again = reinspect(
+        tf.ledger, tf.footage, camera, name, lead_ns, to_ns, detector=detector, progress=_progress(name)
+    )  # fmt: skip
+    frames = (one for one in again if one.received_ns >= from_ns)
+    difference = Difference(name, threshold)
+    show_difference(frames, difference, detector.name, each_frame=each_frame, as_json=as_json, file=file)
+
+
+def _opened(tf: Client, model: str) -> LoadedModel:
+    """A model from this disk, or a published version."""
+    from detector_pool.client import open_model
+
+    if Path(model).exists():
+        return open_model(Path(model))
+    raise NotFound(f"model {model}", "is no folder and no zip here", "`trueframe models list` shows published ones.")
 
 
 @dataclass(slots=True)
