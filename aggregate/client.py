@@ -19,6 +19,7 @@ import grpc
 import grpc.aio
 
 from aggregate.calibration import Calibrated, CurvePoint, Moved, after_label, calibrate, joined
+from aggregate.drift import Drift, drift
 from aggregate.judge import Anomaly, JudgeState, Verdict, end, judge_all
 from aggregate.orders import Area
 from aggregate.rules import RULES, Rules
@@ -42,6 +43,7 @@ __all__ = [
     "Calibrated",
     "CoverageRow",
     "CurvePoint",
+    "Drift",
     "FrameExplanation",
     "Inspection",
     "InspectionClient",
@@ -58,6 +60,7 @@ __all__ = [
     "Verdict",
     "after_label",
     "calibrate",
+    "drift",
     "end",
     "joined",
     "judge_all",
