@@ -12,6 +12,7 @@ from broker.client import BrokerClient
 from media_center.access_log import AccessLog
 from media_center.announcer import announce
 from media_center.archive import Archive
+from media_center.bring_back import BringBack
 from media_center.bucket import SCHEME, Bucket
 from media_center.bucket_tier import BucketTier
 from media_center.cutter import Limits
@@ -131,6 +132,7 @@ async def main(config: Config) -> None:
                 retention=retention,
                 imports=imports,
                 scrubber=scrubber,
+                bring_back=BringBack(root, retention, clock, levels.warn),
             )
         )
         client = await stack.enter_async_context(

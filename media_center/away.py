@@ -61,17 +61,20 @@ def open_segment(segment: Path) -> int:
 
     Raises OSError: EREMOTEIO if it lies in a bucket that cannot be reached.
     """
-    place = place_of(segment)
-    if place is None:
-        return os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
-    fetcher = _fetchers.get(place.parent.parent)
     for _ in range(_TRIES):
-        file = fetcher.fetch(place) if fetcher is not None else place
+        place = place_of(segment)
+        if place is None:
+            return os.open(segment, os.O_RDONLY | os.O_CLOEXEC)
+        fetcher = _fetchers.get(place.parent.parent)
         try:
+            file = fetcher.fetch(place) if fetcher is not None else place
             return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # it went for another one just now
-            if fetcher is None:
+        except FileNotFoundError:  # it went for another one just now, or was brought back
+            if fetcher is None and place_of(segment) is not None:
                 break
+        except OSError:
+            if place_of(segment) is not None:
+                raise
     raise OSError(errno.EREMOTEIO, "lies in a bucket, and is not fetched from there", str(segment))
 
 

@@ -11,6 +11,7 @@ take them for left over.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -22,7 +23,7 @@ from media_center.bucket_cache import BucketCache
 from media_center.catalogue import parse_name
 from media_center.removed import read_removed
 from media_center.seal_files import read_seal
-from media_center.tiers import put_link
+from media_center.tiers import clear_returning, put_link, returning
 from mesh.errors import DataLoss, FailedPrecondition
 from mesh.files import write_atomic
 from mesh.ids import is_camera_id
@@ -67,6 +68,7 @@ class BucketTier:
         self.bytes = 0
         for folder in sorted(self.root.iterdir()):
             if folder.is_dir() and is_camera_id(folder.name):
+                clear_returning(folder)
                 links = [entry.name for entry in os.scandir(folder) if entry.is_symlink() and parse_name(entry.name)]
                 self.moved[folder.name] = frozenset(links)
                 for name in links:
@@ -159,6 +161,32 @@ class BucketTier:
         put_link(source, Path("..") / CACHE_NAME / camera / name)
         self.moved[camera] = self.moved.get(camera, frozenset()) | {name}
         self.bytes += size
+        return size
+
+    def bring_back(self, camera: str, name: str) -> int:
+        """Moves a segment back to the first tier; returns its bytes. Raises OSError; then it is where it was.
+
+        A crash leaves an object that nothing links to, removed when the bucket is opened next.
+        """
+        stub = Stub.read(self._place(camera, name))
+        digest, size = hashlib.sha256(), 0
+        with returning(self.root / camera / name) as partial, partial.open("wb") as file:
+            for chunk in self._bucket.get(f"{camera}/{name}"):
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+            if stub is not None and (size, digest.digest()) != (stub.size, stub.digest):
+                raise OSError(errno.EIO, f"{self.location}: has not what was moved there")
+        self.moved[camera] = self.moved.get(camera, frozenset()) - {name}
+        self.bytes -= size
+        self._forget_here(camera, name)
+        try:
+            self._bucket.delete(f"{camera}/{name}")
+        except OSError as error:
+            log.error("object cannot be deleted", camera=camera, segment=name, reason=error.strerror)
+            self._can_be_used = False  # `open` deletes it
         return size
 
     def forget(self, camera: str, names: dict[str, int]) -> None:

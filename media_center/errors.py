@@ -123,6 +123,12 @@ class DiskFull(ResourceExhausted):
             "Free some space, or import it in parts.",
         )
 
+    @classmethod
+    def for_bringing_back(cls, camera: str, free: int, needed: int) -> DiskFull:
+        """For footage that is to come back from the second tier."""
+        has = f": the first disk has {_mebibytes(free)} MiB free and needs {_mebibytes(needed)} MiB" if needed else ""
+        return cls(f"footage of {camera!r}", f"does not fit{has}", "Free some space, or bring back a shorter range.")
+
 
 class ExportTooLong(ResourceExhausted):
     """A range with more frames than one export takes."""

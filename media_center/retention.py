@@ -11,7 +11,8 @@ The rules of the plan, in order:
   `max_bytes`, on both tiers together.
 * Space: while the first disk has less than its floor, the oldest segment of all cameras is moved to the second tier, or
   deleted where there is none or it is full.
-* A segment is moved when its last frame is `move_after_s` old; a second tier that is full gives up its oldest first.
+* A segment is moved when its last frame is `move_after_s` old, one that was brought back when its time there is over;
+  a second tier that is full gives up its oldest first.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Stored:
     frames: int = 0
     is_moved: bool = False
     """It lies in the second tier."""
+    stays_until_ns: int = 0
+    """It was brought back from there, and is not moved before this for its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +150,18 @@ class _Lane:
             self._free += 1
         return None
 
-    def oldest_near(self) -> int | None:
-        """The oldest segment in the first tier, held or not."""
+    def oldest_near(self, until_ns: int | None = None) -> int | None:
+        """The oldest segment in the first tier, held or not. `until_ns`: of those that need not stay until then."""
         while self._near < len(self.stock.segments):
             if self._near not in self._gone and not self.is_moved(self._near):
-                return self._near
+                break
             self._near += 1
+        if until_ns is None:
+            return self._near if self._near < len(self.stock.segments) else None
+        for number in range(self._near, len(self.stock.segments)):
+            is_near = number not in self._gone and not self.is_moved(number)
+            if is_near and self.segment(number).stays_until_ns <= until_ns:
+                return number
         return None
 
     def oldest_free_on(self, *, second: bool) -> int | None:
@@ -244,8 +253,9 @@ class _Course:
             found.append((lane.segment(number).to_ns + rule.max_age_s * SECOND_NS, AGE))
         if number is not None and rule.max_bytes:
             found.append((self._outgrown_ns(lane), SIZE))
-        if rule.move_after_s and self._room is not None and (near := lane.oldest_near()) is not None:
-            found.append((lane.segment(near).to_ns + rule.move_after_s * SECOND_NS, MOVE))
+        if rule.move_after_s and self._room is not None and (near := lane.oldest_near(self._until_ns)) is not None:
+            old = lane.segment(near)
+            found.append((max(old.to_ns + rule.move_after_s * SECOND_NS, old.stays_until_ns), MOVE))
         if self._with_held and rule.max_age_s:
             age_ns = rule.max_age_s * SECOND_NS
             held = lane.next_held(None, self._until_ns - age_ns)
@@ -315,7 +325,7 @@ class _Course:
 
     def _move(self, place: int, due_ns: int, reason: str) -> Iterator[Step]:
         lane = self._lanes[place]
-        number = lane.oldest_near()
+        number = lane.oldest_near(self._until_ns if reason == AGE else None)
         assert number is not None
         segment = lane.segment(number)
         if not self._has_room(segment):

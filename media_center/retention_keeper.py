@@ -26,11 +26,12 @@ from media_center.hold_book import HoldBook
 from media_center.holds import HeldFootage
 from media_center.index import index_path
 from media_center.removed import Removal, RemovedLog
-from media_center.retention import DELETE, MOVE, SECOND_NS, Disk, Step, Stored, plan
+from media_center.retention import AGE, DELETE, MOVE, SECOND_NS, Disk, Step, Stored, plan
 from media_center.retention_rules import RuleBook
 from media_center.retention_stock import hold_finder, stock_due, stock_of
 from media_center.seal import Signer
 from media_center.seal_files import read_seal
+from media_center.stays import Stays
 from media_center.system_events import SystemEvents
 from media_center.tiers import Tier
 from media_center.writer import free_bytes
@@ -91,6 +92,9 @@ class RetentionKeeper:
         """`finish`: closes the open segment of a camera (`FootageWriter.finish`); without it those always stay."""
         self.rules = rules
         self.second = second
+        self.stays = Stays(root)
+        self.tier_turn = asyncio.Lock()
+        """Held while something is moved to the second tier, brought back, or deleted."""
         self._root = root
         self._archive = archive
         self._holds = holds
@@ -164,7 +168,9 @@ class RetentionKeeper:
         """What will happen to footage until then, as it looks now, of the cameras to be shown. Call it in a thread."""
         now_ns = self._clock.utc_ns()
         stocks = [
-            stock_of(camera, footage.view, self.rules.rule_of(camera), self.moved(camera), now_ns)
+            stock_of(
+                camera, footage.view, self.rules.rule_of(camera), self.moved(camera), now_ns, self.stays.of(camera)
+            )
             for camera, footage in footages.items()
         ]
         finder = hold_finder(footages, held)
@@ -209,7 +215,8 @@ class RetentionKeeper:
         second = self._second_disk()
         stocks = [
             stock_due(
-                camera, footage.view, self.rules.rule_of(camera), self.moved(camera), held, may_move=second is not None
+                camera, footage.view, self.rules.rule_of(camera), self.moved(camera), held, may_move=second is not None,
+                stays=self.stays.of(camera),
             )
             for camera, footage in footages.items()
         ]  # fmt: skip
@@ -295,7 +302,8 @@ class RetentionKeeper:
             removals = await asyncio.to_thread(self._log_removals, camera, free)
             names = {step.segment.name: step.segment.size_bytes for step in free}
             self._archive.expire(camera, [stretch_of(removal) for removal in removals], names)
-            await asyncio.to_thread(self._unlink, camera, names)
+            async with self.tier_turn:
+                await asyncio.to_thread(self._unlink, camera, names)
         self._stale.add(camera)
         for reason, group in groupby(free, key=lambda step: step.reason):
             segments = [step.segment for step in group]
@@ -340,7 +348,10 @@ class RetentionKeeper:
         assert self.second is not None
         segment = step.segment
         try:
-            size = await asyncio.to_thread(self.second.move, segment.camera, segment.name)
+            async with self.tier_turn:
+                if self.stays.of(segment.camera).get(segment.name, 0) > self._clock.utc_ns() and step.reason == AGE:
+                    return 0  # asked for meanwhile
+                size = await asyncio.to_thread(self.second.move, segment.camera, segment.name)
         except (OSError, DataLoss) as error:
             if rate_limited("move", 10):
                 log.error("segment cannot be moved", camera=segment.camera, segment=segment.name, reason=str(error))

@@ -6,7 +6,7 @@ the doing (`retention_keeper`). Reads files seldom; call it in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -26,11 +26,15 @@ _MAX_LEAD = 16
 class StoredSegments(Sequence[Stored]):
     """The closed segments of a view, made when they are asked for."""
 
-    def __init__(self, camera: str, view: View, moved: Collection[str], numbers: Sequence[int] | None = None) -> None:
-        """`numbers`: positions in the view; None for all closed segments."""
+    def __init__(
+        self, camera: str, view: View, moved: Collection[str], numbers: Sequence[int] | None = None,
+        stays: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """`numbers`: positions in the view; None for all closed segments. `stays`: until when, by name."""
         self._camera = camera
         self._view = view
         self._moved = moved
+        self._stays = stays or {}
         self._numbers: Sequence[int] = range(closed_count(view)) if numbers is None else numbers
 
     def __len__(self) -> int:
@@ -45,7 +49,7 @@ class StoredSegments(Sequence[Stored]):
             return [self[one] for one in range(*number.indices(len(self)))]
         if not 0 <= number < len(self):
             raise IndexError(number)
-        return stored(self._camera, self._view[self._numbers[number]], self._moved)
+        return stored(self._camera, self._view[self._numbers[number]], self._moved, self._stays)
 
 
 def closed_count(view: View) -> int:
@@ -53,13 +57,13 @@ def closed_count(view: View) -> int:
     return len(view) - (len(view) > 0 and view.is_open(len(view) - 1))
 
 
-def stored(camera: str, segment: Segment, moved: Collection[str]) -> Stored:
+def stored(camera: str, segment: Segment, moved: Collection[str], stays: Mapping[str, int]) -> Stored:
     """A segment as the planner sees it. One without frames counts from the beginning of its epoch."""
     begin, end = (segment.first_ns, segment.last_ns) if segment.frames else (segment.epoch, segment.epoch)
     first = segment.first_seq if segment.frames else segment.opened_seq
     return Stored(
         camera, segment.name, segment.epoch, first, begin, end, segment.size,
-        segment.last_seq, segment.frames, segment.name in moved,
+        segment.last_seq, segment.frames, segment.name in moved, stays.get(segment.name, 0),
     )  # fmt: skip
 
 
@@ -90,22 +94,26 @@ def amounts(view: View, now_ns: int) -> Amounts:
     return Amounts(len(view), int(np.sum(sizes)), oldest_ns, growth)
 
 
-def stock_of(camera: str, view: View, rule: Rule, moved: Collection[str], now_ns: int) -> CameraStock:
+def stock_of(
+    camera: str, view: View, rule: Rule, moved: Collection[str], now_ns: int, stays: Mapping[str, int] | None = None
+) -> CameraStock:
     """What the planner needs of a camera to look ahead."""
     found = amounts(view, now_ns)
-    return CameraStock(camera, rule, StoredSegments(camera, view, moved), found.size_bytes, found.growth)
+    segments = StoredSegments(camera, view, moved, stays=stays)
+    return CameraStock(camera, rule, segments, found.size_bytes, found.growth)
 
 
 def stock_due(
-    camera: str, view: View, rule: Rule, moved: Collection[str], held: HeldFootage, *, may_move: bool
-) -> CameraStock:
+    camera: str, view: View, rule: Rule, moved: Collection[str], held: HeldFootage, *, may_move: bool,
+    stays: Mapping[str, int] | None = None,
+) -> CameraStock:  # fmt: skip
     """What the planner needs for what is due now: no growth and, where nothing is moved, no held segments.
 
     Those may be many, and they would be walked over each time.
     """
     numbers = None if may_move else np.flatnonzero(~held_mask(camera, view, held)[: closed_count(view)]).tolist()
     size_bytes = int(view.column("size").sum()) if rule.max_bytes else 0
-    return CameraStock(camera, rule, StoredSegments(camera, view, moved, numbers), size_bytes)
+    return CameraStock(camera, rule, StoredSegments(camera, view, moved, numbers, stays), size_bytes)
 
 
 def held_mask(camera: str, view: View, held: HeldFootage) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from media_center.access_log import AccessLog
 from media_center.access_span import span_of
 from media_center.archive import Archive
+from media_center.bring_back import BringBack
 from media_center.decoder import Decoder
 from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
@@ -41,6 +42,7 @@ class House:
     imports: ImportDesk
     retention: RetentionKeeper
     scrubber: Scrubber
+    bring_back: BringBack
 
 
 class Room:
@@ -57,6 +59,7 @@ class Room:
         self._retention = house.retention
         self._imports = house.imports
         self._scrubber = house.scrubber
+        self._bring_back = house.bring_back
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
+from media_center.bring_back import BroughtBack
 from media_center.footage import CameraFootage
 from media_center.holds import HeldFootage
+from media_center.ranges import parse_range
 from media_center.retention import DELETE, HELD, MOVE, SECOND_NS, Rule, Step
 from media_center.retention_stock import amounts, held_mask, moved_bytes
 from media_center.room import Room
@@ -16,6 +20,7 @@ from mesh.security import principal_of
 from trueframe.v1 import footage_pb2, frames_pb2
 
 _DEFAULT_AHEAD_S = 7 * 86_400
+_DEFAULT_KEEP_S = 7 * 86_400
 _MAX_AHEAD_S = 10 * 366 * 86_400
 _MAX_STEPS = 5_000
 _ACTIONS = {
@@ -72,6 +77,21 @@ class RetentionRoom(Room):
         )
         return footage_pb2.PlanRetentionResponse(steps=[_step(step) for step in steps])
 
+    async def BringBackFootage(  # noqa: N802
+        self, request: footage_pb2.BringBackFootageRequest, context: Any
+    ) -> AsyncIterator[footage_pb2.BringBackFootageResponse]:
+        """Progress after every segment."""
+        principal = principal_of(context)
+        bounds = parse_range(request.range)
+        footage = self._footage(principal, bounds.camera)
+        if not 0 <= request.keep_s <= _MAX_AHEAD_S:
+            raise InvalidArgument("keep_s", f"is {request.keep_s}; 0 to {_MAX_AHEAD_S} are possible")
+        await self._note_range(principal, "bring back", bounds)
+        keep_ns = (request.keep_s or _DEFAULT_KEEP_S) * SECOND_NS
+        async with contextlib.aclosing(self._bring_back.run(footage, bounds, keep_ns)) as work:
+            async for done in work:
+                yield _brought_back(done)
+
     def _state(self, camera: str, footage: CameraFootage, held: HeldFootage) -> footage_pb2.RetentionState:
         view, rules = footage.view, self._retention.rules
         found = amounts(view, self._clock.utc_ns())
@@ -86,6 +106,18 @@ class RetentionRoom(Room):
             segments=found.segments,
             bytes_per_day=round(found.growth * 86_400),
         )
+
+
+def _brought_back(done: BroughtBack) -> footage_pb2.BringBackFootageResponse:
+    return footage_pb2.BringBackFootageResponse(
+        segments=done.segments,
+        segments_done=done.segments_done,
+        size_bytes=done.size_bytes,
+        bytes_done=done.bytes_done,
+        present=done.present,
+        until_ns=done.until_ns,
+        problems=done.problems,
+    )
 
 
 def _rule(camera: str, rule: Rule) -> footage_pb2.RetentionRule:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,7 @@ log = get_logger("media_center.tiers")
 
 _CHUNK = 1 << 20
 _PART = ".part"
+_RETURNING = ".returning"
 
 
 class Tier(Protocol):
@@ -50,6 +52,10 @@ class Tier(Protocol):
 
     def move(self, camera: str, name: str) -> int:
         """Moves a closed segment; returns its bytes. Raises OSError, DataLoss."""
+        ...
+
+    def bring_back(self, camera: str, name: str) -> int:
+        """Moves a segment back to the first tier; returns its bytes. Raises OSError, DataLoss."""
         ...
 
     def forget(self, camera: str, names: dict[str, int]) -> None:
@@ -92,6 +98,7 @@ class SecondTier:
         """Looks at what is there and clears up what a crash left. Raises FailedPrecondition if it cannot be used."""
         for folder in sorted(self.root.iterdir()):
             if folder.is_dir() and is_camera_id(folder.name):
+                clear_returning(folder)
                 self.moved[folder.name] = frozenset(
                     entry.name for entry in os.scandir(folder) if entry.is_symlink() and parse_name(entry.name)
                 )
@@ -166,11 +173,49 @@ class SecondTier:
         self.bytes += size
         return size
 
+    def bring_back(self, camera: str, name: str) -> int:
+        """Moves a segment back to the first tier; returns its bytes. Raises OSError, DataLoss; then it is where it was.
+
+        A crash leaves a copy here that nothing links to, which the next start removes.
+        """
+        copy = self.folder / camera / name
+        with returning(self.root / camera / name) as partial:
+            size, digest = _copy(copy, partial)
+            if _digest(partial) != digest:
+                raise DataLoss(f"segment {camera}/{name}", "was not copied as it is", "Look at the disk under it.")
+        self.moved[camera] = self.moved.get(camera, frozenset()) - {name}
+        self.bytes -= size
+        with contextlib.suppress(OSError):
+            copy.unlink()
+        return size
+
     def forget(self, camera: str, names: dict[str, int]) -> None:
         """Segments were deleted: names and sizes of those that lay here or not."""
         here = self.moved.get(camera, frozenset())
         self.moved[camera] = here - names.keys()
         self.bytes -= sum(size for name, size in names.items() if name in here)
+
+
+@contextlib.contextmanager
+def returning(place: Path) -> Iterator[Path]:
+    """A file to be filled and synced, which then takes the place of a link in one step; nothing of it is left else."""
+    partial = place.with_name(place.name + _RETURNING)
+    try:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o640)
+        yield partial
+        partial.replace(place)
+        sync_folder(place.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def clear_returning(folder: Path) -> None:
+    """Removes what a crash left of segments that were on their way back to a camera's folder."""
+    for path in folder.glob(f"*{_RETURNING}"):
+        path.unlink(missing_ok=True)
 
 
 def put_link(place: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""`trueframe storage`: how the disks under the footage are."""
+"""`trueframe storage`: how the disks under the footage are, and footage brought back from the second one."""
 
 from __future__ import annotations
 
@@ -7,20 +7,38 @@ from typing import TYPE_CHECKING
 import click
 
 from mesh.amounts import amount
-from trueframe.commands.options import data_option, json_option, show_json, show_table
-from trueframe.times import show_time
+from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
+from trueframe.commands.progress import bar, tell_findings
+from trueframe.times import parse_duration, show_time
 
 if TYPE_CHECKING:
-    from trueframe.v1.footage_pb2 import GetStorageResponse
+    from trueframe.v1.footage_pb2 import BringBackFootageResponse, GetStorageResponse
+
+_LONGEST_S = 10 * 366 * 86_400
 
 
-@click.command("storage")
+class Keep(click.ParamType[int]):
+    """For how long, in whole seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads "30d" or "12h"."""
+        if isinstance(value, int):
+            return value
+        return min(_LONGEST_S, max(1, round(parse_duration(str(value).strip().lower()))))
+
+
+@click.group("storage", invoke_without_command=True)
 @json_option
 @data_option
-def command(data: str, as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, data: str, as_json: bool) -> None:
     """Say how the disks under the footage are: space, how fast they take it, what waits, what ails them."""
     from trueframe.client import connect
 
+    if context.invoked_subcommand is not None:
+        return
     with connect(data) as tf:
         found = tf.footage.storage()
     if as_json:
@@ -46,6 +64,48 @@ def command(data: str, as_json: bool) -> None:
     scrubbed = f"scrubbed {show_time(found.scrubbed_ns)}" if found.scrubbed_ns else "not scrubbed yet"
     click.echo(f"{scrubbed}, segments with findings: {found.damaged_segments}")
     click.echo(f"segments are sealed with key {found.key_id}" if found.key_id else "segments are not sealed")
+
+
+@command.command("bring-back")
+@click.argument("camera")
+@click.option("--from", "from_ns", type=Moment(), metavar="TIME", help="Its beginning; the oldest if left out.")
+@click.option("--to", "to_ns", type=Moment(), metavar="TIME", help="Its end; the newest if left out.")
+@click.option("--keep", "keep_s", type=Keep(), default="7d", show_default=True, metavar="DURATION",
+              help="For so long it is not moved away again for its age.")  # fmt: skip
+@json_option
+@data_option
+def bring_back(
+    data: str, camera: str, from_ns: int | None, to_ns: int | None, keep_s: int, as_json: bool
+) -> None:  # fmt: skip
+    """Bring footage of CAMERA back from the second disk or bucket to the first disk, in whole segments.
+
+    Reading needs none of this: moved footage is read where it lies. Interrupted, it keeps what is back by then.
+    """
+    from trueframe.client import connect
+
+    done: BringBackFootageResponse | None = None
+    with connect(data) as tf, bar(f"bringing back {camera}", is_shown=not as_json) as progress:
+        for done in tf.footage.bring_back(camera, from_ns, to_ns, keep_s):
+            if progress is not None:
+                progress(done.bytes_done, done.size_bytes, camera)
+    assert done is not None  # a call without an answer fails
+    came = done.segments_done - len(done.problems)
+    if as_json:
+        show_json(
+            {
+                "camera": camera,
+                "segments": came,
+                "bytes": done.bytes_done,
+                "present": done.present,
+                "until_ns": done.until_ns,
+                "until": show_time(done.until_ns),
+                "problems": list(done.problems),
+            }
+        )
+    elif came or done.problems or done.present:
+        click.echo(f"{camera}: {came} segments ({amount(done.bytes_done, 'bytes')}) brought back, {done.present} were "
+                   f"there; they stay until {show_time(done.until_ns)}")  # fmt: skip
+    tell_findings(f"footage of {camera}", list(done.problems), as_json=as_json)
 
 
 def record(found: GetStorageResponse) -> dict[str, object]:

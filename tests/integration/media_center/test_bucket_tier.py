@@ -38,7 +38,7 @@ from media_center.verify_camera import verify_camera
 from media_center.verify_report import Outcome
 from mesh.bus import Bus
 from mesh.clocks import ManualClock
-from mesh.errors import DataLoss, FailedPrecondition, PermissionDenied
+from mesh.errors import DataLoss, FailedPrecondition, PermissionDenied, Unavailable
 from mesh.store import SqliteStore
 from tests.footage import EPOCH, Script, archive_of, decoded, gaps_in, record, replayed
 from tests.support import until
@@ -425,6 +425,37 @@ def test_without_a_media_center_verify_says_where_the_segment_is_and_fetches_it_
         place.service.start()
 
 
+def test_what_is_brought_back_is_what_was_moved_and_its_object_is_gone(place: Place) -> None:
+    tier = place.opened()
+    names = place.names()
+    move(tier, names[:3])
+    place.read()
+    held = open_segment(place.root / "gate" / names[1])
+    size = tier.bring_back("gate", names[1])
+    try:
+        assert os.fstat(held).st_size == size
+    finally:
+        os.close(held)
+    path = place.root / "gate" / names[1]
+    assert (path.is_symlink(), path.stat().st_size) == (False, size)
+    assert place.service.keys(place.bucket) == {f"gate/{names[0]}", f"gate/{names[2]}"}
+    assert tier.moved["gate"] == {names[0], names[2]}
+    assert place.read() == (place.whole, [])
+    report = verify_camera([place.root / "gate"], TrustedKeys([place.signer.public_key]))
+    assert report.outcome is Outcome.GOOD, report.findings
+
+
+def test_what_the_bucket_has_changed_is_not_brought_back(place: Place) -> None:
+    tier = place.opened()
+    names = place.names()
+    move(tier, names[:1])
+    place.service.client.put_object(Bucket=place.bucket, Key=f"site/gate/{names[0]}", Body=b"other bytes")
+    with pytest.raises(OSError, match="has not what was moved there"):
+        tier.bring_back("gate", names[0])
+    assert (place.root / "gate" / names[0]).is_symlink()
+    assert not list((place.root / "gate").glob("*.returning"))
+
+
 def test_credentials_that_others_can_read_are_refused(place: Place) -> None:
     place.secrets.chmod(0o644)
     with pytest.raises(PermissionDenied) as caught:
@@ -473,8 +504,23 @@ def test_a_whole_media_center_moves_replays_and_outlives_its_bucket(
         moved = [segment for segment in footage.segments(["gate"]) if segment.tier == "second"]
         data = b"".join(footage.read_segment("gate", moved[0].name))
         assert (len(data), bytes(data[-len(moved[0].seal) :])) == (moved[0].size_bytes, moved[0].seal)
+        # Back for a while, and gone again when that is over.
+        span = footage.recordings(["gate"]).recordings[0]
+        answers = list(footage.bring_back("gate", span.first_ns, span.first_ns + 4_000_000_000, keep_s=3))
+        assert (answers[0].segments_done, answers[-1].segments_done, list(answers[-1].problems)) == (0, 2, [])
+        assert answers[-1].bytes_done == answers[-1].size_bytes
+        links = [path for path in (made.footage_dir / "gate").glob("*.mp4") if path.is_symlink()]
+        assert len(links) == len(moved) - 2
+        assert replay() == (before, set())
+        actions = [entry.action for entry in footage.accesses(["gate"])]
+        assert "bring back" in actions
+    with made.footage("operator") as footage, pytest.raises(PermissionDenied):
+        list(footage.bring_back("gate"))
+    until(lambda: len(place.service.keys(place.bucket)) == len(moved), 30, "they are moved again")
     place.service.stop()
     try:
+        with made.footage("administrator") as footage, pytest.raises(Unavailable, match="cannot be reached"):
+            list(footage.bring_back("gate"))
         assert made.end("media_center") == 0
         made.start("media_center")
         made.wait_ready("media_center")

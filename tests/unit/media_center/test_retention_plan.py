@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -250,3 +250,22 @@ def test_a_second_tier_is_never_planned_fuller_than_it_may_be(case: Case) -> Non
             assert room >= 0
         elif step.action == DELETE and key in here:
             room += step.segment.size_bytes
+
+
+def test_what_was_brought_back_is_moved_when_its_time_is_over_and_does_not_hold_up_the_rest() -> None:
+    parts = segments(6, moved=1)
+    parts[1] = replace(parts[1], stays_until_ns=NOW + 3600 * SECOND_NS)
+    room = Disk(1 << 40, 0)
+    rule = Rule(move_after_s=60)
+    now = steps(stock(rule, parts), second=room)
+    assert short(now) == [(MOVE, "2", AGE), (MOVE, "3", AGE), (MOVE, "4", AGE)]
+    later = steps(stock(rule, parts), until_s=3600, second=room)
+    assert {(step.segment.name, step.due_ns) for step in later if step.segment.name == "1"} == {
+        ("1", NOW + 3600 * SECOND_NS)
+    }
+
+
+def test_a_short_disk_has_what_was_brought_back_moved_again_rather_than_anything_deleted() -> None:
+    parts = [replace(part, stays_until_ns=NOW + 3600 * SECOND_NS) for part in segments(3)]
+    found = steps(stock(Rule(move_after_s=60), parts), primary=Disk(50, 100), second=Disk(1 << 40, 0))
+    assert short(found) == [(MOVE, "0", SPACE)]
