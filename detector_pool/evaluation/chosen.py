@@ -40,6 +40,7 @@ def choose(
     model: Path | None = None,
     options: Mapping[str, Any] | None = None,
     max_fps: float = 0.0,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Chosen:
     """A detector of that type for a benchmark.
@@ -62,10 +63,12 @@ def choose(
         return Chosen(kind.make(Setup(CAMERA, values)))
     if name != TRAINED:
         raise InvalidArgument(f"detector {name}", "needs a model", "Give its folder or zip with --model.")
-    return _trained(dataset, values, max_fps, progress)
+    return _trained(dataset, values, max_fps, seed, progress)
 
 
-def _trained(dataset: Dataset, values: Mapping[str, Any], max_fps: float, progress: Progress | None) -> Chosen:
+def _trained(
+    dataset: Dataset, values: Mapping[str, Any], max_fps: float, seed: int, progress: Progress | None
+) -> Chosen:
     from detector_pool.training import train_normality
 
     if not dataset.train:
@@ -73,9 +76,8 @@ def _trained(dataset: Dataset, values: Mapping[str, Any], max_fps: float, progre
         raise InvalidArgument(f"folder {dataset.folder}", "has no clips in train to learn from", remedy)
     fps = min(clip.fps for clip in dataset.train)
     shots = _Counted(dataset, max_fps, progress)
-    trained = train_normality(
-        iter(shots), camera=CAMERA, regions=(), fps=min(fps, max_fps) if max_fps > 0 else fps
-    )  # fmt: skip
+    shown = min(fps, max_fps) if max_fps > 0 else fps
+    trained = train_normality(shots, camera=CAMERA, fps=shown, progress=shots.fitting, seed=seed)
     with tempfile.TemporaryDirectory(prefix="trueframe-evaluate-") as folder:
         trained.write(Path(folder))
         loaded = open_model(Path(folder))
@@ -84,23 +86,28 @@ def _trained(dataset: Dataset, values: Mapping[str, Any], max_fps: float, progre
 
 
 class _Counted:
-    """Pictures of all training clips, one behind the other."""
+    """Pictures of all training clips, one behind the other. Reading is half of the work, fitting the rest."""
 
     def __init__(self, dataset: Dataset, max_fps: float, progress: Progress | None) -> None:
         self._dataset = dataset
         self._max_fps = max_fps
         self._progress = progress
+        self._whole = sum(clip.count() for clip in dataset.train)
         self.count = 0
+
+    def fitting(self, stage: str, share: float) -> None:
+        """The trainer has come so far."""
+        if self._progress is not None:
+            self._progress(self._whole + round(share * self._whole), 2 * self._whole)
 
     def __iter__(self) -> Iterator[Shot]:
         self.count = 0
-        whole = sum(clip.count() for clip in self._dataset.train)
         read = 0
         for clip in self._dataset.train:
             for shot, is_due in sampled(clip.pictures(), self._max_fps):
                 read += 1
                 if self._progress is not None:
-                    self._progress(read, whole)
+                    self._progress(read, 2 * self._whole)
                 if is_due:
                     self.count += 1
                     yield shot

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shake", type=click.FloatRange(0, 50), default=0.0, metavar="PIXELS", help="Jitter test frames by this."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the shake.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of shake and training.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write scores and labels as PNG.")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="FILE", help="Write clip,frame,label,score as CSV.")
 @json_option
@@ -66,7 +66,7 @@ def command(
         click.echo(f"note: {note}", err=True)
     with bar("training", is_shown=is_shown and bool(dataset.train)) as told:
         tell = None if told is None else lambda done, whole: told(done, whole, "")
-        chosen = choose(detector, dataset, model=model, options=given, max_fps=max_fps, progress=tell)
+        chosen = choose(detector, dataset, model=model, options=given, max_fps=max_fps, seed=seed, progress=tell)
     with bar("testing ", is_shown=is_shown) as told:
         tell = None if told is None else lambda done, whole: told(done, whole, "")
         found = evaluate(dataset, chosen.detector, shake=shake, max_fps=max_fps, seed=seed, progress=tell)
