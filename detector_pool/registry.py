@@ -14,6 +14,7 @@ from typing import Any
 
 from detector_pool.detector import Detector, DetectorType, Judging, Setup
 from detector_pool.motion import Motion
+from detector_pool.onnx_models import objects, pose
 from detector_pool.signal_health import SignalHealth
 from mesh.logs import get_logger
 
@@ -28,6 +29,8 @@ BUILT_IN: tuple[DetectorType, ...] = (
     DetectorType("signal", "1", "A picture that shows nothing, or that stands still while frames go on.",
                  lambda setup: SignalHealth(),
                  Judging(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2_000_000_000)),
+    objects.TYPE,
+    pose.TYPE,
 )  # fmt: skip
 
 
