@@ -15,7 +15,11 @@ from pathlib import Path
 from simulator.jpeg import ORDINARY, JpegForm
 
 CODECS = ("h264", "h265", "mjpeg")
-INCIDENT_KINDS = ("intrusion", "running", "freeze", "signal-lost", "silence")
+INCIDENT_KINDS = (
+    "intrusion", "running", "freeze", "signal-lost", "silence",
+    "left-object", "crowd", "fall", "wrong-way", "loitering",
+    "blur", "cover", "dark", "glare", "noise", "bump", "turn-away", "shake",
+)  # fmt: skip
 _INCIDENT = re.compile(r"^(?P<kind>[a-z-]+)@(?P<start>\d+(\.\d+)?)(\+(?P<length>\d+(\.\d+)?))?$")
 
 
@@ -61,6 +65,8 @@ class SceneSpec:
     codec: str = "h264"
     form: JpegForm = ORDINARY
     """Of MJPEG."""
+    shake_px: float = 0.0
+    """Root mean square of how far the camera sways to each side, in pixels of its picture."""
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
@@ -81,6 +87,8 @@ class SceneSpec:
             )
         if not 0 <= self.bframes <= 4:
             raise SpecError(f"{self.bframes} B-frames in a row: take 0 to 4")
+        if not 0.0 <= self.shake_px <= self.width / 40:
+            raise SpecError(f"shake_px {self.shake_px:g}: take 0 to {self.width / 40:g}, a fortieth of the width")
         if self.codec == "mjpeg" and self.bframes:
             raise SpecError("MJPEG has no B-frames; take bframes=0")
 

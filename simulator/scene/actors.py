@@ -1,4 +1,4 @@
-"""Who is in the scene when: ordinary traffic and the people of incidents.
+"""Who is in the scene when: actors on their ways, and ordinary traffic.
 
 What belongs here: seeded choice of who sets out when and what they look like. Traffic is periodic in the loop, so the
 loop has no seam: whoever is under way at its end goes on at its beginning.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from simulator.scene.paths import Moment, Path
 from simulator.scene.people import Look
 from simulator.scene.textures import Colour
 from simulator.scene.vehicles import Make
-from simulator.scene.view import View
-from simulator.spec import IncidentSpec
 
 _JACKETS: tuple[Colour, ...] = (
     (0.16, 0.20, 0.34), (0.42, 0.12, 0.12), (0.14, 0.14, 0.15), (0.55, 0.54, 0.50), (0.18, 0.32, 0.24),
@@ -41,6 +39,14 @@ class Actor:
     make: Make | None = None
     incident: int | None = None
     """Which of the scene's incidents this is part of."""
+    bag: Colour | None = None
+    """It is a bag that stands on the ground."""
+    changes: tuple[tuple[float, Look], ...] = ()
+    """What they look like from so many seconds on after setting out: with a bag, or without."""
+    down: tuple[float, float, float, float] | None = None
+    """Seconds after setting out at which they begin to fall, lie, begin to get up, and stand again."""
+    is_told: bool = True
+    """Whether the truth tells where they are."""
 
     def moments(self, time_s: float, loop_s: float) -> Iterator[Moment]:
         """Where this actor is seen at a time of the loop; several times when the way takes longer than the loop."""
@@ -48,9 +54,23 @@ class Actor:
         first = 0 if self.incident is not None else math.ceil((-since) / loop_s)
         last = 0 if self.incident is not None else math.floor((self.path.duration_s - since) / loop_s)
         for turn in range(first, last + 1):
-            if moment := self.path.at(since + turn * loop_s):
+            passed_s = since + turn * loop_s
+            if moment := self.path.at(passed_s):
                 dx, dy = -math.sin(moment.heading) * self.aside_m, math.cos(moment.heading) * self.aside_m
-                yield Moment(moment.x + dx, moment.y + dy, moment.heading, moment.speed, moment.travelled_m)
+                yield replace(moment, x=moment.x + dx, y=moment.y + dy, down=self._down(passed_s), passed_s=passed_s)
+
+    def look_at(self, passed_s: float) -> Look | None:
+        """What they look like so long after setting out."""
+        return next((one for from_s, one in reversed(self.changes) if passed_s >= from_s), self.look)
+
+    def _down(self, passed_s: float) -> float:
+        if self.down is None:
+            return 0.0
+        falls, lies, rises, stands = self.down
+        falling = min(max((passed_s - falls) / (lies - falls), 0.0), 1.0)
+        rising = min(max((passed_s - rises) / (stands - rises), 0.0), 1.0)
+        # A body gathers speed as it falls, and gets up evenly.
+        return falling * falling - rising if passed_s < stands else 0.0
 
 
 def traffic(layout: Layout, seed: int, loop_s: float) -> list[Actor]:
@@ -72,10 +92,12 @@ def _on(way: Traffic, rng: np.random.Generator, loop_s: float) -> Iterator[Actor
         if way.makes:
             yield Actor(path, starts, aside, make=way.makes[int(rng.integers(len(way.makes)))])
         else:
-            yield Actor(path, starts, aside, look=_look(rng))
+            yield Actor(path, starts, aside, look=look(rng))
 
 
-def _look(rng: np.random.Generator) -> Look:
+def look(rng: np.random.Generator) -> Look:
+    """Somebody, dressed by chance."""
+
     def one_of(colours: tuple[Colour, ...]) -> Colour:
         return colours[int(rng.integers(len(colours)))]
 
@@ -89,31 +111,6 @@ def _look(rng: np.random.Generator) -> Look:
     )
 
 
-def of_incident(layout: Layout, view: View, incident: IncidentSpec, number: int, seed: int) -> Actor | None:
-    """The person of an incident, timed so that they come into the picture as it starts; None if it has nobody."""
-    rng = np.random.default_rng([seed, 2, number])
-    look = Look(jacket=_JACKETS[2], trousers=_TROUSERS[1], height_m=float(rng.uniform(1.7, 1.85)))
-    if incident.kind == "running":
-        run = Path(layout.run, 4.2)
-        return Actor(run, incident.start_s - _seen(run, view)[0], look=_look(rng), incident=number)
-    if incident.kind != "intrusion":
-        return None
-    # The way in and out is walked; what is left of the time is spent standing at the places inside.
-    speed = 1.5
-    comes, goes = _seen(Path(layout.intrusion, speed), view)
-    inside = layout.intrusion[1:-1]
-    pause = max(0.0, incident.length_s - (goes - comes)) / len(inside)
-    points = (layout.intrusion[0], *((x, y, pause) for x, y in inside), layout.intrusion[-1])
-    return Actor(Path(points, speed), incident.start_s - comes, look=look, incident=number)
-
-
-def _seen(path: Path, view: View) -> tuple[float, float]:
-    """When somebody on this way comes into the picture and when they leave it, in seconds from setting out."""
-    times = [step / 20 for step in range(int(path.duration_s * 20) + 1)]
-    inside = []
-    for time_s in times:
-        moment = path.at(time_s)
-        middle = view.project((moment.x, moment.y, 1.2)) if moment else None
-        if middle and 0 <= middle[0] <= view.width and 0 <= middle[1] <= view.height:
-            inside.append(time_s)
-    return (inside[0], inside[-1]) if inside else (0.0, path.duration_s)
+def dark_look(height_m: float) -> Look:
+    """Dressed so as not to be noticed."""
+    return Look(jacket=_JACKETS[2], trousers=_TROUSERS[1], height_m=height_m)

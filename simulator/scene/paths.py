@@ -18,6 +18,10 @@ class Moment:
     heading: float
     speed: float
     travelled_m: float
+    down: float = 0.0
+    """0 upright, 1 lying on the ground."""
+    passed_s: float = 0.0
+    """Since setting out."""
 
 
 @dataclass(frozen=True, slots=True)

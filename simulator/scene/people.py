@@ -41,6 +41,8 @@ class Stance:
     speed: float
     """Metres a second."""
     travelled_m: float
+    down: float = 0.0
+    """0 upright, 1 lying on the ground, face down along the heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,15 @@ def limbs(look: Look, stance: Stance) -> list[Limb]:
     lean = (0.16 if is_running else 0.03) * vigour
     bob = (0.05 if is_running else 0.025) * vigour * abs(math.cos(phase)) * size
 
+    angle = 1.5 * stance.down
+    cos, sin = math.cos(angle), math.sin(angle)
+    buckled = 1 - 0.35 * math.sin(math.pi * stance.down)
+
     def at(forward: float, aside: float, up: float) -> Point:
+        if stance.down > 0:
+            # Knees give way while the body turns over its feet; on the ground it is as thick as it is.
+            forward, up = forward * cos + up * buckled * sin, up * buckled * cos - forward * sin
+            up = max(up, 0.1)
         return (
             stance.x + (fx * forward + sx * aside) * size,
             stance.y + (fy * forward + sy * aside) * size,
@@ -92,7 +102,7 @@ def limbs(look: Look, stance: Stance) -> list[Limb]:
         parts.append(Limb(hip_at, 0.095 * size, knee, 0.065 * size, look.trousers, order + 0.1))
         parts.append(Limb(knee, 0.065 * size, foot, 0.05 * size, look.trousers, order))
         parts.append(Limb(foot, 0.05 * size, toe, 0.04 * size, look.shoes, order + 0.05))
-        arm = -swing * (0.8 if is_running else 0.5)
+        arm = -swing * (0.8 if is_running else 0.5) + (1.4 + 0.5 * side) * stance.down
         elbow_bend = (1.5 if is_running else 0.25) * vigour + 0.1
         elbow_f, elbow_u = lean + 0.29 * math.sin(arm), 1.42 - 0.29 * math.cos(arm)
         hand_f, hand_u = elbow_f + 0.27 * math.sin(arm + elbow_bend), elbow_u - 0.27 * math.cos(arm + elbow_bend)
@@ -113,6 +123,16 @@ def limbs(look: Look, stance: Stance) -> list[Limb]:
             Limb(at(-0.22, 0, 1.12), 0.12 * size, at(-0.2, 0, 1.32), 0.13 * size, look.bag, 1.9 if fy > 0 else 1.2)
         )
     return sorted(parts, key=lambda limb: limb.order)
+
+
+def bag(x: float, y: float, colour: Colour) -> list[Limb]:
+    """A travelling bag on the ground."""
+    handle: Colour = (0.5 * colour[0], 0.5 * colour[1], 0.5 * colour[2])
+    return [
+        Limb((x - 0.2, y, 0.16), 0.16, (x + 0.2, y, 0.16), 0.16, colour, 0.0),
+        Limb((x - 0.17, y, 0.27), 0.13, (x + 0.17, y, 0.27), 0.13, colour, 0.1),
+        Limb((x - 0.12, y, 0.42), 0.025, (x + 0.12, y, 0.42), 0.025, handle, 0.2),
+    ]
 
 
 def draw(canvas: Canvas, view: View, body: list[Limb], brightness: float, saturation: float) -> BoxPx | None:

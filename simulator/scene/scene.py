@@ -10,28 +10,39 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator import counter
-from simulator.scene import actors, backdrop, layouts, people, vehicles
+from simulator.scene import actors, backdrop, incidents, layouts, people, vehicles
 from simulator.scene.actors import Actor
 from simulator.scene.paths import Moment
 from simulator.scene.people import BoxPx, Stance
 from simulator.scene.raster import Canvas
+from simulator.scene.stages import STAGES
 from simulator.scene.vehicles import Place
+from simulator.scene.view import View
 from simulator.spec import IncidentSpec, SceneSpec
 
 LAYOUTS = tuple(layouts.LAYOUTS)
 _BODY_M = 1.95
 """The restricted area is seen up to this height above its far edge: somebody standing there is inside as a whole."""
 _SHADOW = 0.42
-_PERSON_INCIDENTS = ("intrusion", "running")
+_PERSON_INCIDENTS = {
+    "intrusion": "restricted", "running": None, "left-object": "square", "crowd": "square", "fall": "square",
+    "wrong-way": None, "loitering": "square",
+}  # fmt: skip
+"""Incidents in which somebody acts, and the place that they are about."""
 
 
 class Scene:
     """Draws any frame of one loop."""
 
-    def __init__(self, spec: SceneSpec) -> None:
+    def __init__(self, spec: SceneSpec, drawn: View | None = None) -> None:
         self.spec = spec
         self.layout = layouts.LAYOUTS[spec.layout]()
-        self.view = self.layout.view(spec.width, spec.height)
+        # What moves is timed by what the camera sees, though more may be drawn.
+        usual = self.layout.view(spec.width, spec.height)
+        self.view = drawn or usual
+        if drawn:
+            spec = self.spec = replace(spec, width=drawn.width, height=drawn.height)
+        self._stage = STAGES[spec.layout]
         self.incidents = _incidents_of(spec, self.layout)
         light = self.layout.light
         painted = backdrop.paint(self.view, self.layout.ground, self.layout.patches, self.layout.boxes, light)
@@ -40,9 +51,10 @@ class Scene:
         self._park()
         self._actors = actors.traffic(self.layout, spec.seed, spec.loop_s)
         for number, incident in enumerate(self.incidents):
-            if actor := actors.of_incident(self.layout, self.view, incident, number, spec.seed):
-                self._actors.append(actor)
+            self._actors += incidents.of_incident(self.layout, usual, incident, number, spec.seed)
         self._boxes: dict[int, dict[int, BoxPx]] = {number: {} for number in range(len(self.incidents))}
+        self._acting: dict[int, dict[int, int]] = {number: {} for number in range(len(self.incidents))}
+        """By incident and frame: how many do there what it is about."""
         self._noise = _noise(spec, light.noise)
         self._frozen: dict[int, npt.NDArray[np.uint8]] = {}
 
@@ -51,7 +63,7 @@ class Scene:
     def picture(self, index: int) -> npt.NDArray[np.uint8]:
         """Frame `index` as I420, height * 3 / 2 rows, uint8, without the counter."""
         for number, incident in enumerate(self.incidents):
-            start, end = self._span(incident)
+            start, end = self.span(incident)
             if incident.kind == "signal-lost" and start <= index < end:
                 return self._black()
             if incident.kind == "freeze" and start < index < end:
@@ -76,6 +88,9 @@ class Scene:
             for moment in actor.moments(time_s, spec.loop_s)
         ]
         present.sort(key=lambda item: -item[0].y)
+        for told in (self._boxes, self._acting):
+            for by_frame in told.values():
+                by_frame.pop(index, None)
         if self.layout.light.sun > 0:
             canvas.begin_shadow(self._mask)
             for moment, actor, body in present:
@@ -83,8 +98,8 @@ class Scene:
             canvas.end_shadow(self._sunlit, _SHADOW)
         for moment, actor, body in present:
             box = self._draw_actor(canvas, moment, actor, body)
-            if box and actor.incident is not None:
-                self._boxes[actor.incident][index] = box
+            if box and actor.incident is not None and actor.is_told:
+                self._tell(actor.incident, index, moment, box)
         rng = np.random.default_rng([spec.seed, 3, index])
         at = int(rng.integers(self._noise.size - spec.width * spec.height))
         drift = 1 + 0.006 * math.sin(6 * math.pi * index / spec.frames)
@@ -136,8 +151,27 @@ class Scene:
 
     def silent_frames(self) -> frozenset[int]:
         """Frames at which the camera sends nothing."""
-        spans = [self._span(incident) for incident in self.incidents if incident.kind == "silence"]
+        spans = [self.span(incident) for incident in self.incidents if incident.kind == "silence"]
         return frozenset(index for start, end in spans for index in range(start, end))
+
+    def _tell(self, number: int, index: int, moment: Moment, box: BoxPx) -> None:
+        kind = self.incidents[number].kind
+        acts = moment.down > 0 if kind == "fall" else True
+        if kind in ("crowd", "loitering"):
+            acts = _is_in(self._stage.square, moment)
+        if acts:
+            boxes, acting = self._boxes[number], self._acting[number]
+            boxes[index] = people.joined(boxes.get(index), box) or box
+            acting[index] = acting.get(index, 0) + 1
+
+    def places(self) -> list[dict[str, Any]]:
+        """Zone and line for rules, as seen on the ground: the square, and the one-way line."""
+        square = cut([self.view.fraction((x, y, 0.0)) for x, y in self._stage.square])
+        line = [self.view.fraction((x, y, 0.0)) for x, y in self._stage.line]
+        return [
+            {"name": "square", "use": "inspect", "corners": [list(corner) for corner in square]},
+            {"name": "way", "use": "line", "corners": [[round(x, 5), round(y, 5)] for x, y in line]},
+        ]
 
     def region(self) -> list[tuple[float, float]]:
         """The restricted area as it is seen, in fractions of the picture: its ground, and whoever stands there."""
@@ -145,7 +179,7 @@ class Scene:
         ground = [self.view.fraction((x, y, 0.0)) for x, y in (near_left, near_right, far_right, far_left)]
         above = [self.view.fraction((x, y, _BODY_M)) for x, y in (far_right, far_left)]
         corners = [*ground, *above]
-        return _cut(vehicles.hull(corners))
+        return cut(vehicles.hull(corners))
 
     def truth(self) -> dict[str, Any]:
         """Ground truth of the loop, as it goes into truth.json. Complete once every frame has been drawn."""
@@ -153,26 +187,38 @@ class Scene:
         return {
             "layout": spec.layout,
             "seed": spec.seed,
-            "counter_box": list(counter.box(spec.width, spec.height)),
+            "counter_box": self.counter_box(spec),
             "regions": [{"name": "restricted", "use": "inspect", "corners": [list(c) for c in self.region()]}],
+            "places": self.places(),
             "incidents": [self._truth_of(number, incident) for number, incident in enumerate(self.incidents)],
         }
 
+    @staticmethod
+    def counter_box(spec: SceneSpec) -> list[float]:
+        """Where the counter is drawn."""
+        return list(counter.box(spec.width, spec.height))
+
     def _truth_of(self, number: int, incident: IncidentSpec) -> dict[str, Any]:
-        start, end = self._span(incident)
+        start, end = self.span(incident)
         told: dict[str, Any] = {"kind": incident.kind, "start": start, "end": end, "region": None, "boxes": None}
         if incident.kind in _PERSON_INCIDENTS:
-            boxes = {index: self._fractions(box) for index, box in self._boxes[number].items()}
+            least = incidents.CROWD_LEAST if incident.kind == "crowd" else 1
+            boxes = {
+                index: self._fractions(box)
+                for index, box in self._boxes[number].items()
+                if self._acting[number][index] >= least
+            }
             seen = {index: box for index, box in boxes.items() if box}
+            told["region"] = _PERSON_INCIDENTS[incident.kind]
             if incident.kind == "intrusion":
-                told["region"] = "restricted"
                 region = _bounds(self.region())
                 seen = {index: box for index, box in seen.items() if _overlap(box, region)}
             told["start"], told["end"] = (min(seen), max(seen) + 1) if seen else (start, start)
             told["boxes"] = [seen.get(index) for index in range(told["start"], told["end"])]
         return told
 
-    def _span(self, incident: IncidentSpec) -> tuple[int, int]:
+    def span(self, incident: IncidentSpec) -> tuple[int, int]:
+        """First frame of an incident, and the one behind its last."""
         start = min(self.spec.frames, round(incident.start_s * self.spec.fps))
         return start, min(self.spec.frames, start + max(1, round(incident.length_s * self.spec.fps)))
 
@@ -185,11 +231,19 @@ class Scene:
 
 
 def _body(moment: Moment, actor: Actor) -> list[people.Limb]:
-    """The limbs of a person; vehicles have none."""
-    if actor.look is None:
+    """The limbs of a person, or the parts of a bag; vehicles have none."""
+    if actor.bag:
+        return people.bag(moment.x, moment.y, actor.bag)
+    look = actor.look_at(moment.passed_s)
+    if look is None:
         return []
-    stance = Stance(moment.x, moment.y, moment.heading, moment.speed, moment.travelled_m)
-    return people.limbs(actor.look, stance)
+    stance = Stance(moment.x, moment.y, moment.heading, moment.speed, moment.travelled_m, moment.down)
+    return people.limbs(look, stance)
+
+
+def _is_in(square: tuple[layouts.Corner, ...], moment: Moment) -> bool:
+    (x0, y0), (x1, y1) = square[0], square[2]
+    return x0 <= moment.x <= x1 and y0 <= moment.y <= y1
 
 
 def _incidents_of(spec: SceneSpec, layout: layouts.Layout) -> tuple[IncidentSpec, ...]:
@@ -221,7 +275,7 @@ def _overlap(box: list[float], bounds: tuple[float, float, float, float]) -> boo
     return box[0] < bounds[2] and box[2] > bounds[0] and box[1] < bounds[3] and box[3] > bounds[1]
 
 
-def _cut(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def cut(corners: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The convex part of a polygon that lies in the picture (Sutherland and Hodgman)."""
     for axis, limit, keep_below in ((0, 0.0, False), (0, 1.0, True), (1, 0.0, False), (1, 1.0, True)):
         out: list[tuple[float, float]] = []
