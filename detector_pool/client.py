@@ -12,10 +12,11 @@ from detector_pool.evaluation.chosen import Chosen, choose
 from detector_pool.evaluation.dataset import Dataset, open_dataset
 from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
-from detector_pool.models import open_model
+from detector_pool.models import open_model, packed
 from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
+from detector_pool.train_footage import FootageModel, train_from_footage
 
 __all__ = [
     "Again",
@@ -23,6 +24,7 @@ __all__ = [
     "ClipResult",
     "Dataset",
     "Evaluation",
+    "FootageModel",
     "Inspected",
     "LoadedModel",
     "Moment",
@@ -33,6 +35,8 @@ __all__ = [
     "inspect_footage",
     "open_dataset",
     "open_model",
+    "packed",
     "reinspect",
+    "train_from_footage",
     "with_model",
 ]

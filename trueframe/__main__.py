@@ -26,6 +26,7 @@ COMMANDS = {
         "trueframe.commands.reinspect",
         "Show recorded frames to the detectors again and compare the scores.",
     ),
+    "train": ("trueframe.commands.train", "Learn what is normal for a camera from its recorded footage."),
     "evaluate": ("trueframe.commands.evaluate", "Measure a detector on labelled clips that you bring."),
     "observations": ("trueframe.commands.observations", "Write what detectors saw as CSV: scores, boxes, series."),
     "replay": ("trueframe.commands.replay", "Replay recorded frames, byte for byte."),

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from simulator.encode import cached, default_cache
 from simulator.spec import IncidentSpec, SceneSpec
 from simulator.truth import Found, Occurrence
 from tests.embedded import Embedded, embedded
+from tests.films import write_mp4
 from tests.real_peers import shared
 from tests.support import until
 from trueframe.enrolment import motion_inspection
@@ -39,20 +39,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Clip]:
     """A simulated scene as an MP4 file that says when it was begun."""
     (clip,) = cached([SCENE], default_cache())
-    folder = tmp_path_factory.mktemp("film")
-    units = [b"".join(b"\0\0\0\1" + nal for nal in unit.nals) for unit in clip.units]
-    raw, path = folder / "scene.h264", folder / "scene.mp4"
-    raw.write_bytes(b"".join(units))
-    with av.open(str(raw)) as source, av.open(str(path), "w") as target:
-        target.metadata["creation_time"] = "2023-11-14T22:13:20.000000Z"
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for number, unit in enumerate(units):
-            packet = av.Packet(unit)
-            packet.pts = packet.dts = number
-            packet.time_base = Fraction(1, SCENE.fps)
-            packet.is_keyframe = clip.units[number].joins
-            packet.stream = stream
-            target.mux(packet)
+    path = tmp_path_factory.mktemp("film") / "scene.mp4"
+    write_mp4(clip, SCENE.fps, path, "2023-11-14T22:13:20.000000Z")
     return path, clip
 
 

@@ -1,0 +1,69 @@
+"""`trueframe train` on a running instance: recorded footage becomes a model that inspects it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator.encode import cached, default_cache
+from simulator.spec import SceneSpec
+from tests.embedded import Embedded, embedded
+from tests.films import write_mp4
+
+SCENE = SceneSpec("hall", seed=4, width=320, height=180, fps=8, loop_s=70, incidents=())
+SPAN = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:14:28+00:00")
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    with embedded(tmp_path_factory.mktemp("train") / "data") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (clip,) = cached([SCENE], default_cache())
+    path = tmp_path_factory.mktemp("film") / "scene.mp4"
+    write_mp4(clip, SCENE.fps, path)
+    return path
+
+
+def command(instance: Embedded, folder: Path, *arguments: str, expect: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "trueframe", *arguments],
+        env={**os.environ, "TRUEFRAME_DATA": str(instance.data)},
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == expect, (arguments, done.returncode, done.stdout[-800:], done.stderr[-800:])
+    assert "Traceback" not in done.stderr
+    return done.stdout + (done.stderr if expect else "")
+
+
+def test_a_model_is_trained_from_footage_with_its_card(instance: Embedded, film: Path, tmp_path: Path) -> None:
+    start = ("--start", "2023-11-14T22:13:20+00:00", "--no-inspect")
+    command(instance, tmp_path, "import", str(film), "--camera", "gate", *start)
+    made = json.loads(command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model.zip", "--json"))
+    assert (made["frames"], made["damaged_left_out"]) == (545, 0)
+    assert made["dropped"]
+    assert made["card"]["camera"] == "gate"
+    told = command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model")
+    # Same footage, same model; and it says what it rests on, what was dropped, and what comes next.
+    assert made["digest"][:12] in told
+    assert "Learnt from" in told
+    assert "dropped: 2023-11-14" in told
+    assert "models publish" in told
+    again = command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model", expect=2)
+    assert "exists already" in again
+
+
+def test_what_cannot_be_trained_on_is_told(instance: Embedded, tmp_path: Path) -> None:
+    earlier = ("--from", "2023-11-13T22:13:20+00:00", "--to", "2023-11-13T22:14:20+00:00")
+    assert "has nothing in this time" in command(instance, tmp_path, "train", "gate", *earlier, expect=4)
+    short = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:13:30+00:00")
+    assert "needs a minute" in command(instance, tmp_path, "train", "gate", *short, expect=2)
