@@ -1,4 +1,4 @@
-# Bit-level reading of NAL units: fixed-length and Exp-Golomb codes, emulation prevention.
+# Bit-level reading of NAL units: fixed-length and Exp-Golomb codes, emulation prevention, messages of SEI, cropping.
 #
 # What belongs here: what H.264 and H.265 have in common. What does not: the syntax of either (`h264_bits`, `h265_bits`).
 # A read past the end sets `failed` and gives zeros, so that a parser checks once, at its end.
@@ -12,12 +12,19 @@ cdef enum:
     RBSP_LIMIT = 4096
     # Where only the beginning of a NAL matters.
     HEAD_LIMIT = 32
+    SEI_RECOVERY_POINT = 6
+    LARGEST_SIDE = 16384
 
 cdef struct Bits:
     const uint8_t* data
     Py_ssize_t size_bits
     Py_ssize_t at
     bint failed
+
+# Samples of luma that are cut off a picture: both sides together.
+cdef struct Crop:
+    int64_t width
+    int64_t height
 
 
 cdef inline void bits_open(Bits* bits, const uint8_t* data, Py_ssize_t size) noexcept nogil:
@@ -82,3 +89,56 @@ cdef inline Py_ssize_t unescape(const uint8_t* data, Py_ssize_t size, uint8_t* o
         out[written] = data[i]
         written += 1
     return written
+
+
+cdef inline void open_head(
+    Bits* bits, const uint8_t* nal, Py_ssize_t size, int header_size, uint8_t* rbsp, Py_ssize_t limit
+) noexcept nogil:
+    """Opens at most `limit` bytes of a NAL behind its header; `rbsp` holds as many."""
+    size -= header_size
+    bits_open(bits, rbsp, unescape(nal + header_size, size if size <= limit else limit, rbsp))
+
+
+cdef inline bint open_sei_message(Bits* bits, const uint8_t* rbsp, Py_ssize_t size, int wanted) noexcept nogil:
+    """Opens the first message of type `wanted` in an SEI; False if there is none."""
+    cdef Py_ssize_t at = 0, length
+    cdef int kind
+    while at < size and rbsp[at] != 0x80:
+        kind = 0
+        while at < size and rbsp[at] == 0xFF:
+            kind += 255
+            at += 1
+        if at >= size:
+            return False
+        kind += rbsp[at]
+        at += 1
+        length = 0
+        while at < size and rbsp[at] == 0xFF:
+            length += 255
+            at += 1
+        if at >= size:
+            return False
+        length += rbsp[at]
+        at += 1
+        if length > size - at:
+            return False
+        if kind == wanted:
+            bits_open(bits, rbsp + at, length)
+            return True
+        at += length
+    return False
+
+
+cdef inline void read_crop(Bits* bits, uint32_t chroma, bint separate, Crop* crop) noexcept nogil:
+    """Reads the cropping of an SPS whose pictures have this chroma_format_idc; beyond all measure, it fails."""
+    cdef uint32_t left = 0, right = 0, top = 0, bottom = 0
+    if flag(bits):
+        left = ue(bits)
+        right = ue(bits)
+        top = ue(bits)
+        bottom = ue(bits)
+    if left > LARGEST_SIDE or right > LARGEST_SIDE or top > LARGEST_SIDE or bottom > LARGEST_SIDE:
+        bits.failed = True
+    # Counted in samples of chroma where that has fewer.
+    crop.width = (<int64_t> left + right) * (1 if chroma == 0 or chroma == 3 or separate else 2)
+    crop.height = (<int64_t> top + bottom) * (2 if chroma == 1 and not separate else 1)

@@ -7,7 +7,8 @@ it (`h264`), and how bits are read (`bits`). Every loop is bounded by the standa
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from broker.core.bits cimport (
-    HEAD_LIMIT, PARAMETER_SET_LIMIT, Bits, bits_open, flag, se, skip_bits, take_bits, ue, unescape,
+    HEAD_LIMIT, LARGEST_SIDE, PARAMETER_SET_LIMIT, SEI_RECOVERY_POINT, Bits, Crop, flag, open_head, open_sei_message,
+    read_crop, se, skip_bits, take_bits, ue,
 )
 
 
@@ -76,13 +77,13 @@ cdef bint parse_sps(const uint8_t* nal, Py_ssize_t size, Sps* sps) noexcept nogi
     cdef uint8_t rbsp[PARAMETER_SET_LIMIT]
     cdef Bits bits
     cdef uint32_t number, chroma = 1, poc_type, mbs_wide, map_units, cycle, i
-    cdef uint32_t left = 0, right = 0, top = 0, bottom = 0
-    cdef int64_t width, height, unit_x, unit_y
+    cdef int64_t width, height
+    cdef Crop crop
     cdef bint separate = False, frame_mbs_only
     cdef int profile, reordered = -1
     if size < 4 or size > PARAMETER_SET_LIMIT:
         return False
-    bits_open(&bits, rbsp, unescape(nal + 1, size - 1, rbsp))
+    open_head(&bits, nal, size, 1, rbsp, PARAMETER_SET_LIMIT)
     profile = take_bits(&bits, 8)
     skip_bits(&bits, 16)
     number = ue(&bits)
@@ -118,25 +119,18 @@ cdef bint parse_sps(const uint8_t* nal, Py_ssize_t size, Sps* sps) noexcept nogi
     if not frame_mbs_only:
         skip_bits(&bits, 1)
     skip_bits(&bits, 1)
-    if flag(&bits):
-        left = ue(&bits)
-        right = ue(&bits)
-        top = ue(&bits)
-        bottom = ue(&bits)
+    read_crop(&bits, chroma, separate, &crop)
     if bits.failed or number > 31 or chroma > 3 or poc_type > 2 or mbs_wide > 1023 or map_units > 1023:
-        return False
-    if left > 16384 or right > 16384 or top > 16384 or bottom > 16384:
         return False
     if flag(&bits) and not bits.failed:
         reordered = _reordered_frames(&bits)
         if bits.failed:
             # A truncated VUI is common enough; the picture size stands before it.
             reordered = -1
-    unit_x = 1 if chroma == 0 or chroma == 3 or separate else 2
-    unit_y = (2 if chroma == 1 and not separate else 1) * (1 if frame_mbs_only else 2)
-    width = (<int64_t> mbs_wide + 1) * 16 - unit_x * (<int64_t> left + right)
-    height = (<int64_t> map_units + 1) * 16 * (1 if frame_mbs_only else 2) - unit_y * (<int64_t> top + bottom)
-    if width <= 0 or height <= 0 or width > 16384 or height > 16384:
+    # A map unit of interlaced video is two rows of macroblocks.
+    width = (<int64_t> mbs_wide + 1) * 16 - crop.width
+    height = ((<int64_t> map_units + 1) * 16 - crop.height) * (1 if frame_mbs_only else 2)
+    if width <= 0 or height <= 0 or width > LARGEST_SIDE or height > LARGEST_SIDE:
         return False
     sps.number = number
     sps.profile = profile
@@ -154,38 +148,15 @@ cdef void parse_recovery_point(
     const uint8_t* rbsp, Py_ssize_t size, int* count, bint* exact_match, bint* broken_link
 ) noexcept nogil:
     """Looks for a recovery point among the messages of an SEI; leaves the results alone if there is none."""
-    cdef Py_ssize_t at = 0, length
-    cdef int kind
-    cdef uint32_t frames
     cdef Bits bits
-    while at < size and rbsp[at] != 0x80:
-        kind = 0
-        while at < size and rbsp[at] == 0xFF:
-            kind += 255
-            at += 1
-        if at >= size:
-            return
-        kind += rbsp[at]
-        at += 1
-        length = 0
-        while at < size and rbsp[at] == 0xFF:
-            length += 255
-            at += 1
-        if at >= size:
-            return
-        length += rbsp[at]
-        at += 1
-        if length > size - at:
-            return
-        if kind == 6:
-            bits_open(&bits, rbsp + at, length)
-            frames = ue(&bits)
-            exact_match[0] = flag(&bits)
-            broken_link[0] = flag(&bits)
-            if not bits.failed and frames <= 65535:
-                count[0] = frames
-            return
-        at += length
+    cdef uint32_t frames
+    if not open_sei_message(&bits, rbsp, size, SEI_RECOVERY_POINT):
+        return
+    frames = ue(&bits)
+    exact_match[0] = flag(&bits)
+    broken_link[0] = flag(&bits)
+    if not bits.failed and frames <= 65535:
+        count[0] = frames
 
 
 cdef int read_sps_number(const uint8_t* nal, Py_ssize_t size) noexcept nogil:
@@ -193,7 +164,7 @@ cdef int read_sps_number(const uint8_t* nal, Py_ssize_t size) noexcept nogil:
     cdef uint8_t rbsp[HEAD_LIMIT]
     cdef Bits bits
     cdef uint32_t number
-    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    open_head(&bits, nal, size, 1, rbsp, HEAD_LIMIT)
     skip_bits(&bits, 24)
     number = ue(&bits)
     return -1 if bits.failed or number > 31 else <int> number
@@ -204,7 +175,7 @@ cdef int read_pps_numbers(const uint8_t* nal, Py_ssize_t size, int* sps) noexcep
     cdef uint8_t rbsp[HEAD_LIMIT]
     cdef Bits bits
     cdef uint32_t number, names
-    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    open_head(&bits, nal, size, 1, rbsp, HEAD_LIMIT)
     number = ue(&bits)
     names = ue(&bits)
     if bits.failed or number > 255 or names > 31:
@@ -218,7 +189,7 @@ cdef int read_slice_start(const uint8_t* nal, Py_ssize_t size, int* first_mb) no
     cdef uint8_t rbsp[HEAD_LIMIT]
     cdef Bits bits
     cdef uint32_t first, kind, number
-    bits_open(&bits, rbsp, unescape(nal + 1, _head(size), rbsp))
+    open_head(&bits, nal, size, 1, rbsp, HEAD_LIMIT)
     first = ue(&bits)
     kind = ue(&bits)
     number = ue(&bits)
@@ -226,8 +197,3 @@ cdef int read_slice_start(const uint8_t* nal, Py_ssize_t size, int* first_mb) no
         return -1
     first_mb[0] = first
     return number
-
-
-cdef inline Py_ssize_t _head(Py_ssize_t size) noexcept nogil:
-    """How much of a NAL of `size` bytes is read where only its beginning matters, its header left out."""
-    return size - 1 if size <= HEAD_LIMIT else HEAD_LIMIT

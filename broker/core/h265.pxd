@@ -1,21 +1,19 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
-from broker.core.parameter_sets cimport ParameterSets
+from broker.core.inspector cimport Inspector
 from broker.core.unit_info cimport UnitInfo
 
-cdef class H265Inspector:
-    cdef ParameterSets _sets
-    cdef bint _is_out_of_band
-    cdef readonly int width
-    cdef readonly int height
-    cdef object _inspected
-    cdef UnitInfo _info
+cdef class H265Inspector(Inspector):
+    # Of the unit in hand: the NAL type of its slices, and what their SPS allows.
+    cdef int _picture
+    cdef int _reorder
+    cdef int _most_leading
+    cdef bint _has_recovery_point
+    cdef int64_t _recovery
+    cdef bint _exact_match
+    cdef bint _broken_link
 
-    cpdef UnitInfo inspect(self, payload, bint damaged=*)
-    cdef void _take_only_size(self)
-    cdef bint _offer(
-        self, int level, int number, const uint8_t* nal, Py_ssize_t size, int names, tuple facts, UnitInfo info,
-        bint damaged,
-    )
-    cdef bint _offer_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged)
-    cdef bint _offer_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info, bint damaged)
+    cdef bint _read_slice(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info) except -1
+    cdef bint _offer_vps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info) except -1
+    cdef bint _offer_sps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info) except -1
+    cdef bint _offer_pps(self, const uint8_t* nal, Py_ssize_t size, UnitInfo info) except -1

@@ -32,3 +32,8 @@ cdef int read_h265_slice_start(const uint8_t* nal, Py_ssize_t size, bint* starts
 cdef void parse_h265_recovery_point(
     const uint8_t* rbsp, Py_ssize_t size, bint* found, int64_t* count, bint* exact_match, bint* broken_link
 ) noexcept nogil
+
+
+cdef inline int h265_layer(const uint8_t* nal) noexcept nogil:
+    """The layer that a NAL is of; 0 is the base layer."""
+    return ((nal[0] & 1) << 5) | (nal[1] >> 3)

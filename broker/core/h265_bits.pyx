@@ -7,7 +7,8 @@ it (`h265`), and how bits are read (`bits`). Every loop is bounded by the standa
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from broker.core.bits cimport (
-    HEAD_LIMIT, PARAMETER_SET_LIMIT, Bits, bits_open, flag, se, skip_bits, take_bits, ue, unescape,
+    HEAD_LIMIT, LARGEST_SIDE, PARAMETER_SET_LIMIT, SEI_RECOVERY_POINT, Bits, Crop, flag, open_head, open_sei_message,
+    read_crop, se, skip_bits, take_bits, ue,
 )
 
 
@@ -39,12 +40,13 @@ cdef bint parse_h265_sps(const uint8_t* nal, Py_ssize_t size, H265Sps* sps) noex
     cdef uint8_t rbsp[PARAMETER_SET_LIMIT]
     cdef Bits bits
     cdef uint32_t vps, sub_layers, number, chroma, width, height, i
-    cdef uint32_t left = 0, right = 0, top = 0, bottom = 0, reorder = 0, latency = 0
-    cdef int64_t shown_width, shown_height, unit_x, unit_y
+    cdef uint32_t reorder = 0, latency = 0
+    cdef int64_t shown_width, shown_height
+    cdef Crop crop
     cdef bint separate = False
     if size < 4 or size > PARAMETER_SET_LIMIT:
         return False
-    bits_open(&bits, rbsp, unescape(nal + 2, size - 2, rbsp))
+    open_head(&bits, nal, size, 2, rbsp, PARAMETER_SET_LIMIT)
     vps = take_bits(&bits, 4)
     sub_layers = take_bits(&bits, 3)
     skip_bits(&bits, 1)
@@ -57,11 +59,7 @@ cdef bint parse_h265_sps(const uint8_t* nal, Py_ssize_t size, H265Sps* sps) noex
         separate = flag(&bits)
     width = ue(&bits)
     height = ue(&bits)
-    if flag(&bits):
-        left = ue(&bits)
-        right = ue(&bits)
-        top = ue(&bits)
-        bottom = ue(&bits)
+    read_crop(&bits, chroma, separate, &crop)
     ue(&bits)
     ue(&bits)
     ue(&bits)
@@ -70,14 +68,10 @@ cdef bint parse_h265_sps(const uint8_t* nal, Py_ssize_t size, H265Sps* sps) noex
         ue(&bits)
         reorder = ue(&bits)
         latency = ue(&bits)
-    if bits.failed or number > 15 or chroma > 3 or width > 16384 or height > 16384:
+    if bits.failed or number > 15 or chroma > 3 or width > LARGEST_SIDE or height > LARGEST_SIDE:
         return False
-    if left > 16384 or right > 16384 or top > 16384 or bottom > 16384:
-        return False
-    unit_x = 1 if chroma == 0 or chroma == 3 or separate else 2
-    unit_y = 2 if chroma == 1 and not separate else 1
-    shown_width = <int64_t> width - unit_x * (<int64_t> left + right)
-    shown_height = <int64_t> height - unit_y * (<int64_t> top + bottom)
+    shown_width = <int64_t> width - crop.width
+    shown_height = <int64_t> height - crop.height
     if shown_width <= 0 or shown_height <= 0:
         return False
     sps.number = number
@@ -101,7 +95,7 @@ cdef int read_h265_sps_numbers(const uint8_t* nal, Py_ssize_t size, int* vps) no
     cdef uint8_t rbsp[SPS_HEAD_LIMIT]
     cdef Bits bits
     cdef uint32_t names, sub_layers, number
-    bits_open(&bits, rbsp, unescape(nal + 2, _head(size, SPS_HEAD_LIMIT), rbsp))
+    open_head(&bits, nal, size, 2, rbsp, SPS_HEAD_LIMIT)
     names = take_bits(&bits, 4)
     sub_layers = take_bits(&bits, 3)
     skip_bits(&bits, 1)
@@ -120,7 +114,7 @@ cdef int read_h265_pps_numbers(const uint8_t* nal, Py_ssize_t size, int* sps) no
     cdef uint8_t rbsp[HEAD_LIMIT]
     cdef Bits bits
     cdef uint32_t number, names
-    bits_open(&bits, rbsp, unescape(nal + 2, _head(size, HEAD_LIMIT), rbsp))
+    open_head(&bits, nal, size, 2, rbsp, HEAD_LIMIT)
     number = ue(&bits)
     names = ue(&bits)
     if bits.failed or number > 63 or names > 15:
@@ -135,7 +129,7 @@ cdef int read_h265_slice_start(const uint8_t* nal, Py_ssize_t size, bint* starts
     cdef Bits bits
     cdef uint32_t number
     cdef int kind = (nal[0] >> 1) & 0x3F
-    bits_open(&bits, rbsp, unescape(nal + 2, _head(size, HEAD_LIMIT), rbsp))
+    open_head(&bits, nal, size, 2, rbsp, HEAD_LIMIT)
     starts_picture[0] = flag(&bits)
     if 16 <= kind <= 23:
         skip_bits(&bits, 1)
@@ -147,45 +141,17 @@ cdef void parse_h265_recovery_point(
     const uint8_t* rbsp, Py_ssize_t size, bint* found, int64_t* count, bint* exact_match, bint* broken_link
 ) noexcept nogil:
     """Looks for a recovery point among the messages of an SEI; leaves the results alone if there is none."""
-    cdef Py_ssize_t at = 0, length
-    cdef int kind
+    cdef Bits bits
     cdef int64_t pictures
     cdef bint exact, broken
-    cdef Bits bits
-    while at < size and rbsp[at] != 0x80:
-        kind = 0
-        while at < size and rbsp[at] == 0xFF:
-            kind += 255
-            at += 1
-        if at >= size:
-            return
-        kind += rbsp[at]
-        at += 1
-        length = 0
-        while at < size and rbsp[at] == 0xFF:
-            length += 255
-            at += 1
-        if at >= size:
-            return
-        length += rbsp[at]
-        at += 1
-        if length > size - at:
-            return
-        if kind == 6:
-            bits_open(&bits, rbsp + at, length)
-            pictures = se(&bits)
-            exact = flag(&bits)
-            broken = flag(&bits)
-            # Beyond half of the longest counter of picture order there is none.
-            if not bits.failed and -32768 <= pictures <= 32767:
-                found[0] = True
-                count[0] = pictures
-                exact_match[0] = exact
-                broken_link[0] = broken
-            return
-        at += length
-
-
-cdef inline Py_ssize_t _head(Py_ssize_t size, Py_ssize_t limit) noexcept nogil:
-    """How much of a NAL of `size` bytes is read where only its beginning matters, its header left out."""
-    return size - 2 if size - 2 <= limit else limit
+    if not open_sei_message(&bits, rbsp, size, SEI_RECOVERY_POINT):
+        return
+    pictures = se(&bits)
+    exact = flag(&bits)
+    broken = flag(&bits)
+    # Beyond half of the longest counter of picture order there is none.
+    if not bits.failed and -32768 <= pictures <= 32767:
+        found[0] = True
+        count[0] = pictures
+        exact_match[0] = exact
+        broken_link[0] = broken
