@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from broker.core.depacketiser import Depacketiser, Unit
+from broker.core.depacketiser import Depacketiser
+from broker.core.unit import Unit
 
 class DatagramReader:
     def __init__(self, fd: int, depacketiser: Depacketiser, addresses: list[bytes], payload_type: int = -1) -> None: ...

@@ -1,14 +1,10 @@
 from libc.stdint cimport uint8_t, uint32_t
 
-from broker.core.depacketiser cimport Depacketiser
+from broker.core.nal_rtp cimport NalDepacketiser
 
-cdef class H264Depacketiser(Depacketiser):
-    # An access unit delimiter was seen: then every unit begins with one.
-    cdef bint _is_delimited
+cdef class H264Depacketiser(NalDepacketiser):
     # By number: the sets that the stream has shown.
     cdef uint32_t _sps_shown
     cdef uint8_t _pps_shown[256]
 
-    cdef int _begin_nal(self, uint8_t header, const uint8_t* body, Py_ssize_t size) except -1
-    cdef int _take_aggregate(self, const uint8_t* payload, Py_ssize_t size) except -1
-    cdef int _take_fragment(self, const uint8_t* payload, Py_ssize_t size) except -1
+    cdef int _note_set(self, int kind, const uint8_t* nal, Py_ssize_t size) noexcept

@@ -1,109 +1,53 @@
 """H.264 from RTP (RFC 6184): payloads in, access units in canonical form out.
 
-What belongs here: single NAL units, STAP-A and FU-A, and what a unit proves of its own beginning. What does not:
-headers, sequence numbers and loss (`depacketiser`), what the unit means (`h264`).
+What belongs here: what the header of a NAL unit says, and what a unit proves of its own beginning. What does not: how
+NAL units travel (`nal_rtp`), sequence numbers and loss (`depacketiser`), what the unit means (`h264`).
 """
 
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from broker.core.annexb cimport find_start_code
-from broker.core.depacketiser cimport Depacketiser
 from broker.core.h264_bits cimport read_pps_numbers, read_slice_start, read_sps_number
+from broker.core.nal_rtp cimport NalDepacketiser, NalFormat
 
 
-cdef class H264Depacketiser(Depacketiser):
-    """Puts the access units of one H.264 stream together; see Depacketiser."""
+cdef class H264Depacketiser(NalDepacketiser):
+    """Puts the access units of one H.264 stream together; see Depacketiser.
 
-    cdef int _take_payload(self, const uint8_t* payload, Py_ssize_t size) except -1:
-        cdef int kind
-        if size == 0 or self._refusing:
-            return 0
-        kind = payload[0] & 0x1F
-        if kind != 28 and self._fragment_open:
-            self._fragment_open = False
-            self._damaged = True
-        if payload[0] & 0x80:
-            # The forbidden bit says that somebody on the way knows the payload to be broken.
-            self.malformed_packets += 1
-            self._damaged = True
-        elif 1 <= kind <= 23:
-            self._begin_nal(payload[0], payload + 1, size - 1)
-        elif kind == 28:
-            self._take_fragment(payload, size)
-        elif kind == 24:
-            self._take_aggregate(payload, size)
-        else:
-            # STAP-B, MTAP and FU-B exist for interleaved mode, which we never negotiate; 0, 30 and 31 mean nothing.
-            self._refuse_payload()
-        return 0
+    STAP-B, MTAP and FU-B exist for interleaved mode, which we never negotiate: they are refused and counted.
+    """
 
-    cdef int _take_aggregate(self, const uint8_t* payload, Py_ssize_t size) except -1:
-        cdef Py_ssize_t at = 1, length
-        while at < size:
-            if size - at < 2:
-                break
-            length = (<Py_ssize_t> payload[at] << 8) | payload[at + 1]
-            at += 2
-            if length == 0 or length > size - at:
-                at = -1
-                break
-            if payload[at] & 0x80 or payload[at] & 0x1F == 0 or payload[at] & 0x1F > 23:
-                self._refuse_payload()
-            else:
-                self._begin_nal(payload[at], payload + at + 1, length - 1)
-            at += length
-        if at != size or size == 1:
-            self.malformed_packets += 1
-            self._damaged = True
-        return 0
+    def __cinit__(self, *arguments, **keywords):
+        self._format = NalFormat(
+            header_size=1, kind_shift=0, kind_mask=0x1F, kept_bits=0x60, first_kind=1, last_kind=23,
+            aggregate=24, fragment=28,
+        )
 
-    cdef int _take_fragment(self, const uint8_t* payload, Py_ssize_t size) except -1:
-        cdef uint8_t header
-        if size < 2:
-            self.malformed_packets += 1
-            self._damaged = True
-            return 0
-        header = payload[1]
-        if header & 0x80:
-            if self._fragment_open:
-                self._damaged = True
-            self._fragment_open = False
-            if header & 0x1F == 0 or header & 0x1F > 23:
-                return self._refuse_payload()
-            self._begin_nal((payload[0] & 0x60) | (header & 0x1F), payload + 2, size - 2)
-            self._fragment_open = True
-            self._fragment_kind = header & 0x1F
-        elif not self._fragment_open or header & 0x1F != self._fragment_kind:
-            # Its beginning never came.
-            self._fragment_open = False
-            self._damaged = True
-            return 0
-        else:
-            self._append(payload + 2, size - 2)
-        if header & 0x40:
-            self._fragment_open = False
-        return 0
-
-    cdef int _begin_nal(self, uint8_t header, const uint8_t* body, Py_ssize_t size) except -1:
+    cdef int _begin_nal(self, const uint8_t* header, const uint8_t* body, Py_ssize_t size) except -1:
+        cdef int kind = header[0] & 0x1F
         cdef Py_ssize_t at = self._used
-        cdef int number, names
-        self._append_nal(&header, 1, body, size)
-        if 1 <= header & 0x1F <= 5:
+        self._append_nal(header, 1, body, size)
+        if 1 <= kind <= 5:
             self._has_picture = True
-        elif header & 0x1F == 7 or header & 0x1F == 8:
+        elif kind == 7 or kind == 8:
             self._has_sets = True
             if not self._refusing:
-                if header & 0x1F == 7:
-                    number = read_sps_number(self._buffer + at + 4, 1 + size)
-                    if number >= 0:
-                        self._sps_shown |= <uint32_t> 1 << number
-                else:
-                    number = read_pps_numbers(self._buffer + at + 4, 1 + size, &names)
-                    if number >= 0:
-                        self._pps_shown[number] = 1
-        elif header & 0x1F == 9:
+                self._note_set(kind, self._buffer + at + 4, 1 + size)
+        elif kind == 9:
             self._is_delimited = True
+        return 0
+
+    cdef int _note_set(self, int kind, const uint8_t* nal, Py_ssize_t size) noexcept:
+        cdef int number, names
+        if kind == 7:
+            number = read_sps_number(nal, size)
+            if number >= 0:
+                self._sps_shown |= <uint32_t> 1 << number
+        else:
+            number = read_pps_numbers(nal, size, &names)
+            if number >= 0:
+                self._pps_shown[number] = 1
         return 0
 
     cdef bint _head_is_whole(self) noexcept:

@@ -1,5 +1,5 @@
 """H.265 from RTP (RFC 7798): payloads in, access units in canonical form out."""
 
-from broker.core.depacketiser import Depacketiser
+from broker.core.nal_rtp import NalDepacketiser
 
-class H265Depacketiser(Depacketiser): ...
+class H265Depacketiser(NalDepacketiser): ...

@@ -4,7 +4,8 @@ from typing import Literal, TypeAlias
 
 from typing_extensions import Buffer
 
-from broker.core.depacketiser import Depacketiser, Unit
+from broker.core.depacketiser import Depacketiser
+from broker.core.unit import Unit
 
 Event: TypeAlias = (
     tuple[Literal["unit"], int, Unit] | tuple[Literal["packet"], int, bytes] | tuple[Literal["message"], bytes, bytes]

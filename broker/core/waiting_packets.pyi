@@ -1,0 +1,6 @@
+"""Packets that came too early, in their order; for the depacketiser only."""
+
+class WaitingPackets:
+    def __init__(self, limit: int) -> None: ...
+    @property
+    def count(self) -> int: ...
