@@ -13,6 +13,7 @@ names (`client_async`, `client_sync`, `frame_stream` and `frame_stream_sync` hol
 from __future__ import annotations
 
 from broker.client_async import BrokerClient
+from broker.client_calls import CameraOptions
 from broker.client_sync import SyncBrokerClient
 from broker.core import (
     BatchReader,
@@ -25,7 +26,8 @@ from broker.core import (
 )
 from broker.frame_stream import BatchStream, FrameStream
 from broker.frame_stream_sync import SyncFrameStream
-from broker.stream_state import Delivery, Start, StreamItem
+from broker.stream_options import Delivery, Start, StreamOptions
+from broker.stream_state import StreamItem
 from mesh.ids import FrameId
 from trueframe.v1.broker_pb2 import Load, Subscription
 from trueframe.v1.cameras_pb2 import Camera, CameraSpec, CameraState, WatchCamerasResponse
@@ -36,6 +38,7 @@ __all__ = [
     "BatchStream",
     "BrokerClient",
     "Camera",
+    "CameraOptions",
     "CameraSpec",
     "CameraState",
     "Delivery",
@@ -48,6 +51,7 @@ __all__ = [
     "Load",
     "Start",
     "StreamItem",
+    "StreamOptions",
     "Subscription",
     "SyncBrokerClient",
     "SyncFrameStream",

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 import grpc
 import grpc.aio
 
-from broker.client_calls import DEADLINE_S, PAGE, SERVICE, translated, transport_named
+from broker.client_calls import (
+    DEADLINE_S,
+    PAGE,
+    SERVICE,
+    CameraOptions,
+    add_camera_request,
+    one_camera,
+    translated,
+)
 from broker.frame_stream import BatchStream, FrameStream
-from broker.stream_state import Delivery, Retry, Selection, Start, StreamState
+from broker.stream_options import StreamOptions
+from broker.stream_state import Retry, StreamState
 from mesh.channel import Token, connect
 from mesh.errors import TrueframeError, Unavailable, from_rpc_error
 from mesh.grpc_bytes import bytes_stream_stream
@@ -48,65 +57,24 @@ class BrokerClient:
 
     # ---- frames -----------------------------------------------------------------------------------------------------
 
-    def stream(
-        self,
-        cameras: Iterable[str] = (),
-        *,
-        all_cameras: bool = False,
-        labels: Mapping[str, str] | None = None,
-        starts: Mapping[str, Start] | None = None,
-        delivery: Delivery = "lossless",
-        max_rate: float = 0.0,
-        max_pending_items: int = 0,
-        max_pending_bytes: int = 0,
-        subscriber: str = "",
-        reconnect: bool = True,
-        connect_timeout_s: float | None = None,
-    ) -> FrameStream:
+    def stream(self, cameras: Iterable[str] = (), **options: Unpack[StreamOptions]) -> FrameStream:
         """Frames (WireFrame), gaps and epochs of cameras, in decode order for each camera, until you stop.
 
-        `cameras` by id; `labels`: all that carry these, now or later; `all_cameras`: all, later ones included.
-        `starts`: a FrameId to resume behind, or UTC nanoseconds, by camera; live without one. `delivery`: "lossless",
-        "latest" (a reader that is slow goes on at the newest join point), or "keyframes" (those alone, of each camera
-        at most `max_rate` a second; 0 is all). `max_pending_*` bound what waits for you before you are slow; 0 takes
-        the broker's own limit. `subscriber` names you in counters and logs.
-
-        With `reconnect` a stream that breaks is opened again behind the last ids; without, Unavailable is raised.
-        `connect_timeout_s` bounds the wait for the first connection (None: for ever). The result is an iterator with
-        `update` (other cameras) and a way to close it.
+        `cameras` by id; more of them, and how they are delivered, by the keywords of StreamOptions: `all_cameras`,
+        `labels`, `starts`, `delivery`, `max_rate`, `max_pending_items`, `max_pending_bytes`, `subscriber`, `reconnect`,
+        `connect_timeout_s`. The result is an iterator with `update` (other cameras) and a way to close it.
 
         Raises InvalidArgument; reading raises NotFound (no such camera), PermissionDenied, InvalidArgument,
-        Unauthenticated, ResourceExhausted.
+        Unauthenticated, ResourceExhausted, and Unavailable without `reconnect`.
         """
-        state = StreamState(
-            Selection.of(cameras, all_cameras, labels, starts),
-            subscriber,
-            delivery,
-            max_rate,
-            max_pending_items,
-            max_pending_bytes,
-        )
-        return FrameStream(self.endpoint, self._open, self._list_ids, state, reconnect, connect_timeout_s)
+        return FrameStream(self.endpoint, self._open, self._list_ids, StreamState.of(cameras, **options))
 
-    def stream_batches(
-        self,
-        cameras: Iterable[str] = (),
-        *,
-        all_cameras: bool = False,
-        labels: Mapping[str, str] | None = None,
-        starts: Mapping[str, Start] | None = None,
-        delivery: Delivery = "lossless",
-        max_rate: float = 0.0,
-        subscriber: str = "",
-        reconnect: bool = True,
-        connect_timeout_s: float | None = None,
-    ) -> BatchStream:
+    def stream_batches(self, cameras: Iterable[str] = (), **options: Unpack[StreamOptions]) -> BatchStream:
         """Like `stream`, as encoded FrameBatch messages: to be passed on, or read with BatchReader.
 
         After a reconnection an EpochStarted that was given out before may come once more.
         """
-        state = StreamState(Selection.of(cameras, all_cameras, labels, starts), subscriber, delivery, max_rate)
-        return BatchStream(self.endpoint, self._open, self._list_ids, state, reconnect, connect_timeout_s)
+        return BatchStream(self.endpoint, self._open, self._list_ids, StreamState.of(cameras, **options))
 
     def _open(self) -> Any:
         return self._stream(wait_for_ready=False)
@@ -116,41 +84,20 @@ class BrokerClient:
 
     # ---- cameras ----------------------------------------------------------------------------------------------------
 
-    async def add_camera(
-        self,
-        camera: str,
-        source: str,
-        *,
-        display_name: str = "",
-        labels: Mapping[str, str] | None = None,
-        disabled: bool = False,
-        transport: str = "auto",
-        tls_sha256: str = "",
-        device: str = "",
-    ) -> Camera:
-        """Adds a camera. `transport`: "auto", "tcp" or "udp".
+    async def add_camera(self, camera: str, source: str, **options: Unpack[CameraOptions]) -> Camera:
+        """Adds a camera. By keyword: `display_name`, `labels`, `disabled`, `transport`, `tls_sha256`, `device`.
 
         Raises InvalidArgument, AlreadyExists, ResourceExhausted.
         """
-        spec = CameraSpec(
-            id=camera,
-            source=source,
-            display_name=display_name,
-            labels=labels or {},
-            disabled=disabled,
-            transport=transport_named(transport),
-            tls_sha256=tls_sha256,
-            device=device,
-        )
+        request = add_camera_request(camera, source, **options)
         with translated():
-            answer = await self._cameras.AddCamera(cameras_pb2.AddCameraRequest(spec=spec), timeout=DEADLINE_S)
-            return answer.camera
+            return one_camera(await self._cameras.AddCamera(request, timeout=DEADLINE_S))
 
     async def update_camera(self, spec: CameraSpec) -> Camera:
         """Replaces a camera's description; an empty source keeps the stored one. Raises InvalidArgument, NotFound."""
         with translated():
-            answer = await self._cameras.UpdateCamera(cameras_pb2.UpdateCameraRequest(spec=spec), timeout=DEADLINE_S)
-            return answer.camera
+            request = cameras_pb2.UpdateCameraRequest(spec=spec)
+            return one_camera(await self._cameras.UpdateCamera(request, timeout=DEADLINE_S))
 
     async def remove_camera(self, camera: str) -> None:
         """Removes a camera; its footage stays. Raises NotFound."""
@@ -160,8 +107,8 @@ class BrokerClient:
     async def get_camera(self, camera: str) -> Camera:
         """One camera as it is. Raises NotFound."""
         with translated():
-            answer = await self._cameras.GetCamera(cameras_pb2.GetCameraRequest(id=camera), timeout=DEADLINE_S)
-            return answer.camera
+            request = cameras_pb2.GetCameraRequest(id=camera)
+            return one_camera(await self._cameras.GetCamera(request, timeout=DEADLINE_S))
 
     async def list_cameras(self) -> list[Camera]:
         """All cameras in your scope, in the order of their ids."""

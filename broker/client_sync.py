@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
-from broker.client_calls import DEADLINE_S, PAGE, SERVICE, one_camera, translated, transport_named
+from broker.client_calls import (
+    DEADLINE_S,
+    PAGE,
+    SERVICE,
+    CameraOptions,
+    add_camera_request,
+    one_camera,
+    translated,
+)
 from broker.frame_stream_sync import SyncFrameStream
-from broker.stream_state import Delivery, Selection, Start, StreamState
+from broker.stream_options import StreamOptions
+from broker.stream_state import StreamState
 from mesh.channel import Token, connect_sync
 from mesh.grpc_bytes import bytes_stream_stream
 from trueframe.v1 import broker_pb2, broker_pb2_grpc, cameras_pb2, cameras_pb2_grpc
@@ -38,66 +47,20 @@ class SyncBrokerClient:
         """Ends all calls and the channel."""
         self._channel.close()
 
-    def stream(
-        self,
-        cameras: Iterable[str] = (),
-        *,
-        all_cameras: bool = False,
-        labels: Mapping[str, str] | None = None,
-        starts: Mapping[str, Start] | None = None,
-        delivery: Delivery = "lossless",
-        max_rate: float = 0.0,
-        max_pending_items: int = 0,
-        max_pending_bytes: int = 0,
-        subscriber: str = "",
-        reconnect: bool = True,
-        connect_timeout_s: float | None = None,
-    ) -> SyncFrameStream:
+    def stream(self, cameras: Iterable[str] = (), **options: Unpack[StreamOptions]) -> SyncFrameStream:
         """As BrokerClient.stream. Leaving the loop, or closing the iterator, ends the subscription."""
-        state = StreamState(
-            Selection.of(cameras, all_cameras, labels, starts),
-            subscriber,
-            delivery,
-            max_rate,
-            max_pending_items,
-            max_pending_bytes,
-        )
-        return SyncFrameStream(self.endpoint, self._stream, self._list_ids, state, reconnect, connect_timeout_s)
+        return SyncFrameStream(self.endpoint, self._stream, self._list_ids, StreamState.of(cameras, **options))
 
     def _list_ids(self) -> list[str]:
         return [camera.spec.id for camera in self.list_cameras()]
 
     # ---- cameras ----------------------------------------------------------------------------------------------------
 
-    def add_camera(
-        self,
-        camera: str,
-        source: str,
-        *,
-        display_name: str = "",
-        labels: Mapping[str, str] | None = None,
-        disabled: bool = False,
-        transport: str = "auto",
-        tls_sha256: str = "",
-        device: str = "",
-    ) -> Camera:
-        """Adds a camera. `transport`: "auto", "tcp" or "udp".
-
-        Raises InvalidArgument, AlreadyExists, ResourceExhausted.
-        """
-        spec = CameraSpec(
-            id=camera,
-            source=source,
-            display_name=display_name,
-            labels=labels or {},
-            disabled=disabled,
-            transport=transport_named(transport),
-            tls_sha256=tls_sha256,
-            device=device,
-        )
+    def add_camera(self, camera: str, source: str, **options: Unpack[CameraOptions]) -> Camera:
+        """As BrokerClient.add_camera."""
+        request = add_camera_request(camera, source, **options)
         with translated():
-            answer = self._cameras.AddCamera(cameras_pb2.AddCameraRequest(spec=spec), timeout=DEADLINE_S)
-            return one_camera(answer)
+            return one_camera(self._cameras.AddCamera(request, timeout=DEADLINE_S))
 
     def update_camera(self, spec: CameraSpec) -> Camera:
         """Replaces a camera's description; an empty source keeps the stored one. Raises InvalidArgument, NotFound."""

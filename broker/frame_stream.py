@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import grpc
 import grpc.aio
 
 from broker.core import BatchReader
-from broker.stream_state import Retry, Selection, Start, StreamItem, StreamState
+from broker.stream_options import CameraSet
+from broker.stream_state import Selection, StreamItem, StreamState
 from mesh.errors import TrueframeError, Unavailable, from_rpc_error
 
 # Opens a call; lists the ids of the cameras that exist.
@@ -33,15 +34,11 @@ class _Stream:
         open_call: OpenCall,
         list_ids: ListIds,
         state: StreamState,
-        reconnect: bool,
-        connect_timeout_s: float | None,
     ) -> None:
         self._endpoint = endpoint
         self._open_call = open_call
         self._list_ids = list_ids
         self._state = state
-        self._may_reconnect = reconnect
-        self._connect_timeout_s = connect_timeout_s
         self._call: Any = None
         self._batches = self._run()
 
@@ -56,21 +53,14 @@ class _Stream:
     ) -> None:
         await self.aclose()
 
-    async def update(
-        self,
-        cameras: Iterable[str] = (),
-        *,
-        all_cameras: bool = False,
-        labels: Mapping[str, str] | None = None,
-        starts: Mapping[str, Start] | None = None,
-    ) -> None:
-        """Replaces the camera set of the open stream; cameras in both sets go on without a seam.
+    async def update(self, cameras: Iterable[str] = (), **more: Unpack[CameraSet]) -> None:
+        """Replaces the camera set of the open stream (see CameraSet); cameras in both sets go on without a seam.
 
         What is on its way already of a camera that is left out may still come. `starts` count for cameras that are new
         to the stream. A camera that does not exist, or is not yours, ends the stream: reading it raises NotFound or
         PermissionDenied. A stream that is not connected just now asks for the new set when it is.
         """
-        request = self._state.change(Selection.of(cameras, all_cameras, labels, starts))
+        request = self._state.change(Selection.of(cameras, **more))
         if self._call is not None:
             # A call that has just ended: the next one asks for the new set.
             with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
@@ -82,7 +72,7 @@ class _Stream:
 
     async def _run(self) -> AsyncIterator[bytes]:
         loop, state = asyncio.get_running_loop(), self._state
-        retry = Retry(self._connect_timeout_s, loop.time())
+        retry = state.retry(loop.time())
         while True:
             call = self._open_call()
             try:
@@ -108,8 +98,6 @@ class _Stream:
             await asyncio.sleep(wait_s)
 
     async def _may_retry(self, error: TrueframeError) -> bool:
-        if not self._may_reconnect:
-            return False
         if not self._state.asks_about_missing(error):
             return self._state.is_transient(error)
         # A camera was removed while the broker was away: go on with the others.

@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 import grpc
 
 from broker.core import BatchReader
-from broker.stream_state import Retry, Selection, Start, StreamItem, StreamState
+from broker.stream_options import CameraSet
+from broker.stream_state import Selection, StreamItem, StreamState
 from mesh.errors import TrueframeError, Unavailable, from_rpc_error
 from trueframe.v1.broker_pb2 import StreamFramesRequest
 
@@ -33,11 +34,9 @@ class SyncFrameStream:
         open_call: OpenCall,
         list_ids: ListIds,
         state: StreamState,
-        reconnect: bool,
-        connect_timeout_s: float | None,
     ) -> None:
         self._state = state
-        self._calls = _Calls(endpoint, open_call, list_ids, state, reconnect, connect_timeout_s)
+        self._calls = _Calls(endpoint, open_call, list_ids, state)
         # The generator knows the calls, not this object: one that is forgotten must be able to go, and end its call.
         self._batches = self._calls.batches()
         self._reader = BatchReader(b"")
@@ -60,16 +59,9 @@ class SyncFrameStream:
     ) -> None:
         self.close()
 
-    def update(
-        self,
-        cameras: Iterable[str] = (),
-        *,
-        all_cameras: bool = False,
-        labels: Mapping[str, str] | None = None,
-        starts: Mapping[str, Start] | None = None,
-    ) -> None:
+    def update(self, cameras: Iterable[str] = (), **more: Unpack[CameraSet]) -> None:
         """Replaces the camera set of the open stream; see FrameStream.update."""
-        self._calls.ask(self._state.change(Selection.of(cameras, all_cameras, labels, starts)))
+        self._calls.ask(self._state.change(Selection.of(cameras, **more)))
 
     def close(self) -> None:
         """Ends the subscription."""
@@ -85,15 +77,11 @@ class _Calls:
         open_call: OpenCall,
         list_ids: ListIds,
         state: StreamState,
-        reconnect: bool,
-        connect_timeout_s: float | None,
     ) -> None:
         self._endpoint = endpoint
         self._open_call = open_call
         self._list_ids = list_ids
         self._state = state
-        self._may_reconnect = reconnect
-        self._connect_timeout_s = connect_timeout_s
         self._requests: _Requests | None = None
 
     def ask(self, request: StreamFramesRequest) -> None:
@@ -103,7 +91,7 @@ class _Calls:
 
     def batches(self) -> Iterator[bytes]:
         state = self._state
-        retry = Retry(self._connect_timeout_s, time.monotonic())
+        retry = state.retry(time.monotonic())
         while True:
             requests = self._requests = _Requests(state.request())
             call = self._open_call(iter(requests))
@@ -127,8 +115,6 @@ class _Calls:
             time.sleep(wait_s)
 
     def _may_retry(self, error: TrueframeError) -> bool:
-        if not self._may_reconnect:
-            return False
         if not self._state.asks_about_missing(error):
             return self._state.is_transient(error)
         with contextlib.suppress(TrueframeError):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias, Unpack
 
 from broker.core import WireFrame
 from broker.kinds import DeliveryMode
+from broker.stream_options import Delivery, Start, StreamTerms
 from mesh.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -33,10 +34,7 @@ from trueframe.v1.broker_pb2 import (
 )
 from trueframe.v1.frames_pb2 import EpochEnded, EpochStarted, Gap
 
-# A FrameId: behind it. An int: UTC nanoseconds. None: live.
-Start: TypeAlias = FrameId | int | None
 StreamItem: TypeAlias = WireFrame | Gap | EpochStarted | EpochEnded
-Delivery: TypeAlias = Literal["lossless", "latest", "keyframes"]
 
 _DELIVERIES: dict[str, DeliveryMode] = {
     "lossless": DELIVERY_LOSSLESS,
@@ -62,9 +60,9 @@ class Selection:
     def of(
         cls,
         cameras: Iterable[str],
-        all_cameras: bool,
-        labels: Mapping[str, str] | None,
-        starts: Mapping[str, Start] | None,
+        all_cameras: bool = False,
+        labels: Mapping[str, str] | None = None,
+        starts: Mapping[str, Start] | None = None,
     ) -> Selection:
         """Raises InvalidArgument where a single text is given for several ids."""
         if isinstance(cameras, str):
@@ -87,6 +85,8 @@ class StreamState:
         max_rate: float = 0.0,
         max_pending_items: int = 0,
         max_pending_bytes: int = 0,
+        reconnect: bool = True,
+        connect_timeout_s: float | None = None,
     ) -> None:
         if delivery not in _DELIVERIES:
             raise InvalidArgument(f"delivery {delivery!r}", "is not known", f"Use one of: {', '.join(_DELIVERIES)}.")
@@ -100,12 +100,31 @@ class StreamState:
             max_pending_items=max_pending_items,
             max_pending_bytes=max_pending_bytes,
         )
+        self._may_reconnect = reconnect
+        self._connect_timeout_s = connect_timeout_s
         self._last: dict[str, tuple[int, int]] = {}
         self._started: dict[str, int] = {}
         self._ended: dict[str, int] = {}
         # Named by a change, and nothing of them seen yet: if one does not exist, that was a mistake.
         self._fresh: set[str] = set()
         self.has_connected = False
+
+    @classmethod
+    def of(
+        cls,
+        cameras: Iterable[str],
+        *,
+        all_cameras: bool = False,
+        labels: Mapping[str, str] | None = None,
+        starts: Mapping[str, Start] | None = None,
+        **terms: Unpack[StreamTerms],
+    ) -> StreamState:
+        """What a caller asked for. Raises InvalidArgument."""
+        return cls(Selection.of(cameras, all_cameras, labels, starts), **terms)
+
+    def retry(self, now_s: float) -> Retry:
+        """For the calls of this stream, the first of which begins now."""
+        return Retry(self._connect_timeout_s, now_s)
 
     def request(self) -> StreamFramesRequest:
         """The request that opens the stream, or opens it again behind the last ids."""
@@ -148,8 +167,9 @@ class StreamState:
         return True
 
     def asks_about_missing(self, error: TrueframeError) -> bool:
-        """Whether a camera of a stream that once ran is gone."""
-        return isinstance(error, NotFound) and self.has_connected and bool(self._selection.cameras)
+        """Whether a camera of a stream that once ran is gone, and it may go on with those that are left."""
+        is_missing = isinstance(error, NotFound) and self.has_connected and bool(self._selection.cameras)
+        return is_missing and self._may_reconnect
 
     def keep_only(self, existing: Iterable[str]) -> bool:
         """Forgets cameras that are gone; False if none is left, none was gone, or one never was there."""
@@ -162,7 +182,9 @@ class StreamState:
         return bool(kept or before.labels) and kept != before.cameras
 
     def is_transient(self, error: TrueframeError) -> bool:
-        """Whether opening the stream again may help."""
+        """Whether the stream is to be opened again, and that may help."""
+        if not self._may_reconnect:
+            return False
         # Right after a break the broker may still count the old subscription.
         if self.has_connected and isinstance(error, ResourceExhausted | Internal):
             return True

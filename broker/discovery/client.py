@@ -9,16 +9,12 @@ Every method raises the errors of mesh.errors.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Any
 
-import grpc
-import grpc.aio
-
+from broker.client_calls import translated
 from mesh.channel import Token, connect, connect_sync
-from mesh.errors import from_rpc_error
 from trueframe.v1 import discovery_pb2_grpc
 from trueframe.v1.cameras_pb2 import CameraSpec
 from trueframe.v1.discovery_pb2 import (
@@ -70,20 +66,20 @@ class DiscoveryClient:
     async def devices(self, timeout_s: float = 4.0, interface: str = "") -> AsyncIterator[DiscoverDevicesResponse]:
         """ONVIF devices as they answer, until the time is over. Raises InvalidArgument, Unavailable."""
         request = DiscoverDevicesRequest(timeout_s=timeout_s, interface=interface)
-        with _translated():
+        with translated():
             async for device in self._stub.DiscoverDevices(request, timeout=timeout_s + _LISTENING_MORE_S):
                 yield device
 
     async def profiles(self, address: str, user: str = "", password: str = "") -> ListDeviceProfilesResponse:
         """The video profiles of a device. Raises InvalidArgument, Unauthenticated, Unavailable, FailedPrecondition."""
         request = ListDeviceProfilesRequest(address=address, user=user, password=password)
-        with _translated():
+        with translated():
             return await self._stub.ListDeviceProfiles(request, timeout=_PROFILES_S)
 
     async def probe(self, spec: CameraSpec, seconds: float = 5.0) -> ProbeSourceResponse:
         """Tries a source. Raises InvalidArgument, ResourceExhausted."""
         request = ProbeSourceRequest(spec=spec, seconds=seconds)
-        with _translated():
+        with translated():
             return await self._stub.ProbeSource(request, timeout=seconds + _PROBE_MORE_S)
 
 
@@ -110,7 +106,7 @@ class SyncDiscoveryClient:
     def devices(self, timeout_s: float = 4.0, interface: str = "") -> Iterator[DiscoverDevicesResponse]:
         """As DiscoveryClient.devices."""
         request = DiscoverDevicesRequest(timeout_s=timeout_s, interface=interface)
-        with _translated():
+        with translated():
             call = self._stub.DiscoverDevices(request, timeout=timeout_s + _LISTENING_MORE_S)
             try:
                 yield from call
@@ -120,21 +116,13 @@ class SyncDiscoveryClient:
     def profiles(self, address: str, user: str = "", password: str = "") -> ListDeviceProfilesResponse:
         """As DiscoveryClient.profiles."""
         request = ListDeviceProfilesRequest(address=address, user=user, password=password)
-        with _translated():
+        with translated():
             answer: ListDeviceProfilesResponse = self._stub.ListDeviceProfiles(request, timeout=_PROFILES_S)
             return answer
 
     def probe(self, spec: CameraSpec, seconds: float = 5.0) -> ProbeSourceResponse:
         """As DiscoveryClient.probe."""
         request = ProbeSourceRequest(spec=spec, seconds=seconds)
-        with _translated():
+        with translated():
             answer: ProbeSourceResponse = self._stub.ProbeSource(request, timeout=seconds + _PROBE_MORE_S)
             return answer
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from None
