@@ -56,18 +56,29 @@ class Missing:
         return self.last_id.seq - self.first_id.seq + 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Views:
-    """What can be done with planes, wherever they lie."""
+    """Planes, wherever they lie, and what can be done with them."""
 
-    __slots__ = ()
-
+    id: FrameId
+    received_ns: int
+    """UTC arrival of the frame at the broker."""
+    monotonic_ns: int
+    """The broker host's monotonic clock at the same moment: not this machine's, where the picture came from afar."""
     width: int
     height: int
     y: NDArray[np.uint8]
+    """Luma, shape (height, width)."""
     u: NDArray[np.uint8]
+    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
     v: NDArray[np.uint8]
+    """Red difference, like `u`."""
+    inexact: bool
+    """The frame or one it refers to is damaged."""
     full_range: bool
+    """Luma uses 0 to 255, not 16 to 235."""
     bt709: bool
+    """Colour matrix is BT.709, not BT.601."""
 
     def require_valid(self) -> None:
         """Nothing to ask of planes that are one's own."""
@@ -111,25 +122,6 @@ class Picture(_Views):
     to read for ever; only their content changes.
     """
 
-    id: FrameId
-    received_ns: int
-    """UTC arrival of the frame at the broker."""
-    monotonic_ns: int
-    """The broker host's monotonic clock at the same moment."""
-    width: int
-    height: int
-    y: NDArray[np.uint8]
-    """Luma, shape (height, width)."""
-    u: NDArray[np.uint8]
-    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
-    v: NDArray[np.uint8]
-    """Red difference, like `u`."""
-    inexact: bool
-    """The frame or one it refers to is damaged."""
-    full_range: bool
-    """Luma uses 0 to 255, not 16 to 235."""
-    bt709: bool
-    """Colour matrix is BT.709, not BT.601."""
     _mapping: RingMapping
     _slot: int
     _sequence: int
@@ -170,25 +162,6 @@ class Picture(_Views):
 class RemotePicture(_Views):
     """One decoded frame that came over the network: as `Picture`, in memory of one's own, read-only."""
 
-    id: FrameId
-    received_ns: int
-    """UTC arrival of the frame at the broker."""
-    monotonic_ns: int
-    """The broker host's monotonic clock at the same moment: not this machine's."""
-    width: int
-    height: int
-    y: NDArray[np.uint8]
-    """Luma, shape (height, width)."""
-    u: NDArray[np.uint8]
-    """Blue difference, shape ((height + 1) // 2, (width + 1) // 2)."""
-    v: NDArray[np.uint8]
-    """Red difference, like `u`."""
-    inexact: bool
-    """The frame or one it refers to is damaged."""
-    full_range: bool
-    """Luma uses 0 to 255, not 16 to 235."""
-    bt709: bool
-    """Colour matrix is BT.709, not BT.601."""
     left_out: int
     """Pictures of the camera that were decoded and not sent since the one before."""
 

@@ -10,28 +10,25 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
+from typing import TypeVar
 
 from broker.errors import SourceFailure, SourceUnreachable
 from broker.rtsp import tls
-from broker.rtsp.connection import RtspConnection
 from broker.sources.notation import HttpSource, RtspSource
-from mesh.clocks import Clock
 
 _CHECK = "Check the address, the camera and the network."
 
+Connection = TypeVar("Connection", bound=asyncio.BaseProtocol)
 
-async def dial(source: RtspSource, clock: Clock, timeout_s: float) -> RtspConnection:
-    """An open connection to the camera. Raises SourceUnreachable, SourceUntrusted."""
-    loop = asyncio.get_running_loop()
+
+async def dial(source: RtspSource | HttpSource, make: Callable[[], Connection], timeout_s: float) -> Connection:
+    """What `make` made, with an open connection to the camera. Raises SourceUnreachable, SourceUntrusted."""
     context = tls.context_for(source.tls_sha256) if source.is_tls else None
     try:
         async with asyncio.timeout(timeout_s):
-            transport, connection = await loop.create_connection(
-                lambda: RtspConnection(source, clock, timeout_s),
-                source.host,
-                source.port,
-                ssl=context,
-                server_hostname=source.host if context else None,
+            transport, connection = await asyncio.get_running_loop().create_connection(
+                make, source.host, source.port, ssl=context
             )
     except ssl.SSLError as error:
         raise await tls.untrusted(source.thing, source.host, source.port, error) from error
@@ -43,7 +40,7 @@ async def dial(source: RtspSource, clock: Clock, timeout_s: float) -> RtspConnec
             ssl_object = transport.get_extra_info("ssl_object")
             tls.check_pin(source.thing, ssl_object.getpeercert(binary_form=True), source.tls_sha256)
         except BaseException:
-            connection.close()
+            transport.abort()
             raise
     return connection
 

@@ -91,7 +91,7 @@ def _neither(source: RtspSource, first: SourceFailure | None, last: SourceFailur
 
 async def _play(source: RtspSource, feed: Feed, timeout_s: float, way: Way, first_packet_s: float) -> None:
     """One connection, by one transport."""
-    connection = await dial(source, feed.clock, timeout_s)
+    connection = await dial(source, lambda: RtspConnection(source, feed.clock, timeout_s), timeout_s)
     session = RtspSession(source, connection)
     with contextlib.ExitStack() as stack:
         try:

@@ -10,7 +10,6 @@ read, the end of the picture and the frame's id are one call stack, as for RTSP.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -19,9 +18,8 @@ from urllib.parse import urljoin, urlsplit
 from broker.errors import SourceFailure, SourceRefused, SourceSpokeNonsense, SourceUnauthorised, SourceUnreachable
 from broker.feed import Feed
 from broker.ingest import Ingest
-from broker.rtsp import tls
 from broker.rtsp.auth import Authenticator
-from broker.rtsp.dial import unreachable
+from broker.rtsp.dial import dial
 from broker.sources.http_body import ChunkedBody, Head, JpegParts, MalformedHttp, parse_head
 from broker.sources.notation import HttpSource, parse_source
 from mesh.clocks import Clock
@@ -212,7 +210,7 @@ async def _request_stream(source: HttpSource, clock: Clock, timeout_s: float) ->
 async def _authenticated(source: HttpSource, clock: Clock, timeout_s: float) -> tuple[HttpConnection, Head]:
     authenticator = Authenticator(source.credentials) if source.credentials else None
     for _ in range(_MAX_TRIES):
-        connection = await _dial(source, clock, timeout_s)
+        connection = await dial(source, lambda: HttpConnection(source, clock), timeout_s)
         try:
             authorization = authenticator.header("GET", source.target) if authenticator else None
             head = await connection.request(authorization, timeout_s)
@@ -225,29 +223,6 @@ async def _authenticated(source: HttpSource, clock: Clock, timeout_s: float) -> 
         if authenticator is None or not authenticator.accept(head.headers.all("WWW-Authenticate")):
             break
     raise _unauthorised(source)
-
-
-async def _dial(source: HttpSource, clock: Clock, timeout_s: float) -> HttpConnection:
-    """An open connection to the camera. Raises SourceUnreachable, SourceUntrusted."""
-    context = tls.context_for(source.tls_sha256) if source.is_tls else None
-    try:
-        async with asyncio.timeout(timeout_s):
-            transport, connection = await asyncio.get_running_loop().create_connection(
-                lambda: HttpConnection(source, clock), source.host, source.port, ssl=context
-            )
-    except ssl.SSLError as error:
-        raise await tls.untrusted(source.thing, source.host, source.port, error) from error
-    except (TimeoutError, OSError) as error:
-        raise unreachable(source, error, timeout_s) from error
-    if source.tls_sha256:
-        try:
-            # Before anything is said: credentials are for the pinned camera only.
-            ssl_object = transport.get_extra_info("ssl_object")
-            tls.check_pin(source.thing, ssl_object.getpeercert(binary_form=True), source.tls_sha256)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
 
 
 def _redirected(source: HttpSource, head: Head) -> HttpSource:
