@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tests.fuzz.cases import Case, corpus_of
 from tests.fuzz.mutate import Mutator
@@ -33,6 +34,22 @@ class Target:
 
     def check(self, case: Case) -> int:
         """Hands the case to the parser; returns how many inputs it was. Raises whatever must not be raised."""
+        raise AssertionError(f"{type(self).__name__} checks nothing")
+
+
+class OneByOne(Target):
+    """Every input of a case is one by itself. `refusals`: what the parser raises of an input that it refuses."""
+
+    refusals: tuple[type[Exception], ...] = ()
+
+    def check(self, case: Case) -> int:
+        for data in case[1:]:
+            with suppress(*self.refusals):
+                self.check_one(data, case[0])
+        return len(case) - 1
+
+    def check_one(self, data: bytes, options: bytes) -> None:
+        """Hands one input to the parser; `options`: bytes for choices of its own."""
         raise AssertionError(f"{type(self).__name__} checks nothing")
 
 

@@ -23,34 +23,32 @@ from broker.sources.avcc import parse_avcc
 from broker.sources.hvcc import parse_hvcc
 from tests.fuzz.cases import Case
 from tests.fuzz.mutate import Mutator
-from tests.fuzz.target import Target, option
+from tests.fuzz.target import OneByOne, Target, option
 
 _START = b"\0\0\0\1"
 _LARGEST = 65_535
 
 
-class Annexb(Target):
+class Annexb(OneByOne):
     """Forms of NAL units: conversions are bijections or ValueError."""
 
     name, share = "annexb", 10
 
-    def check(self, case: Case) -> int:
-        for data in case[1:]:
-            self._forms(data)
-            for size in (1, 2, 3, 4):
-                try:
-                    result = annexb_from_length_prefixed(data, size)
-                except ValueError:
-                    continue
-                # A NAL unit with a start code inside is two from then on; its bytes stay.
-                assert from_length_prefixed(to_length_prefixed(result)) == result
-            for parse in (parse_avcc, parse_hvcc):
-                try:
-                    record = parse(data)
-                except ValueError:
-                    continue
-                assert record is None or sum(map(len, record.parameter_sets)) <= len(data)
-        return len(case) - 1
+    def check_one(self, data: bytes, options: bytes) -> None:
+        self._forms(data)
+        for size in (1, 2, 3, 4):
+            try:
+                result = annexb_from_length_prefixed(data, size)
+            except ValueError:
+                continue
+            # A NAL unit with a start code inside is two from then on; its bytes stay.
+            assert from_length_prefixed(to_length_prefixed(result)) == result
+        for parse in (parse_avcc, parse_hvcc):
+            try:
+                record = parse(data)
+            except ValueError:
+                continue
+            assert record is None or sum(map(len, record.parameter_sets)) <= len(data)
 
     def _forms(self, data: bytes) -> None:
         if data.startswith(_START):

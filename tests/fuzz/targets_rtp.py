@@ -17,7 +17,7 @@ from broker.core.rtp import (
 )
 from tests.fuzz.cases import Case
 from tests.fuzz.mutate import Mutator
-from tests.fuzz.target import Target, option, pieces
+from tests.fuzz.target import OneByOne, Target, option, pieces
 
 _LIMITS = (64, 300, 4096, 1 << 20)
 _NOW_NS = 1_000_000_000
@@ -172,26 +172,24 @@ class Connection(Target):
         return ([] if is_broken else events), is_broken, 0 if is_broken else parser.skipped_bytes
 
 
-class Rtcp(Target):
+class Rtcp(OneByOne):
     """Reports: never raised, counted at most once, and ours are read back."""
 
     name, share = "rtcp", 5
     words = (b"\x80\xc8", b"\x81\xc9", b"\x81\xca", b"\x9f\xcb", b"\0\0", b"\xff\xff", b"\x80\xc8\0\6")
 
-    def check(self, case: Case) -> int:
-        for data in case[1:]:
-            parser = RtcpParser()
-            found = parser.parse(data)
-            assert parser.malformed <= 1
-            assert len(found) <= 31 * 64
-            reports = [one for one in found if isinstance(one, SenderReport)]
-            assert len(reports) * 28 + (len(found) - len(reports)) * 4 <= len(data)
-            answer = receiver_report(1, 2, 3, -5, reports[0] if reports else None, 1 << 40)
-            back = RtcpParser()
-            assert back.parse(answer) == []
-            assert back.malformed == 0
-            assert all(isinstance(one, SenderReport | Goodbye) for one in found)
-        return len(case) - 1
+    def check_one(self, data: bytes, options: bytes) -> None:
+        parser = RtcpParser()
+        found = parser.parse(data)
+        assert parser.malformed <= 1
+        assert len(found) <= 31 * 64
+        reports = [one for one in found if isinstance(one, SenderReport)]
+        assert len(reports) * 28 + (len(found) - len(reports)) * 4 <= len(data)
+        answer = receiver_report(1, 2, 3, -5, reports[0] if reports else None, 1 << 40)
+        back = RtcpParser()
+        assert back.parse(answer) == []
+        assert back.malformed == 0
+        assert all(isinstance(one, SenderReport | Goodbye) for one in found)
 
 
 def _is_readable(packet: bytes) -> bool:

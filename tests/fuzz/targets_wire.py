@@ -7,11 +7,11 @@ from google.protobuf.message import DecodeError
 from broker.core.wire import BatchReader, WireFrame, encode_item
 from tests.fuzz.cases import Case
 from tests.fuzz.mutate import Mutator
-from tests.fuzz.target import Target
+from tests.fuzz.target import OneByOne
 from trueframe.v1.frames_pb2 import FrameBatch
 
 
-class Wire(Target):
+class Wire(OneByOne):
     """BatchReader accepts and refuses what protobuf does, and reads the same."""
 
     name, share = "wire", 8
@@ -29,12 +29,7 @@ class Wire(Target):
                 case[at] = _changed(part, mutator, 3)
         return case
 
-    def check(self, case: Case) -> int:
-        for data in case[1:]:
-            self._compare(data)
-        return len(case) - 1
-
-    def _compare(self, data: bytes) -> None:
+    def check_one(self, data: bytes, options: bytes) -> None:
         try:
             expected = [item for item in FrameBatch.FromString(data).items if item.WhichOneof("kind")]
         except DecodeError:
