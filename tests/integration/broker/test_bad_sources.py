@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from broker.client import BrokerClient, Camera, CameraSpec
+from broker.client import CameraSpec
 from mesh.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.broker_watch import camera_in_state
 from tests.clips import make_clip
 from tests.real_peers import free_port
-from tests.support import auntil
 from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_DISABLED,
     CAMERA_STATE_ENDED,
@@ -49,16 +49,6 @@ def gate(broker: BrokerProcess) -> Iterator[str]:
         for known in client.list_cameras():
             if known.spec.id.startswith(camera):
                 client.remove_camera(known.spec.id)
-
-
-async def state_of(client: BrokerClient, camera: str, state: int, timeout_s: float = 15.0) -> Camera:
-    async def reached() -> Camera | None:
-        found = await client.get_camera(camera)
-        return found if found.state == state else None
-
-    found = await auntil(reached, timeout_s, f"{camera} is in state {state}")
-    assert found is not None
-    return found
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +84,7 @@ async def test_a_host_that_refuses_is_lost_and_comes_back_by_itself(broker: Brok
     port = free_port()
     async with broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
-        lost = await state_of(client, gate, CAMERA_STATE_LOST)
+        lost = await camera_in_state(client, gate, CAMERA_STATE_LOST)
     assert f"127.0.0.1:{port}" in lost.detail
     assert "refuses the connection" in lost.detail
     assert "Check the port" in lost.detail
@@ -106,14 +96,14 @@ async def test_a_host_that_never_answers_is_lost(broker: BrokerProcess, gate: st
         mute.listen()
         async with broker.client() as client:
             await client.add_camera(gate, f"rtsp://127.0.0.1:{mute.getsockname()[1]}/gate")
-            lost = await state_of(client, gate, CAMERA_STATE_LOST)
+            lost = await camera_in_state(client, gate, CAMERA_STATE_LOST)
     assert "did not answer OPTIONS within 2 s" in lost.detail
 
 
 async def test_a_name_that_cannot_be_resolved_is_lost(broker: BrokerProcess, gate: str) -> None:
     async with broker.client() as client:
         await client.add_camera(gate, "rtsp://no-such-host.invalid/gate")
-        lost = await state_of(client, gate, CAMERA_STATE_LOST)
+        lost = await camera_in_state(client, gate, CAMERA_STATE_LOST)
     assert "cannot be resolved" in lost.detail
 
 
@@ -121,14 +111,14 @@ async def test_a_name_that_cannot_be_resolved_is_lost(broker: BrokerProcess, gat
 async def test_a_server_that_is_not_rtsp_is_refused_by_name(broker: BrokerProcess, gate: str, banner: bytes) -> None:
     async with peer(lambda request: banner) as port, broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
     assert "does not speak RTSP" in refused.detail
 
 
 async def test_a_wrong_path_is_refused(broker: BrokerProcess, gate: str, sim: Simulator) -> None:
     async with broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{sim.port}/no-such-camera")
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
     assert "/no-such-camera" in refused.detail
     assert "Correct the path" in refused.detail
 
@@ -137,7 +127,7 @@ async def test_audio_alone_is_refused(broker: BrokerProcess, gate: str) -> None:
     sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=x\r\nm=audio 0 RTP/AVP 0\r\na=control:a\r\n"
     async with peer(describes(sdp)) as port, broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
     assert "sends audio only" in refused.detail
 
 
@@ -145,7 +135,7 @@ async def test_another_codec_is_refused_by_name_with_the_remedy(broker: BrokerPr
     sdp = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:a\r\n"
     async with peer(describes(sdp)) as port, broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
     assert "MPEG-4 Part 2" in refused.detail
     assert "Set this stream to H.264" in refused.detail
 
@@ -154,7 +144,7 @@ async def test_a_camera_that_plays_and_sends_nothing_is_silent(broker: BrokerPro
     sdp = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:a\r\n"
     async with peer(describes(sdp)) as port, broker.client() as client:
         await client.add_camera(gate, f"rtsp://127.0.0.1:{port}/gate")
-        silent = await state_of(client, gate, CAMERA_STATE_SILENT)
+        silent = await camera_in_state(client, gate, CAMERA_STATE_SILENT)
     assert "no frame for 1.5 s" in silent.detail
 
 
@@ -225,19 +215,19 @@ async def test_a_missing_file_is_refused_and_healed_by_appearing(
     film = tmp_path / "film.mp4"
     async with broker.client() as client:
         await client.add_camera(gate, str(film))
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
         assert "does not exist" in refused.detail
         make_clip(film)
-        await state_of(client, gate, CAMERA_STATE_LIVE, 30)
+        await camera_in_state(client, gate, CAMERA_STATE_LIVE, 30)
 
 
 async def test_a_file_that_is_no_video_is_refused(broker: BrokerProcess, gate: str, tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("not a video")
     async with broker.client() as client:
         await client.add_camera(gate, f"file://{tmp_path}/notes.mp4")
-        refused = await state_of(client, gate, CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, gate, CAMERA_STATE_REFUSED)
         await client.add_camera(f"{gate}-folder", str(tmp_path))
-        folder = await state_of(client, f"{gate}-folder", CAMERA_STATE_REFUSED)
+        folder = await camera_in_state(client, f"{gate}-folder", CAMERA_STATE_REFUSED)
     assert "is not a video file" in refused.detail
     assert "is not a file" in folder.detail
 
@@ -248,9 +238,9 @@ async def test_a_file_that_ends_says_so_and_a_disabled_camera_rests(
     film = make_clip(tmp_path / "film.mp4", frames=10)
     async with broker.client() as client:
         await client.add_camera(gate, str(film))
-        ended = await state_of(client, gate, CAMERA_STATE_ENDED)
+        ended = await camera_in_state(client, gate, CAMERA_STATE_ENDED)
         await client.add_camera(f"{gate}-off", str(film), disabled=True)
-        await state_of(client, f"{gate}-off", CAMERA_STATE_DISABLED)
+        await camera_in_state(client, f"{gate}-off", CAMERA_STATE_DISABLED)
     assert "?loop=1" in ended.detail
     assert ended.frames == 10
 
@@ -265,7 +255,7 @@ async def test_wrong_credentials_are_told_as_such(
     with running(1, arguments=("--auth", "u:correct-word")) as locked:
         async with broker.client() as client:
             await client.add_camera(gate, f"rtsp://{credentials}127.0.0.1:{locked.port}/cam-1")
-            refused = await state_of(client, gate, CAMERA_STATE_UNAUTHORISED)
+            refused = await camera_in_state(client, gate, CAMERA_STATE_UNAUTHORISED)
             assert reason in refused.detail
             assert ("USER:PASSWORD@HOST" in refused.detail) == (not credentials)
             assert "wrong" not in refused.detail
@@ -273,5 +263,5 @@ async def test_wrong_credentials_are_told_as_such(
             await client.update_camera(
                 CameraSpec(id=gate, source=f"rtsp://u:correct-word@127.0.0.1:{locked.port}/cam-1")
             )
-            await state_of(client, gate, CAMERA_STATE_LIVE)
+            await camera_in_state(client, gate, CAMERA_STATE_LIVE)
     assert "correct-word" not in broker.log

@@ -9,17 +9,17 @@ import json
 import os
 import re
 import sys
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from broker.client import BrokerClient, CameraSpec, FrameStream, Gap, StreamItem, Subscription, WireFrame
+from broker.client import BrokerClient, CameraSpec, Gap, StreamItem, Subscription, WireFrame
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess
+from tests.broker_watch import Recording
 from tests.support import auntil
 from trueframe.layout import layout_of
 from trueframe.running import Running
@@ -31,52 +31,6 @@ from trueframe.v1.frames_pb2 import (
     JOIN_POINT_EXACT,
     JOIN_POINT_NONE,
 )
-
-
-class Reading:
-    """A stream that is read in the background."""
-
-    def __init__(self, stream: FrameStream) -> None:
-        self.stream = stream
-        self.items: dict[str, list[StreamItem]] = defaultdict(list)
-        self.error: BaseException | None = None
-
-    async def run(self) -> None:
-        try:
-            async for item in self.stream:
-                self.items[item.camera].append(item)
-        except Exception as error:
-            self.error = error
-
-    def frames(self, camera: str) -> list[WireFrame]:
-        return [item for item in self.items[camera] if isinstance(item, WireFrame)]
-
-    def gaps(self, camera: str) -> list[Gap]:
-        return [item for item in self.items[camera] if isinstance(item, Gap)]
-
-    async def until(self, camera: str, count: int) -> None:
-        """Returns when so many frames more of the camera have come."""
-        wanted = len(self.frames(camera)) + count
-
-        def enough() -> bool:
-            if self.error is not None:
-                raise self.error
-            return len(self.frames(camera)) >= wanted
-
-        await auntil(enough, 30, f"{wanted} frames of {camera}")
-
-
-@contextlib.asynccontextmanager
-async def reading(client: BrokerClient, *cameras: str, **options: object) -> AsyncIterator[Reading]:
-    found = Reading(client.stream(cameras, **options))  # type: ignore[arg-type]
-    task = asyncio.create_task(found.run())
-    try:
-        yield found
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await found.stream.aclose()
 
 
 async def subscription(client: BrokerClient, name: str) -> Subscription:
@@ -93,10 +47,10 @@ async def test_key_frames_come_alone_and_every_other_frame_is_told(broker: Broke
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-1"])
         async with (
-            reading(client, "gate", subscriber="all of them") as whole,
-            reading(client, "gate", delivery="keyframes", subscriber="key frames") as keys,
+            Recording(client, ["gate"], subscriber="all of them") as whole,
+            Recording(client, ["gate"], delivery="keyframes", subscriber="key frames") as keys,
         ):
-            await keys.until("gate", 4)
+            await keys.until_more("gate", 4)
             one = await subscription(client, "key frames")
         assert one.delivery == DELIVERY_KEYFRAMES
         assert_all_accounted_for(one)
@@ -119,9 +73,9 @@ async def test_a_rate_cap_holds_for_every_camera(broker: BrokerProcess, sim: Sim
         await client.add_camera("gate", sim.urls["cam-1"])
         await client.add_camera("yard", sim.urls["cam-2"])
         options = {"delivery": "keyframes", "max_rate": 0.7, "subscriber": "capped"}
-        async with reading(client, "gate", "yard", **options) as keys:
-            await keys.until("gate", 2)
-            await keys.until("yard", 1)
+        async with Recording(client, ["gate", "yard"], **options) as keys:
+            await keys.until_more("gate", 2)
+            await keys.until_more("yard", 1)
             one = await subscription(client, "capped")
         for camera in ("gate", "yard"):
             for earlier, later in pairwise(keys.frames(camera)):
@@ -138,7 +92,7 @@ async def test_a_latest_reader_that_stalls_goes_on_at_a_join_point_and_nobody_el
         async with broker.client() as client, broker.client() as other:
             await client.add_camera("gate", cameras.urls["cam-1"])
             stalled = other.stream(["gate"], delivery="latest", subscriber="stalled")
-            async with reading(client, "gate", subscriber="steady") as steady, stalled:
+            async with Recording(client, ["gate"], subscriber="steady") as steady, stalled:
                 items = [await anext(stalled) for _ in range(5)]
 
                 async def is_superseded() -> bool:
@@ -175,14 +129,14 @@ async def test_labels_choose_cameras_now_and_later(broker: BrokerProcess, sim: S
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-1"], labels={"site": "north", "kind": "door"})
         await client.add_camera("yard", sim.urls["cam-2"], labels={"site": "south"})
-        async with reading(client, labels={"site": "north"}) as north:
-            await north.until("gate", 5)
+        async with Recording(client, labels={"site": "north"}) as north:
+            await north.until_more("gate", 5)
             await client.add_camera("door", sim.urls["cam-3"], labels={"site": "north"})
-            await north.until("door", 5)
+            await north.until_more("door", 5)
             assert set(north.items) == {"gate", "door"}
             # One comes to carry the label, another loses it.
             await client.update_camera(CameraSpec(id="yard", labels={"site": "north"}))
-            await north.until("yard", 5)
+            await north.until_more("yard", 5)
             await client.update_camera(CameraSpec(id="door", labels={"site": "west"}))
 
             async def has_left() -> bool:
@@ -190,7 +144,7 @@ async def test_labels_choose_cameras_now_and_later(broker: BrokerProcess, sim: S
                 return [row.camera for row in one.counters] == ["gate", "yard"]
 
             await auntil(has_left, 10, "the camera without the label has left")
-            await north.until("gate", 5)
+            await north.until_more("gate", 5)
             seqs = [frame.seq for frame in north.frames("gate")]
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "the others go on without a seam"
 
@@ -201,16 +155,16 @@ async def test_an_open_stream_takes_other_cameras_and_those_in_both_sets_have_no
     async with broker.client() as client:
         for number, camera in enumerate(("gate", "yard", "door"), 1):
             await client.add_camera(camera, sim.urls[f"cam-{number}"])
-        async with reading(client, "gate", "yard", subscriber="changing") as changing:
-            await changing.until("gate", 5)
-            await changing.until("yard", 5)
+        async with Recording(client, ["gate", "yard"], subscriber="changing") as changing:
+            await changing.until_more("gate", 5)
+            await changing.until_more("yard", 5)
             await changing.stream.update(["gate", "door"])
-            await changing.until("door", 5)
+            await changing.until_more("door", 5)
             count = len(changing.items["yard"])
-            await changing.until("gate", 5)
+            await changing.until_more("gate", 5)
             assert len(changing.items["yard"]) == count
             await changing.stream.update(all_cameras=True)
-            await changing.until("yard", 5)
+            await changing.until_more("yard", 5)
             one = await subscription(client, "changing")
             assert one.number == 1, "it is one subscription all the time"
             frames = changing.frames("gate")
@@ -223,13 +177,13 @@ async def test_a_stream_that_changed_comes_back_as_it_was_when_the_broker_restar
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-1"])
         await client.add_camera("yard", sim.urls["cam-2"])
-        async with reading(client, "gate", delivery="keyframes", subscriber="kept") as kept:
-            await kept.until("gate", 1)
+        async with Recording(client, ["gate"], delivery="keyframes", subscriber="kept") as kept:
+            await kept.until_more("gate", 1)
             await kept.stream.update(["yard"])
-            await kept.until("yard", 2)
+            await kept.until_more("yard", 2)
             await asyncio.to_thread(broker.kill)
             await asyncio.to_thread(broker.start)
-            await kept.until("yard", 2)
+            await kept.until_more("yard", 2)
             one = await subscription(client, "kept")
             assert one.delivery == DELIVERY_KEYFRAMES
             assert [row.camera for row in one.counters] == ["yard"]
@@ -243,8 +197,8 @@ async def test_a_wrong_change_ends_the_stream_with_the_reason(broker: BrokerProc
         await client.add_camera("gate", sim.urls["cam-1"])
         await client.add_camera("vault", sim.urls["cam-2"])
         for reader, camera, error in ((client, "nowhere", NotFound), (guard, "vault", PermissionDenied)):
-            async with reading(reader, "gate") as changing:
-                await changing.until("gate", 2)
+            async with Recording(reader, ["gate"]) as changing:
+                await changing.until_more("gate", 2)
                 await changing.stream.update(["gate", camera])
                 await auntil(lambda changing=changing: changing.error is not None, 10)
             assert isinstance(changing.error, error)
@@ -268,8 +222,8 @@ async def test_a_label_shows_a_guard_only_cameras_of_the_guard(broker: BrokerPro
     async with broker.client() as client, broker.client(token) as guard:
         await client.add_camera("gate", sim.urls["cam-1"], labels={"site": "north"})
         await client.add_camera("vault", sim.urls["cam-2"], labels={"site": "north"})
-        async with reading(guard, labels={"site": "north"}, subscriber="guard") as seen:
-            await seen.until("gate", 10)
+        async with Recording(guard, labels={"site": "north"}, subscriber="guard") as seen:
+            await seen.until_more("gate", 10)
             one = await subscription(client, "guard")
         assert [row.camera for row in one.counters] == ["gate"]
         assert set(seen.items) == {"gate"}
@@ -324,8 +278,8 @@ async def test_the_command_lists_who_reads(broker: BrokerProcess, sim: Simulator
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-1"])
         with instance_of(broker, tmp_path / "instance"):
-            async with reading(client, "gate", delivery="keyframes", subscriber="the wall") as keys:
-                await keys.until("gate", 2)
+            async with Recording(client, ["gate"], delivery="keyframes", subscriber="the wall") as keys:
+                await keys.until_more("gate", 2)
                 row = json.loads(await command("--json"))
                 table = await command()
                 by_camera = await command("--cameras")

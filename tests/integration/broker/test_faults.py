@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from broker.client import BrokerClient, EpochStarted, Gap, WireFrame
+from broker.client import EpochStarted, Gap, WireFrame
 from mesh.channel import connect
 from mesh.errors import ResourceExhausted
 from mesh.ids import FrameId
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.broker_watch import camera_in_state
 from tests.support import auntil
 from trueframe.v1 import broker_pb2, broker_pb2_grpc
 from trueframe.v1.cameras_pb2 import (
@@ -24,14 +25,6 @@ from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_UNAUTHORISED,
 )
 from trueframe.v1.frames_pb2 import GAP_REASON_BEFORE_PARAMETER_SETS, GAP_REASON_OVERRUN, FrameBatch
-
-
-async def until_state(client: BrokerClient, camera: str, *states: int, timeout_s: float = 25.0) -> str:
-    async def reached() -> str:
-        found = await client.get_camera(camera)
-        return (found.detail or "live") if found.state in states else ""
-
-    return str(await auntil(reached, timeout_s, f"{camera} in one of {states}"))
 
 
 @pytest.mark.parametrize(
@@ -51,16 +44,17 @@ async def test_a_fault_becomes_a_state_and_heals_while_the_neighbour_loses_nothi
     async with broker.client() as client:
         await client.add_camera("ill", sim.urls["cam-1"])
         await client.add_camera("well", sim.urls["cam-2"])
-        await until_state(client, "ill", CAMERA_STATE_LIVE)
-        await until_state(client, "well", CAMERA_STATE_LIVE)
+        await camera_in_state(client, "ill", CAMERA_STATE_LIVE)
+        await camera_in_state(client, "well", CAMERA_STATE_LIVE)
         before = await client.get_camera("well")
         sim.fault("cam-1", fault)
         try:
-            assert "127.0.0.1" in await until_state(client, "ill", *states) or CAMERA_STATE_SILENT in states
+            shown = await camera_in_state(client, "ill", *states)
+            assert "127.0.0.1" in shown.detail or CAMERA_STATE_SILENT in states
         finally:
             sim.fault("cam-1", "none")
         # Unauthorised is retried after 5 to 10 s, so that no camera locks the account.
-        await until_state(client, "ill", CAMERA_STATE_LIVE)
+        await camera_in_state(client, "ill", CAMERA_STATE_LIVE)
         after = await client.get_camera("well")
     assert (after.epoch, after.connections, after.network_gaps) == (before.epoch, 1, 0)
     assert after.frames > before.frames
@@ -73,7 +67,7 @@ async def test_corrupt_packets_never_pass_as_whole_units_of_another_digest(
     sent = {unit.digest for unit in sim.log("cam-3")}
     async with broker.client() as client:
         await client.add_camera("gate", sim.urls["cam-3"])
-        await until_state(client, "gate", CAMERA_STATE_LIVE)
+        await camera_in_state(client, "gate", CAMERA_STATE_LIVE)
         sim.fault("cam-3", "corrupt", share=0.2)
         try:
             frames: list[WireFrame] = []
@@ -119,7 +113,7 @@ async def test_a_reader_that_stops_reading_is_told_what_it_missed_and_delays_nob
     ):
         async with broker.client() as client, broker.client() as other:
             await client.add_camera("gate", heavy.urls["cam-1"])
-            await until_state(client, "gate", CAMERA_STATE_LIVE)
+            await camera_in_state(client, "gate", CAMERA_STATE_LIVE)
             slow = client.stream(["gate"], subscriber="slow")
             first = [await anext(slow), await anext(slow)][-1]
             assert isinstance(first, WireFrame)
@@ -156,7 +150,7 @@ async def test_the_camera_set_changes_on_the_open_stream_without_a_seam(broker: 
     async with broker.client() as client:
         for name, camera in (("a", "cam-1"), ("b", "cam-2"), ("c", "cam-4")):
             await client.add_camera(name, sim.urls[camera])
-            await until_state(client, name, CAMERA_STATE_LIVE)
+            await camera_in_state(client, name, CAMERA_STATE_LIVE)
     async with connect(broker.endpoint, broker.token) as channel:
         call = broker_pb2_grpc.BrokerServiceStub(channel).StreamFrames()
         frames: dict[str, list[int]] = {"a": [], "b": [], "c": []}

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from broker.client import BrokerClient, EpochStarted, Gap, WireFrame
-from broker.kinds import State
 from simulator import sei
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
-from tests.support import auntil
+from tests.broker_watch import camera_in_state
 from trueframe.v1.cameras_pb2 import (
     CAMERA_STATE_LIVE,
     CAMERA_STATE_LOST,
@@ -79,16 +78,6 @@ async def taken(client: BrokerClient, camera: str, units: int = UNITS) -> list[W
     return found
 
 
-async def told(client: BrokerClient, camera: str, state: State) -> str:
-    """What the camera's state says once it is that."""
-
-    async def detail() -> str:
-        found = await client.get_camera(camera)
-        return (found.detail or "-") if found.state == state else ""
-
-    return str(await auntil(detail, 15, f"{camera} is in state {state}"))
-
-
 async def test_every_part_arrives_as_it_was_sent_the_moment_it_was_read(
     client: BrokerClient, served: Simulator
 ) -> None:
@@ -116,7 +105,7 @@ async def test_a_redirect_to_tls_leads_to_a_certificate_that_must_be_believed(
     client: BrokerClient, served: Simulator
 ) -> None:
     await client.add_camera("yard-2", served.urls["cam-8"])
-    detail = await told(client, "yard-2", CAMERA_STATE_REFUSED)
+    detail = (await camera_in_state(client, "yard-2", CAMERA_STATE_REFUSED)).detail
     assert "certificate that is not believed" in detail
     assert served.ready["tls_sha256"] in detail.replace(":", "").lower()
 
@@ -126,15 +115,15 @@ async def test_a_redirect_out_of_the_encryption_or_in_circles_is_refused(
 ) -> None:
     await client.add_camera("circle", served.urls["cam-9"])
     await client.add_camera("plain", served.urls["cam-10"], tls_sha256=served.ready["tls_sha256"])
-    assert "redirects more than 5 times" in await told(client, "circle", CAMERA_STATE_REFUSED)
-    assert "out of the encryption" in await told(client, "plain", CAMERA_STATE_REFUSED)
+    assert "redirects more than 5 times" in (await camera_in_state(client, "circle", CAMERA_STATE_REFUSED)).detail
+    assert "out of the encryption" in (await camera_in_state(client, "plain", CAMERA_STATE_REFUSED)).detail
 
 
 async def test_another_certificate_than_the_pinned_one_gets_no_password(
     client: BrokerClient, served: Simulator
 ) -> None:
     await client.add_camera("yard-4", with_login(served.urls["cam-4"]), tls_sha256="ab" * 32)
-    assert "another certificate" in await told(client, "yard-4", CAMERA_STATE_REFUSED)
+    assert "another certificate" in (await camera_in_state(client, "yard-4", CAMERA_STATE_REFUSED)).detail
 
 
 async def test_wrong_and_missing_passwords_are_told_apart(
@@ -142,8 +131,10 @@ async def test_wrong_and_missing_passwords_are_told_apart(
 ) -> None:
     await client.add_camera("none", served.urls["cam-3"])
     await client.add_camera("wrong", with_login(served.urls["cam-3"], "guard:s3cret"))
-    assert "asks for a user and a password" in await told(client, "none", CAMERA_STATE_UNAUTHORISED)
-    assert "refuses the user or the password" in await told(client, "wrong", CAMERA_STATE_UNAUTHORISED)
+    assert "asks for a user and a password" in (await camera_in_state(client, "none", CAMERA_STATE_UNAUTHORISED)).detail
+    assert (
+        "refuses the user or the password" in (await camera_in_state(client, "wrong", CAMERA_STATE_UNAUTHORISED)).detail
+    )
     assert "s3cret" not in broker.log
 
 
@@ -162,8 +153,8 @@ async def test_what_goes_wrong_on_the_way_is_told_and_the_camera_comes_back(
                 break
     assert gaps, "what the camera sent into the broken connection is a gap of unknown count"
     served.fault("cam-1", "refuse", for_s=1.5)
-    await told(client, "yard-6", CAMERA_STATE_LOST)
-    await told(client, "yard-6", CAMERA_STATE_LIVE)
+    await camera_in_state(client, "yard-6", CAMERA_STATE_LOST)
+    await camera_in_state(client, "yard-6", CAMERA_STATE_LIVE)
 
 
 async def test_bytes_damaged_on_the_way_make_damaged_frames_and_harm_no_other(
@@ -215,7 +206,7 @@ async def test_an_answer_that_is_no_stream_is_refused_with_what_helps(client: Br
         for number in range(len(ANSWERS)):
             await client.add_camera(f"answer-{number}", f"http://127.0.0.1:{port}/mjpg?{number}")
         for number, (_, state, words) in enumerate(ANSWERS):
-            assert words in await told(client, f"answer-{number}", state)
+            assert words in (await camera_in_state(client, f"answer-{number}", state)).detail
 
 
 async def test_a_server_that_says_nothing_is_lost_and_one_that_stops_is_silent(client: BrokerClient) -> None:
@@ -226,7 +217,7 @@ async def test_a_server_that_says_nothing_is_lost_and_one_that_stops_is_silent(c
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         await client.add_camera("yard-9", f"http://127.0.0.1:{port}/mjpg")
-        assert "did not answer within 2 s" in await told(client, "yard-9", CAMERA_STATE_LOST)
+        assert "did not answer within 2 s" in (await camera_in_state(client, "yard-9", CAMERA_STATE_LOST)).detail
 
 
 async def test_nothing_of_a_password_reaches_the_log_or_the_listing(

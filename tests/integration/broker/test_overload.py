@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import resource
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
 
 from broker.client import Gap, SyncBrokerClient, WireFrame
@@ -17,6 +14,7 @@ from mesh.bus import EVENT_STREAM, Bus, Message
 from mesh.errors import ResourceExhausted
 from tests.broker_process import BrokerProcess, running_broker
 from tests.clips import make_clip
+from tests.noise_film import FRAME_BYTES, make_noise
 from tests.support import auntil, until
 from trueframe.v1.broker_pb2 import Load
 from trueframe.v1.frames_pb2 import GAP_REASON_OVERRUN
@@ -24,24 +22,12 @@ from trueframe.v1.frames_pb2 import GAP_REASON_OVERRUN
 from .test_state_events import Nats
 
 MIB = 1 << 20
-_FRAME_BYTES = 80_000
 
 
 @pytest.fixture(scope="module")
 def flood(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A source of about 3.5 MB a second: noise, which no codec can make small."""
-    path = tmp_path_factory.mktemp("flood") / "noise.mp4"
-    rng = np.random.default_rng(1)
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "5", "qp": "12"})
-        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
-        for number in range(25):
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (360, 320), np.uint8), format="yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    assert path.stat().st_size > 25 * _FRAME_BYTES
-    return f"{path}?loop=1"
+    return f"{make_noise(tmp_path_factory.mktemp('flood') / 'noise.mp4')}?loop=1"
 
 
 def rss_bytes(pid: int) -> int:
@@ -73,7 +59,7 @@ def test_rings_of_flooding_cameras_and_the_process_stay_within_what_was_configur
             worst = max(worst, rss_bytes(broker.pid))
             used.append(load_of(client, "ring_memory").used)
             frames = sum(camera.frames for camera in client.list_cameras())
-            return frames * _FRAME_BYTES > 2 * budget
+            return frames * FRAME_BYTES > 2 * budget
 
         until(has_turned_over_twice, 60, "twice the budget came from the cameras")
         assert max(used) <= budget

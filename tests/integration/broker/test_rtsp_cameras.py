@@ -15,6 +15,7 @@ import pytest
 from broker.client import BrokerClient, Camera, EpochStarted, Gap, WireFrame
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.broker_watch import camera_in_state
 from tests.rtsp_proxy import proxied
 from tests.support import auntil
 from trueframe.v1.cameras_pb2 import (
@@ -212,16 +213,6 @@ def test_no_password_is_shown_or_logged(broker: BrokerProcess, seen: dict[str, S
         assert secret not in broker.log
 
 
-async def refused(client: BrokerClient, camera: str, state: int) -> Camera:
-    async def reached() -> Camera | None:
-        found = await client.get_camera(camera)
-        return found if found.state == state else None
-
-    found = await auntil(reached, 15, f"{camera} in state {state}")
-    assert found is not None
-    return found
-
-
 @pytest.mark.parametrize("name", REFUSED)
 async def test_a_redirect_that_must_not_be_followed_is_refused(
     broker: BrokerProcess, sim: Simulator, name: str
@@ -230,7 +221,7 @@ async def test_a_redirect_that_must_not_be_followed_is_refused(
     async with broker.client() as client:
         pin = sim.tls_sha256 if url.startswith("rtsps") else ""
         await client.add_camera(f"bad-{name}", url, tls_sha256=pin)
-        found = await refused(client, f"bad-{name}", CAMERA_STATE_REFUSED)
+        found = await camera_in_state(client, f"bad-{name}", CAMERA_STATE_REFUSED)
         await client.remove_camera(f"bad-{name}")
     assert REFUSED[name][1] in found.detail
 
@@ -240,7 +231,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_named_and_believed_once_
 ) -> None:
     async with broker.client() as client:
         await client.add_camera("unpinned", sim.urls[id_of("tls")])
-        found = await refused(client, "unpinned", CAMERA_STATE_REFUSED)
+        found = await camera_in_state(client, "unpinned", CAMERA_STATE_REFUSED)
         fingerprint = found.detail.split("SHA-256 is ")[1][:95]
         assert fingerprint.replace(":", "").lower() == sim.tls_sha256
         assert "--tls-sha256" in found.detail
@@ -253,7 +244,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_named_and_believed_once_
         await auntil(is_told, 15)
         found.spec.tls_sha256 = fingerprint
         await client.update_camera(found.spec)
-        live = await refused(client, "unpinned", CAMERA_STATE_LIVE)
+        live = await camera_in_state(client, "unpinned", CAMERA_STATE_LIVE)
         await client.remove_camera("unpinned")
     assert live.transport_used == "tls"
 
@@ -263,7 +254,7 @@ async def test_a_login_that_is_refused_is_told_for_every_scheme(broker: BrokerPr
         for name in ("basic", "digest-sha256"):
             url = sim.urls[id_of(name)].replace("://", "://guard:wr0ng-word@")
             await client.add_camera(f"login-{name}", url)
-            found = await refused(client, f"login-{name}", CAMERA_STATE_UNAUTHORISED)
+            found = await camera_in_state(client, f"login-{name}", CAMERA_STATE_UNAUTHORISED)
             await client.remove_camera(f"login-{name}")
             assert "refuses the user or the password" in found.detail
     assert "wr0ng-word" not in broker.log
@@ -315,7 +306,7 @@ async def test_credentials_are_not_told_to_the_host_that_a_redirect_names(
         broker.client() as client,
     ):
         await client.add_camera("tricked", here.url(path, _LOGIN))
-        found = await refused(client, "tricked", CAMERA_STATE_UNAUTHORISED)
+        found = await camera_in_state(client, "tricked", CAMERA_STATE_UNAUTHORISED)
         await client.remove_camera("tricked")
     assert "asks for a user and a password" in found.detail
     assert there.requests
@@ -329,7 +320,7 @@ async def test_video_on_another_channel_than_agreed_is_found(broker: BrokerProce
 
     async with proxied(sim.port, to_broker=renamed) as proxy, broker.client() as client:
         await client.add_camera("misnamed", proxy.url(id_of("lying-rate")))
-        found = await refused(client, "misnamed", CAMERA_STATE_LIVE)
+        found = await camera_in_state(client, "misnamed", CAMERA_STATE_LIVE)
         await client.remove_camera("misnamed")
     assert found.transport_used == "tcp"
 
@@ -345,6 +336,6 @@ async def test_a_description_beyond_64_kib_is_refused(broker: BrokerProcess, sim
 
     async with proxied(sim.port, to_broker=bloated) as proxy, broker.client() as client:
         await client.add_camera("bloated", proxy.url(id_of("lying-rate")))
-        found = await refused(client, "bloated", CAMERA_STATE_REFUSED)
+        found = await camera_in_state(client, "bloated", CAMERA_STATE_REFUSED)
         await client.remove_camera("bloated")
     assert "cannot be read" in found.detail

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from broker.client import BrokerClient, Camera, Gap, WireFrame
+from broker.client import BrokerClient, Gap, WireFrame
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.broker_watch import camera_in_state
 from tests.rtsp_proxy import proxied
 from tests.support import auntil
 from trueframe.v1.cameras_pb2 import (
@@ -57,16 +58,6 @@ async def watched(client: BrokerClient, camera: str, frames: int) -> tuple[list[
     return found, gaps
 
 
-async def until_state(client: BrokerClient, camera: str, state: int, timeout_s: float = 20.0) -> Camera:
-    async def reached() -> Camera | None:
-        found = await client.get_camera(camera)
-        return found if found.state == state else None
-
-    found = await auntil(reached, timeout_s, f"{camera} in state {state}")
-    assert found is not None
-    return found
-
-
 def sent(sim: Simulator, camera: str) -> set[bytes]:
     return {unit.digest for unit in sim.log(camera)}
 
@@ -96,12 +87,12 @@ async def test_a_camera_without_tcp_is_refused_where_tcp_alone_is_wanted_and_say
 ) -> None:
     async with broker.client() as client:
         await client.add_camera("tcp-only", sim.urls["cam-2"], transport="tcp")
-        refused = await until_state(client, "tcp-only", CAMERA_STATE_REFUSED)
+        refused = await camera_in_state(client, "tcp-only", CAMERA_STATE_REFUSED)
         assert "does not offer RTP over TCP" in refused.detail
         assert "--transport auto" in refused.detail
         refused.spec.source, refused.spec.transport = "", TRANSPORT_UNSPECIFIED
         await client.update_camera(refused.spec)
-        healed = await until_state(client, "tcp-only", CAMERA_STATE_LIVE)
+        healed = await camera_in_state(client, "tcp-only", CAMERA_STATE_LIVE)
         await client.remove_camera("tcp-only")
     assert healed.transport_used == "udp"
 
@@ -233,7 +224,7 @@ async def test_packets_from_another_address_are_heard_if_the_camera_named_it(
                 frames, _ = await watched(client, name, 5)
                 assert not any(frame.damaged for frame in frames)
             else:
-                silent = await until_state(client, name, CAMERA_STATE_SILENT)
+                silent = await camera_in_state(client, name, CAMERA_STATE_SILENT)
                 assert "those of others are not heard" in silent.detail
             await client.remove_camera(name)
     relay.close()
@@ -261,7 +252,7 @@ async def test_where_neither_works_the_camera_is_silent_and_says_why(broker: Bro
 
     async with proxied(sim.port, nowhere) as proxy, broker.client() as client:
         await client.add_camera("nowhere", proxy.url("cam-2"))
-        silent = await until_state(client, "nowhere", CAMERA_STATE_SILENT)
+        silent = await camera_in_state(client, "nowhere", CAMERA_STATE_SILENT)
         await client.remove_camera("nowhere")
     assert "does not offer RTP over TCP" in silent.detail
     assert "no packet arrives" in silent.detail
@@ -303,7 +294,7 @@ async def test_no_socket_is_left_when_a_camera_goes(broker: BrokerProcess, sim: 
     before = udp_sockets(broker.pid)
     async with broker.client() as client:
         await client.add_camera("leaky", sim.urls["cam-4"], transport="udp")
-        await until_state(client, "leaky", CAMERA_STATE_LIVE)
+        await camera_in_state(client, "leaky", CAMERA_STATE_LIVE)
         assert udp_sockets(broker.pid) == before + 4, "a pair for the video and one for the sound"
         await client.remove_camera("leaky")
         await auntil(lambda: udp_sockets(broker.pid) == before, 5, "all sockets are closed")

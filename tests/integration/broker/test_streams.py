@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import urllib.request
-from collections import defaultdict
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,13 +13,14 @@ import grpc
 import grpc.aio
 import pytest
 
-from broker.client import BrokerClient, EpochEnded, EpochStarted, Gap, StreamItem, WireFrame
+from broker.client import EpochEnded, EpochStarted, Gap, StreamItem, WireFrame
 from mesh.channel import connect
 from mesh.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
 from mesh.ids import FrameId
 from simulator import sei
 from simulator.testing import Simulator, running
 from tests.broker_process import BrokerProcess, running_broker
+from tests.broker_watch import Recording
 from tests.support import auntil
 from trueframe.v1 import broker_pb2, broker_pb2_grpc
 from trueframe.v1.cameras_pb2 import CAMERA_STATE_LIVE, CAMERA_STATE_SILENT
@@ -33,48 +32,6 @@ from trueframe.v1.frames_pb2 import (
     GAP_REASON_NETWORK_LOSS,
     JOIN_POINT_EXACT,
 )
-
-
-class Recording:
-    """Reads a stream in the background and keeps everything."""
-
-    def __init__(self, client: BrokerClient, cameras: Iterable[str] = (), **options: object) -> None:
-        self.items: dict[str, list[StreamItem]] = defaultdict(list)
-        self.error: Exception | None = None
-        self._stream = client.stream(cameras, **options)  # type: ignore[arg-type]
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Recording:
-        self._task = asyncio.create_task(self._read())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _read(self) -> None:
-        try:
-            async for item in self._stream:
-                self.items[item.camera].append(item)
-        except Exception as error:
-            self.error = error
-
-    def frames(self, camera: str) -> list[WireFrame]:
-        return [item for item in self.items[camera] if isinstance(item, WireFrame)]
-
-    def gaps(self, camera: str) -> list[Gap]:
-        return [item for item in self.items[camera] if isinstance(item, Gap)]
-
-    async def until_frames(self, camera: str, count: int, timeout_s: float = 30.0) -> list[WireFrame]:
-        def enough() -> bool:
-            if self.error is not None:
-                raise self.error
-            return len(self.frames(camera)) >= count
-
-        await auntil(enough, timeout_s, f"{count} frames of {camera}, have {len(self.frames(camera))}")
-        return self.frames(camera)
 
 
 def assert_without_hole(frames: list[WireFrame]) -> None:

@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
 from broker.epochs import EpochBook
 from mesh.clocks import ManualClock
-
-
-class MemoryEpochs:
-    """The port in memory, with a gate that holds writes back."""
-
-    def __init__(self, last: Mapping[str, int] | None = None) -> None:
-        self.last = dict(last or {})
-        self.writes = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.error: Exception | None = None
-
-    async def load(self) -> Mapping[str, int]:
-        return self.last
-
-    async def save(self, last: Mapping[str, int]) -> None:
-        await self.gate.wait()
-        if self.error:
-            raise self.error
-        self.writes += 1
-        self.last = dict(last)
+from tests.support import auntil
+from tests.unit.broker.memory_epochs import MemoryEpochs
 
 
 async def test_an_epoch_is_the_time_of_its_opening() -> None:
@@ -53,7 +33,7 @@ async def test_nobody_sees_an_epoch_before_it_is_stored() -> None:
     store = MemoryEpochs()
     store.gate.clear()
     minting = asyncio.create_task(EpochBook(store, ManualClock(utc_ns=5)).mint("gate"))
-    await asyncio.sleep(0.01)
+    await auntil(lambda: store.is_held, 5)
     assert not minting.done()
     store.gate.set()
     assert (await minting).number == 5

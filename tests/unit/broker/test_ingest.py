@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -18,6 +17,8 @@ from broker.errors import SourceFailure, SourceRefused, SourceUnreachable
 from broker.feed import Feed
 from broker.ingest import Ingest
 from mesh.clocks import ManualClock
+from tests.support import auntil
+from tests.unit.broker.memory_epochs import MemoryEpochs
 from trueframe.v1.frames_pb2 import (
     EPOCH_END_REASON_CLOCK_STEPPED,
     EPOCH_END_REASON_CONNECTION_LOST,
@@ -61,31 +62,12 @@ def sets_of(unit: bytes) -> bytes:
     return canonical_from_nals(nal for nal in split_nals(unit) if nal[0] & 0x1F in (7, 8))
 
 
-class Epochs:
-    """Last epochs in memory, with a gate."""
-
-    def __init__(self) -> None:
-        self.last: dict[str, int] = {}
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.error: Exception | None = None
-
-    async def load(self) -> Mapping[str, int]:
-        return self.last
-
-    async def save(self, last: Mapping[str, int]) -> None:
-        await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        self.last = dict(last)
-
-
 @dataclass
 class Bench:
     """One camera's feed over a real hub, with a subscriber that sees everything."""
 
     clock: ManualClock = field(default_factory=ManualClock)
-    epochs: Epochs = field(default_factory=Epochs)
+    epochs: MemoryEpochs = field(default_factory=MemoryEpochs)
     hub: Hub = field(default_factory=Hub)
     failures: list[SourceFailure] = field(default_factory=list)
     firsts: int = 0
@@ -237,7 +219,7 @@ async def test_a_new_picture_size_is_a_new_epoch_on_the_same_connection() -> Non
         bench.give(ingest, unit)
     assert kinds(bench.items())[-1] == "EpochEnded", "nothing of the new epoch before it is stored"
     bench.epochs.gate.set()
-    await asyncio.sleep(0.01)
+    await auntil(lambda: ingest.epoch, 5, "the next epoch is open")
     bench.give(ingest, LARGE[3])
     started, *frames = bench.items()
     assert isinstance(started, EpochStarted)
@@ -263,7 +245,7 @@ async def test_a_step_of_the_wall_clock_is_a_new_epoch_and_epochs_still_grow(ste
     bench.give(ingest, SMALL[0])
     bench.clock.step_utc(step_s * 1000 * MS)
     bench.give(ingest, SMALL[1])
-    await asyncio.sleep(0.01)
+    await auntil(lambda: ingest.epoch, 5, "the next epoch is open")
     started, first, ended, again, second = bench.items()
     assert isinstance(started, EpochStarted)
     assert isinstance(ended, EpochEnded)
@@ -290,7 +272,7 @@ async def test_a_camera_that_changes_its_size_all_the_time_is_refused() -> None:
     ingest = await bench.open()
     for number in range(8):
         bench.give(ingest, (SMALL, LARGE)[number % 2][0])
-        await asyncio.sleep(0.001)
+        await auntil(lambda: ingest.epoch or bench.failures, 5, "the next epoch is open, or refused")
     assert isinstance(bench.failures[0], SourceRefused)
     assert "changed its picture size" in str(bench.failures[0])
 
@@ -316,7 +298,7 @@ async def test_what_waited_for_an_epoch_that_never_opened_is_counted() -> None:
     assert (gap.reason, gap.count) == (GAP_REASON_REFUSED, 2)
     assert gap.after.seq == 0
     bench.epochs.gate.set()
-    await asyncio.sleep(0.01)
+    await auntil(lambda: len(asyncio.all_tasks()) == 1, 5, "nothing is under way any more")
     assert bench.items() == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from broker.core import WireFrame, canonical, canonical_from_nals, split_nals
 from broker.errors import SourceRefused
 from broker.ingest import codec_name
+from tests.support import auntil
 from tests.unit.broker.test_ingest import MS, SMALL, Bench, kinds, sets_of, without_sets
 from trueframe.v1.frames_pb2 import (
     CODEC_H264,
@@ -124,7 +125,7 @@ async def test_a_jpeg_of_another_size_begins_an_epoch() -> None:
     # A larger one that is cut off is a broken picture, not a new format.
     bench.give(ingest, LARGE_JPEG[0][:-20])
     bench.give(ingest, LARGE_JPEG[1])
-    await asyncio.sleep(0.01)
+    await auntil(lambda: ingest.epoch, 5, "the next epoch is open")
     bench.give(ingest, LARGE_JPEG[2])
     items = bench.items()
     assert kinds(items) == [
@@ -155,7 +156,7 @@ async def test_a_change_of_codec_is_a_new_epoch_on_the_same_connection() -> None
     ingest.switch(CODEC_H264, BASE, b"")
     bench.give(ingest, SMALL[0])
     bench.epochs.gate.set()
-    await asyncio.sleep(0.05)
+    await auntil(lambda: bench.feed.counters.epochs == 3, 5, "all three epochs are open")
     bench.give(ingest, SMALL[1])
     items = bench.items()
     assert kinds(items) == [
@@ -192,7 +193,7 @@ async def test_a_camera_that_changes_its_codec_all_the_time_is_refused() -> None
     for number in range(8):
         bench.give(ingest, JPEG[0] if number % 2 else SMALL[0])
         ingest.switch(CODEC_H264 if number % 2 else CODEC_MJPEG, BASE, b"")
-        await asyncio.sleep(0.001)
+        await auntil(lambda: len(asyncio.all_tasks()) == 1, 5, "the change is stored, or refused")
     assert isinstance(bench.failures[0], SourceRefused)
     assert "its codec" in str(bench.failures[0])
 

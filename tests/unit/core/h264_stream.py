@@ -196,6 +196,16 @@ def payloads(nals: Sequence[bytes], mtu: int, *, aggregate: bool = False) -> lis
     return out
 
 
+def packets(
+    parts: Sequence[bytes], sequence: int, timestamp: int, *, marker: bool = True, ssrc: int = 7, kind: int = 96
+) -> list[bytes]:
+    """Payloads of one access unit in packets."""
+    return [
+        rtp(part, sequence + i, timestamp, marker=marker and i == len(parts) - 1, ssrc=ssrc, kind=kind)
+        for i, part in enumerate(parts)
+    ]
+
+
 def packetise(
     nals: Sequence[bytes],
     sequence: int,
@@ -208,7 +218,4 @@ def packetise(
 ) -> list[bytes]:
     """All packets of one access unit."""
     parts = payloads(nals, mtu, aggregate=aggregate)
-    return [
-        rtp(part, sequence + i, timestamp, marker=marker and i == len(parts) - 1, ssrc=ssrc)
-        for i, part in enumerate(parts)
-    ]
+    return packets(parts, sequence, timestamp, marker=marker, ssrc=ssrc)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.unit.core.h264_stream import BitWriter, escape, rtp
+from tests.unit.core.h264_stream import BitWriter, escape, packets
 
 TRAIL_N, TRAIL_R, RADL_N, RASL_N, RASL_R = 0, 1, 6, 8, 9
 BLA_W_LP, BLA_N_LP, IDR_W_RADL, IDR_N_LP, CRA = 16, 18, 19, 20, 21
@@ -143,8 +143,4 @@ def packetise(
     marker: bool = True,
 ) -> list[bytes]:
     """All packets of one access unit."""
-    parts = payloads(nals, mtu, aggregate=aggregate)
-    return [
-        rtp(part, sequence + i, timestamp, marker=marker and i == len(parts) - 1, kind=97)
-        for i, part in enumerate(parts)
-    ]
+    return packets(payloads(nals, mtu, aggregate=aggregate), sequence, timestamp, marker=marker, kind=97)

@@ -3,65 +3,34 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import random
 
-import av
-import numpy as np
 import pytest
 
 from broker.core.bitstream import (
     JOIN_EXACT,
     JOIN_NONE,
     JOIN_RECOVERS_AFTER,
-    DamageTracker,
     H265Inspector,
-    canonical,
     from_length_prefixed,
     split_nals,
     to_length_prefixed,
 )
 from broker.core.rtp import H265Depacketiser
 from tests.unit.core import h265_stream as h265
+from tests.unit.core import real_codec
 from tests.unit.core.h264_stream import annexb
 
 FRAMES = 64
 
 
 @functools.cache
-def encode(parameters: str) -> tuple[bytes, ...]:
-    """Units of a moving noise picture, in decode order and canonical form."""
-    encoder = av.CodecContext.create("libx265", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = 96, 80, "yuv420p"
-    encoder.framerate = 25
+def encode(parameters: str) -> list[bytes]:
     fixed = "log-level=none:pools=none:frame-threads=1:scenecut=0"
-    encoder.options = {"x265-params": f"{fixed}:{parameters}", "preset": "ultrafast"}
-    picture = np.random.default_rng(1).integers(0, 255, (120, 96), np.uint8)
-    units = []
-    for number in range(FRAMES):
-        frame = av.VideoFrame.from_ndarray(np.roll(picture, number * 2, axis=1), format="yuv420p")
-        frame.pts = number
-        units += [canonical(bytes(packet)) for packet in encoder.encode(frame)]
-    return (*units, *[canonical(bytes(packet)) for packet in encoder.encode(None)])
+    return real_codec.encode("libx265", {"x265-params": f"{fixed}:{parameters}", "preset": "ultrafast"}, FRAMES)
 
 
 def decode(units: dict[int, bytes]) -> dict[int, str]:
-    """Position of each unit in decode order → digest of its picture; pts = seq, as in the pixel host."""
-    decoder = av.CodecContext.create("hevc", "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.thread_count = 1
-    decoder.thread_type = "NONE"
-    pictures: dict[int, str] = {}
-    for seq in [*units, None]:
-        packet = None
-        if seq is not None:
-            packet = av.Packet(units[seq])
-            packet.pts = seq
-        for frame in decoder.decode(packet):
-            assert frame.pts is not None
-            pictures[frame.pts] = hashlib.sha256(frame.to_ndarray(format="yuv420p").tobytes()).hexdigest()
-    return pictures
+    return real_codec.decode("hevc", units)
 
 
 ALL_KINDS = {JOIN_NONE, JOIN_EXACT, JOIN_RECOVERS_AFTER}
@@ -106,19 +75,10 @@ def test_frames_that_follow_no_damage_decode_exactly_whatever_was_lost(parameter
     whole = decode(dict(enumerate(units)))
     healed = 0
     for seed in range(20):
-        rng = random.Random(f"{parameters} {seed}")
-        lost = {rng.randrange(1, FRAMES) for _ in range(rng.randrange(1, 4))}
-        inspector, tracker = H265Inspector(), DamageTracker()
-        exact = []
-        for seq, unit in enumerate(units):
-            info = inspector.inspect(unit)
-            if seq in lost:
-                tracker.lost()
-            elif not tracker.observe(info.malformed, info.join_point, info.recovers_after, info.recovers_surely):
-                exact.append(seq)
-        pictures = decode({seq: unit for seq, unit in enumerate(units) if seq not in lost})
-        assert [seq for seq in exact if pictures.get(seq) != whole[seq]] == []
-        healed += bool(exact) and max(exact) > min(lost)
+        lossy = real_codec.lose_some(units, H265Inspector(), f"{parameters} {seed}")
+        pictures = decode(lossy.came)
+        assert [seq for seq in lossy.exact if pictures.get(seq) != whole[seq]] == []
+        healed += bool(lossy.exact) and max(lossy.exact) > min(lossy.lost)
     assert healed
 
 

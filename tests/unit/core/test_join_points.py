@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-
-import av
-import numpy as np
 import pytest
 
 from broker.core.bitstream import (
     JOIN_EXACT,
     JOIN_NONE,
     JOIN_RECOVERS_AFTER,
-    DamageTracker,
     H264Inspector,
     UnitInfo,
-    canonical,
     from_length_prefixed,
     to_length_prefixed,
 )
+from tests.unit.core import real_codec
 
 FRAMES = 90
 
 
 def encode(parameters: str, profile: str = "high") -> list[bytes]:
-    """Units of a moving noise picture, in decode order and canonical form."""
-    encoder = av.CodecContext.create("libx264", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = 96, 80, "yuv420p"
-    encoder.framerate = 25
-    encoder.thread_count = 1
-    encoder.options = {"x264-params": f"threads=1:scenecut=0:{parameters}", "profile": profile, "preset": "fast"}
-    picture = np.random.default_rng(1).integers(0, 255, (120, 96), np.uint8)
-    units = []
-    for number in range(FRAMES):
-        frame = av.VideoFrame.from_ndarray(np.roll(picture, number * 2, axis=1), format="yuv420p")
-        frame.pts = number
-        units += [canonical(bytes(packet)) for packet in encoder.encode(frame)]
-    return units + [canonical(bytes(packet)) for packet in encoder.encode(None)]
+    options = {"x264-params": f"threads=1:scenecut=0:{parameters}", "profile": profile, "preset": "fast"}
+    return real_codec.encode("libx264", options, FRAMES)
 
 
-def decode(units: list[bytes], first: int) -> dict[int, str]:
-    """Position of each unit in decode order → digest of its picture; pts = seq, as in the pixel host."""
-    decoder = av.CodecContext.create("h264", "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.thread_count = 1
-    decoder.thread_type = "NONE"
-    pictures: dict[int, str] = {}
-    for seq in [*range(first, len(units)), None]:
-        packet = None
-        if seq is not None:
-            if not units[seq]:
-                continue
-            packet = av.Packet(units[seq])
-            packet.pts = seq
-        for frame in decoder.decode(packet):
-            assert frame.pts is not None
-            pictures[frame.pts] = hashlib.sha256(frame.to_ndarray(format="yuv420p").tobytes()).hexdigest()
-    return pictures
+def decode(units: list[bytes], first: int = 0) -> dict[int, str]:
+    return real_codec.decode("h264", dict(enumerate(units[first:], first)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +48,7 @@ def test_decoding_that_begins_at_a_join_point_is_exact_from_where_it_says(
     assert not any(info.malformed for info in infos)
     assert all(info.decodable and (info.width, info.height) == (96, 80) for info in infos)
     assert {info.join_point for info in infos} == kinds
-    whole = decode(units, 0)
+    whole = decode(units)
     assert len(whole) == FRAMES
     joins = [seq for seq, info in enumerate(infos) if info.join_point != JOIN_NONE]
     assert len(joins) >= 4
@@ -110,21 +76,12 @@ def inexact(units: list[bytes], seq: int, inspector: H264Inspector, info: UnitIn
 )
 def test_frames_that_follow_no_damage_decode_exactly_whatever_was_lost(parameters: str) -> None:
     units = encode(parameters)
-    whole = decode(units, 0)
+    whole = decode(units)
     for seed in range(12):
-        rng = random.Random(f"{parameters} {seed}")
-        lost = {rng.randrange(1, FRAMES) for _ in range(rng.randrange(1, 4))}
-        inspector, tracker = H264Inspector(), DamageTracker()
-        exact = []
-        for seq, unit in enumerate(units):
-            info = inspector.inspect(unit)
-            if seq in lost:
-                tracker.lost()
-            elif not tracker.observe(info.malformed, info.join_point, info.recovers_after, info.recovers_surely):
-                exact.append(seq)
-        pictures = decode([b"" if seq in lost else unit for seq, unit in enumerate(units)], 0)
-        assert [seq for seq in exact if pictures.get(seq) != whole[seq]] == []
-        assert len(exact) >= min(lost)
+        lossy = real_codec.lose_some(units, H264Inspector(), f"{parameters} {seed}")
+        pictures = real_codec.decode("h264", lossy.came)
+        assert [seq for seq in lossy.exact if pictures.get(seq) != whole[seq]] == []
+        assert len(lossy.exact) >= min(lossy.lost)
 
 
 def test_a_recovery_point_is_the_encoders_own_promise() -> None:
@@ -136,7 +93,7 @@ def test_a_recovery_point_is_the_encoders_own_promise() -> None:
     joins = [seq for seq, info in enumerate(infos) if info.join_point == JOIN_RECOVERS_AFTER]
     assert joins == [20, 40, 60, 80]
     assert all(1 <= infos[seq].recovers_after <= 20 for seq in joins)
-    whole = decode(units, 0)
+    whole = decode(units)
     kept = [seq for seq in joins if not inexact(units, seq, inspector, infos[seq], whole)]
     assert len(kept) >= 3
 
