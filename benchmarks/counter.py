@@ -66,7 +66,7 @@ def main() -> None:
             messages += 1
             received += len(batch)
     milliseconds = [age / 1e6 for age in ages]
-    result = {"items": len(ages), "messages": messages, "bytes": received}
+    result: dict[str, float] = {"items": len(ages), "messages": messages, "bytes": received}
     result |= {"p50_ms": percentile(milliseconds, 0.5), "p99_ms": percentile(milliseconds, 0.99)}
     json.dump(result | {"cpu_us": time.process_time_ns() / 1000}, sys.stdout)
 

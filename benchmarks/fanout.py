@@ -36,7 +36,7 @@ from typing import Any
 
 from benchmarks.harness import Child, Instance, instance, machine
 from benchmarks.peers import Peers, build_peers, report_of, start, write_items
-from benchmarks.relay import measure
+from benchmarks.relay import brokers, measure
 
 # name: subscribers, cameras, frames per second
 LOADS = {"6000": (4, 100, 15), "24000": (8, 100, 30), "48000": (16, 100, 30)}
@@ -57,7 +57,7 @@ class Run:
         self.socket = work / "producer.sock"
 
     def _readers(self, endpoint: str) -> list[Child]:
-        token = self.made.folder / "data" / "keys" / "service.token"
+        token = self.made.token_file
         seconds = str(_SETTLE_S + self.seconds + 2.0)
         if self.peers.grpc is not None:
             command: list[str | Path] = [self.peers.grpc, "subscribe", endpoint, seconds, token]
@@ -140,21 +140,19 @@ def run_whole(load: tuple[int, int, int], payload_bytes: int, seconds: float, ra
         simulated = made.start_cameras(
             "--cameras", str(cameras), "--fps", str(fps), "--pad-bytes", str(payload_bytes)
         )  # fmt: skip
-        made.configure(simulated.urls)
-        broker = made.start_service("broker")
-        made.wait_for_socket(made.endpoint("broker"), broker)
-        time.sleep(5.0)  # every camera connects, the rings fill
-        taken = measure(made, broker, simulated, subscribers, seconds)
-    reports = taken["reports"]
-    us_per_frame = taken["cpu_us"] / (cameras * fps * subscribers * taken["clock_s"])
+        with brokers(made, simulated, 1) as shards:
+            time.sleep(5.0)  # every camera connects, the rings fill
+            taken = measure(made, shards, simulated, subscribers, cameras * fps, seconds)
+    us_per_frame = taken["broker_us_per_unit"] / subscribers
     return {
         "whole_us_per_frame": us_per_frame,
         "whole_ratio_raw": us_per_frame / raw_us,
-        "whole_core": taken["cpu_us"] / taken["clock_s"] / 1e6,
-        "whole_delivered_share": sum(r["delivered"] for r in reports) / max(1, sum(r["sent"] for r in reports)),
-        "whole_different": sum(r["different"] + r["mismatched"] + r["holes"] for r in reports),
-        "whole_p50_ms": statistics.median(r["p50_ms"] for r in reports),
-        "whole_p99_ms": max(r["p99_ms"] for r in reports),
+        "whole_core": taken["broker_core"],
+        "whole_delivered_share": taken["delivered_share"],
+        "whole_different": taken["different"],
+        "whole_lost": taken["lost"],
+        "whole_p50_ms": taken["p50_ms"],
+        "whole_p99_ms": taken["p99_ms"],
     }
 
 

@@ -95,6 +95,25 @@ def _rss_bytes(pid: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineTime:
+    """What all cores did since the start, in ticks: how much of it they were in use, and how much there was."""
+
+    used: int
+    total: int
+
+    @classmethod
+    def now(cls) -> MachineTime:
+        """At this moment (/proc/stat)."""
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return cls(sum(ticks) - ticks[3] - ticks[4], sum(ticks))
+
+    def share_until_now(self) -> float:
+        """The share of all cores that was in use since, 0 to 1."""
+        now = self.now()
+        return (now.used - self.used) / max(1, now.total - self.total)
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """Simulated cameras that serve."""
 
@@ -116,11 +135,23 @@ class Instance:
         (folder / "data" / "run").mkdir(mode=0o700)
         key = create_signing_key(keys / "signing.key", keys / "signing.pub")
         self.token = mint_token(key, "benchmark", "service")
-        token_file = keys / "service.token"
-        token_file.touch(0o600)
-        token_file.write_text(self.token)
+        self.token_file.touch(0o600)
+        self.token_file.write_text(self.token)
         # No bus: what a benchmark of frames measures must not depend on one.
         self.settings = {"run": {"data_dir": str(folder / "data"), "log_level": "warning"}}
+
+    def beside(self, name: str) -> Instance:
+        """One more, with keys of its own, in a folder of this one; it ends with it."""
+        folder = self.folder / name
+        folder.mkdir()
+        other = Instance(folder)
+        other.children = self.children
+        return other
+
+    @property
+    def token_file(self) -> Path:
+        """The token of a service."""
+        return self.folder / "data" / "keys" / "service.token"
 
     def configure(self, cameras: dict[str, str], **sections: dict[str, Any]) -> None:
         """Writes the configuration: cameras by id, and more sections."""

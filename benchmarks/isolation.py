@@ -51,8 +51,8 @@ class Disturbance:
 
     def _subscribers(self, kind: str, count: int) -> list[Child]:
         """Processes that are ready to subscribe."""
-        token = self._made.folder / "data" / "keys" / "service.token"
-        command = [sys.executable, "-m", "benchmarks.victim", self._made.endpoint("broker"), str(token), kind]
+        endpoint, token = self._made.endpoint("broker"), str(self._made.token_file)
+        command = [sys.executable, "-m", "benchmarks.victim", endpoint, token, kind]
         children = [
             Child(kind, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for _ in range(count)
         ]
@@ -115,7 +115,7 @@ def readers(made: Instance, cameras: Simulation, healthy: list[str], seconds: fl
         ages = made.folder / f"ages-{number}.json"
         command = [
             sys.executable, "-m", "benchmarks.reader", "--endpoint", made.endpoint("broker"),
-            "--token-file", str(made.folder / "data" / "keys" / "service.token"), "--logs", str(cameras.log_dir),
+            "--token-file", str(made.token_file), "--logs", str(cameras.log_dir),
             "--warm-up", str(WARM_UP_S), "--seconds", str(seconds), "--ages", str(ages),
             *(word for camera in healthy for word in ("--camera", camera)),
         ]  # fmt: skip
