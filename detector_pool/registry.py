@@ -14,7 +14,7 @@ from typing import Any
 
 from detector_pool.detector import Detector, DetectorType, Judging, Setup
 from detector_pool.motion import Motion
-from detector_pool.onnx_models import objects, pose
+from detector_pool.onnx_models import clip, objects, pose
 from detector_pool.signal_health import SignalHealth
 from mesh.logs import get_logger
 
@@ -31,6 +31,7 @@ BUILT_IN: tuple[DetectorType, ...] = (
                  Judging(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2_000_000_000)),
     objects.TYPE,
     pose.TYPE,
+    clip.TYPE,
 )  # fmt: skip
 
 
