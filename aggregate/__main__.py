@@ -7,8 +7,12 @@ from collections.abc import Iterable
 
 from aggregate.archive import Archive
 from aggregate.bench import Bench
+from aggregate.calibrating import Calibrator
 from aggregate.cameras import follow
 from aggregate.inspections import Inspections
+from aggregate.model_service import ModelService
+from aggregate.model_store import Models
+from aggregate.offers import Offers
 from aggregate.orders import Order
 from aggregate.reading import LedgerReader
 from aggregate.scheduler import Scheduler
@@ -26,11 +30,14 @@ from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import Registration, serve
 from mesh.store import SqliteStore
+from mesh.system_events import SystemEvents
+from mesh.zones import site_zone
 from trueframe.v1.inspection_pb2_grpc import (
     add_InspectionServiceServicer_to_server,
     add_LedgerServiceServicer_to_server,
     add_PoolServiceServicer_to_server,
 )
+from trueframe.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
 
 log = get_logger("aggregate")
 
@@ -45,31 +52,53 @@ async def main(config: Config) -> None:
         BrokerClient(config.broker.endpoint, token) as broker,
     ):
         archive = await Archive.open(store)
+        models = await Models.open(store, folder / "models", config.aggregate.max_model_bytes)
         clock = SystemClock()
         outbox = OutboxPublisher(archive.anomalies, bus)
-        scheduler = Scheduler()
-        bench = Bench(archive, clock, on_settled=scheduler.judged, on_published=outbox.wake)
-        inspections = Inspections(archive, bench, clock, scheduler)
+        system_events = SystemEvents("aggregate", bus, clock)
+        offers = Offers()
+
+        def takes_model(order: Order) -> bool:
+            return bool(order.model) or offers.needs_model(order.detector)
+
+        scheduler = Scheduler(takes_model=takes_model)
+        bench = Bench(archive, clock, on_settled=scheduler.judged, on_published=outbox.wake, rules_of=offers.rules)
+        inspections = Inspections(
+            archive, bench, clock, scheduler, offers=offers, models=models, tells=system_events,
+            zone=site_zone(config.site.timezone), default_detectors=config.aggregate.default_detectors,
+        )  # fmt: skip
+        calibrator = Calibrator(archive, bench, inspections, clock, config.aggregate.calibrate_s)
         await inspections.load(_orders(config.inspections))
         registrations: list[Registration] = [
-            (add_InspectionServiceServicer_to_server, InspectionService(inspections), "trueframe.v1.InspectionService"),
+            (
+                add_InspectionServiceServicer_to_server,
+                InspectionService(inspections, calibrator),
+                "trueframe.v1.InspectionService",
+            ),
             (
                 add_LedgerServiceServicer_to_server,
                 LedgerService(inspections, LedgerReader(archive, bench, inspections, clock)),
                 "trueframe.v1.LedgerService",
             ),
             (add_PoolServiceServicer_to_server, PoolService(inspections), "trueframe.v1.PoolService"),
+            (
+                add_ModelServiceServicer_to_server,
+                ModelService(models, inspections, archive, bench, clock, config.aggregate.shadow_s),
+                "trueframe.v1.ModelService",
+            ),
         ]
         async with outbox, asyncio.TaskGroup() as tasks:
             tasks.create_task(_make_stream(bus), name="stream")
             judging = tasks.create_task(bench.run(), name="bench")
             running = tasks.create_task(inspections.run(), name="inspections")
+            telling = tasks.create_task(system_events.run(), name="system events")
+            calibrating = tasks.create_task(calibrator.run(), name="calibrator")
             following = tasks.create_task(follow(broker.watch_cameras(), inspections), name="cameras")
             try:
                 async with serve(config.aggregate.endpoint, config, registrations) as server:
                     await server.wait()
             finally:
-                for task in (following, running, judging):
+                for task in (following, running, calibrating, telling, judging):
                     task.cancel()
 
 

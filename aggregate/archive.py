@@ -1,5 +1,5 @@
-"""What the aggregate stores: orders and their history, the ledger, checkpoints, anomalies with their outbox, and how
-far each inspection has been judged.
+"""What the aggregate stores: orders and their history, the ledger, checkpoints, anomalies with their outbox, how far
+each inspection has been judged, what workers offer, and what operators called anomalies.
 
 One document is written at a time and each write stands alone. First come the ledger's pages, then the anomalies that
 were found in them, then the progress that says so: after a crash between two of these, judging the ledger again makes
@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator
 from aggregate.checkpoints import Checkpoints
 from aggregate.history import History
 from aggregate.ledger import Ledger
+from aggregate.offers import Offer, offer_document, offer_from_document
 from aggregate.orders import Order, order_document, order_from_document
 from mesh.bus import anomaly_subject
 from mesh.errors import AlreadyExists, Conflict
 from mesh.ids import FrameId
 from mesh.outbox import PENDING_FIELD, OutboxEvent, add_event
-from mesh.store import Between, Body, Collection, DocumentStore, Where, scan
+from mesh.store import Between, Body, Collection, DocumentStore, Where, modify, scan
 from trueframe.v1 import inspection_pb2
 
 # A bus that is away for long: of an anomaly that goes on, only some of its updates need to wait for it.
@@ -36,6 +37,7 @@ class Archive:
         ledger: Ledger,
         history: History,
         checkpoints: Checkpoints,
+        offers: Collection,
     ) -> None:
         self._orders = orders
         self._progress = progress
@@ -43,6 +45,7 @@ class Archive:
         self.ledger = ledger
         self.history = history
         self.checkpoints = checkpoints
+        self._offers = offers
 
     @classmethod
     async def open(cls, store: DocumentStore) -> Archive:
@@ -54,6 +57,7 @@ class Archive:
             await Ledger.open(store),
             await History.open(store),
             await Checkpoints.open(store),
+            await store.collection("offers"),
         )
 
     async def orders(self) -> AsyncIterator[Order]:
@@ -72,6 +76,23 @@ class Archive:
         except AlreadyExists:
             return False
         return True
+
+    async def offers(self) -> list[Offer]:
+        """All detectors that were ever offered."""
+        return [offer_from_document(one.id, one.body) async for one in scan(self._offers)]
+
+    async def put_offer(self, offer: Offer) -> None:
+        """Stores what a worker said of a detector."""
+        await self._offers.put(offer.name, offer_document(offer))
+
+    async def anomaly(self, anomaly_id: str) -> Body | None:
+        """What is stored of an anomaly; None if there is none."""
+        document = await self.anomalies.find(anomaly_id)
+        return document.body if document else None
+
+    async def put_label(self, anomaly_id: str, body: Body) -> None:
+        """Stores what an operator called an anomaly, inside of it. Raises NotFound."""
+        await modify(self.anomalies, anomaly_id, lambda old: {**old, "label": body})
 
     async def progress(self, inspection: str) -> Body | None:
         """How far the inspection has been judged; None if it never was."""
@@ -102,6 +123,7 @@ class Archive:
                 "camera": anomaly.camera,
                 "started_ns": anomaly.started_ns,
                 "ended_ns": anomaly.ended_ns,
+                "score": anomaly.score,
                 "first": str(FrameId.from_proto(anomaly.first)),
                 "last": str(FrameId.from_proto(anomaly.last)),
             }

@@ -28,7 +28,7 @@ from aggregate.judge import (
 from aggregate.notebook import Notebook
 from aggregate.orders import Order, touched
 from aggregate.pages import End, Page
-from aggregate.rules import RULES, SECOND, Rules
+from aggregate.rules import RULES, SECOND, UNKNOWN, Rules
 from aggregate.wire import anomaly_to_proto
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
@@ -55,6 +55,8 @@ class Docket:
     order: Order
     state: JudgeState
     notebook: Notebook
+    base: Rules
+    """How verdicts of its detector are judged, whatever the order says."""
     fence: int = 0
     worker: str = ""
     detector: str = ""
@@ -72,6 +74,14 @@ class Docket:
     acknowledgements: list[Callable[[], None]] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     """The newest one, if it is not stored yet."""
+    calibrated: float = 0.0
+    """Score at which an anomaly begins, as it was calibrated; 0 if it was not."""
+    home: float = 0.0
+    """What was calibrated from scores alone, before operators' labels moved it."""
+    is_provisional: bool = False
+    """There was too little footage to calibrate it well."""
+    alignment: tuple[float, ...] = ()
+    """Where the regions are now, as the last verdict that moved them said."""
     is_dirty: bool = False
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -83,11 +93,17 @@ class Docket:
     @property
     def rules(self) -> Rules:
         """How its verdicts are judged."""
-        return RULES[self.order.detector].with_threshold(self.order.threshold)
+        if self.order.false_alarms_per_hour and self.calibrated:
+            return self.base.with_threshold(self.calibrated)
+        return self.base.with_threshold(self.order.threshold)
+
+
+def _usual_rules(detector: str) -> Rules:
+    return RULES.get(detector, UNKNOWN)
 
 
 class Bench:
-    """All dockets. `run` writes them."""
+    """All dockets. `run` writes them. `rules_of`: how the verdicts of a detector are judged, by its name."""
 
     def __init__(
         self,
@@ -96,11 +112,13 @@ class Bench:
         *,
         on_settled: Callable[[str, FrameId], None] = lambda _inspection, _last: None,
         on_published: Callable[[], None] = lambda: None,
+        rules_of: Callable[[str], Rules] = _usual_rules,
     ) -> None:
         self._archive = archive
         self._clock = clock
         self._on_settled = on_settled
         self._on_published = on_published
+        self._rules_of = rules_of
         self._dockets: dict[str, Docket] = {}
         self._urgent = asyncio.Event()
 
@@ -112,10 +130,10 @@ class Bench:
         """The docket of the order, as it was stored; and whether it had to be read."""
         docket = self._dockets.get(order.id)
         if docket is not None:
-            docket.order, docket.camera_name = order, camera_name
+            docket.order, docket.camera_name, docket.base = order, camera_name, self._rules_of(order.detector)
             return docket, False
         body = await self._archive.progress(order.id)
-        docket = _docket(order, body, camera_name)
+        docket = _docket(order, body, camera_name, self._rules_of(order.detector))
         await self._catch_up(docket)
         docket.heard_ns = self._clock.monotonic_ns()
         self._dockets[order.id] = docket
@@ -140,6 +158,7 @@ class Bench:
             docket.begins = False
             docket.state, said = judge(docket.state, rules, docket.order.id, fresh)
             docket.spoken_ns = max(docket.spoken_ns, fresh.received_ns)
+            docket.alignment = fresh.alignment or docket.alignment
             findings += said
         docket.detector = detector
         docket.checkpoint = checkpoint or docket.checkpoint
@@ -149,6 +168,16 @@ class Bench:
         _verdicts.labels(name, True).inc(docket.state.scored - before.scored)
         _verdicts.labels(name, False).inc(docket.state.skipped - before.skipped)
         self._note(docket, findings)
+
+    def calibrate(self, docket: Docket, threshold: float, *, is_provisional: bool) -> None:
+        """Anomalies begin at another score from the next verdict on."""
+        docket.calibrated, docket.is_provisional = threshold, is_provisional
+        self._note(docket, [])
+
+    def offers_changed(self) -> None:
+        """Detectors may be judged by other rules now."""
+        for docket in self._dockets.values():
+            docket.base = self._rules_of(docket.order.detector)
 
     def end(self, docket: Docket) -> None:
         """The inspection applies no longer, or nobody speaks of it any more: closes what is open."""
@@ -254,8 +283,11 @@ class Bench:
             )  # fmt: skip
 
     def _note(self, docket: Docket, findings: list[Finding]) -> None:
-        docket.findings += findings
         docket.is_dirty = True
+        if docket.order.shadow_of:
+            # What a version on trial finds is in the ledger and troubles nobody.
+            return
+        docket.findings += findings
         if findings:
             self._urgent.set()
 
@@ -285,14 +317,21 @@ def _body(docket: Docket) -> dict[str, Any]:
         "ledger": list(docket.notebook.position),
         "spoken_ns": docket.spoken_ns,
         "begins": docket.begins,
+        "calibrated": docket.calibrated,
+        "home": docket.home,
+        "is_provisional": docket.is_provisional,
+        "alignment": list(docket.alignment),
     }
 
 
-def _docket(order: Order, body: dict[str, Any] | None, camera_name: str) -> Docket:
+def _docket(order: Order, body: dict[str, Any] | None, camera_name: str, base: Rules) -> Docket:
     if body is None:
-        return Docket(order, JudgeState(), Notebook(), camera_name=camera_name, detector=order.detector)
+        return Docket(order, JudgeState(), Notebook(), base, camera_name=camera_name, detector=order.detector)
     state, notebook = state_from_document(body["judge"]), Notebook(*body.get("ledger", (0, 0)))
     spoken_ns = body.get("spoken_ns", state.scored_ns)
-    docket = Docket(order, state, notebook, body["fence"], body["worker"], body["detector"], camera_name)
+    docket = Docket(order, state, notebook, base, body["fence"], body["worker"], body["detector"], camera_name)
     docket.spoken_ns, docket.begins = spoken_ns, body.get("begins", False)
+    docket.calibrated, docket.is_provisional = body.get("calibrated", 0.0), body.get("is_provisional", False)
+    docket.home = body.get("home", 0.0)
+    docket.alignment = tuple(body.get("alignment", ()))
     return docket

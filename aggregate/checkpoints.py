@@ -36,11 +36,13 @@ class Checkpoint:
     """Name and version."""
     state: bytes
     digest: bytes
+    following: bytes = b""
+    """How the regions followed the camera up to there; empty where they are fixed."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether the digest is that of the state."""
-        return hashlib.sha256(self.state).digest() == self.digest
+        """Whether the digest is that of the state, with what follows the camera behind it."""
+        return hashlib.sha256(self.state + self.following).digest() == self.digest
 
 
 class Checkpoints:
@@ -58,7 +60,7 @@ class Checkpoints:
 
     async def put(self, inspection: str, checkpoint: Checkpoint) -> None:
         """Stores a checkpoint, over an older one of the same minute. One that is too large is left out."""
-        if len(checkpoint.state) > MAX_STATE_BYTES:
+        if len(checkpoint.state) + len(checkpoint.following) > MAX_STATE_BYTES:
             if rate_limited(f"checkpoint {inspection}", 60.0):
                 log.error("checkpoint is too large to be kept", inspection=inspection, size_bytes=len(checkpoint.state))
             return
@@ -73,6 +75,7 @@ class Checkpoints:
             "detector": checkpoint.detector,
             "state": base64.b64encode(checkpoint.state).decode(),
             "digest": checkpoint.digest.hex(),
+            "following": base64.b64encode(checkpoint.following).decode(),
         }
         await self._states.put(_id(key, minute), body)
 
@@ -85,7 +88,7 @@ class Checkpoints:
         body = found.documents[0].body
         checkpoint = Checkpoint(
             FrameId.parse(body["after"]), body["received_ns"], body["detector"], base64.b64decode(body["state"]),
-            bytes.fromhex(body["digest"]),
+            bytes.fromhex(body["digest"]), base64.b64decode(body.get("following", "")),
         )  # fmt: skip
         return checkpoint if checkpoint.is_whole else None
 

@@ -19,10 +19,12 @@ import grpc
 import grpc.aio
 
 from aggregate.calibration import Calibrated, CurvePoint, Moved, after_label, calibrate, joined
+from aggregate.client_models import Gate, Model, ModelDiff, ModelVersion, RolloutStep, SyncModelClient
 from aggregate.drift import Drift, drift
 from aggregate.judge import Anomaly, JudgeState, Verdict, end, judge_all
 from aggregate.orders import Area
 from aggregate.rules import RULES, Rules
+from aggregate.schedule import parse_window
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import Unavailable, from_rpc_error
 from mesh.ids import FrameId
@@ -45,18 +47,24 @@ __all__ = [
     "CurvePoint",
     "Drift",
     "FrameExplanation",
+    "Gate",
     "Inspection",
     "InspectionClient",
     "InspectionStatus",
     "JudgeState",
     "LedgerClient",
     "LedgerEntry",
+    "Model",
+    "ModelDiff",
+    "ModelVersion",
     "Moved",
     "PoolClient",
     "PoolStream",
+    "RolloutStep",
     "Rules",
     "SyncInspectionClient",
     "SyncLedgerClient",
+    "SyncModelClient",
     "Verdict",
     "after_label",
     "calibrate",
@@ -64,6 +72,7 @@ __all__ = [
     "end",
     "joined",
     "judge_all",
+    "parse_window",
 ]
 
 DEADLINE_S = 10.0
@@ -138,6 +147,18 @@ class SyncInspectionClient:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         return status
+
+    def label(
+        self, anomaly: str, *, is_false: bool, timeout_s: float = DEADLINE_S
+    ) -> inspection_pb2.LabelAnomalyResponse:
+        """Says whether an anomaly was one; calibrated thresholds move a little. Raises NotFound."""
+        label = inspection_pb2.ANOMALY_LABEL_FALSE if is_false else inspection_pb2.ANOMALY_LABEL_TRUE
+        request = inspection_pb2.LabelAnomalyRequest(anomaly=anomaly, label=label)
+        try:
+            answer: inspection_pb2.LabelAnomalyResponse = self._stub.LabelAnomaly(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return answer
 
 
 class LedgerClient:

@@ -27,7 +27,7 @@ class Known:
 
     verdict: Verdict | None
     threshold: float
-    """At which an anomaly began at that time."""
+    """At which an anomaly began at that time, calibrated or ordered."""
     closing_threshold: float
     anomaly: str
     """The anomaly that the frame is part of; empty if none."""
@@ -78,6 +78,8 @@ def sentence_of(frame: FrameId, known: Known) -> str:
 
 def _without_verdict(frame: FrameId, known: Known) -> str:
     stop, change = known.stop, known.change
+    if stop is not None and stop.is_resting and not stop.order.is_disabled:
+        return f"Not inspected: {stop.why}."
     if stop is not None:
         return f"Not inspected: stopped by {stop.by} at {time_text(stop.at_ns)}."
     if change is None:

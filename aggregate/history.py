@@ -5,16 +5,18 @@ An entry holds the whole order as it was from then on, so that recorded frames c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aggregate.ledger import store_key
 from aggregate.orders import Order, order_document, order_from_document
 from mesh.errors import AlreadyExists
-from mesh.store import Between, Body, Collection, DocumentStore
+from mesh.store import Between, Body, Collection, DocumentStore, scan
 
-What = Literal["created", "started", "stopped", "changed"]
+What = Literal["created", "started", "stopped", "changed", "paused", "resumed", "calibrated", "labelled"]
+# These end, or begin, a time without a break.
+_BREAKS = frozenset({"created", "started", "stopped", "paused", "resumed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,17 @@ class Change:
     """As it was from then on."""
     since_ns: int = 0
     """Since when it has been in force, or stopped, without a break."""
+    why: str = ""
+    """Why it rests though it is not stopped, or why its threshold moved: a part of a sentence."""
+    is_resting: bool = False
+    """It is not carried out from then on although nobody stopped it: outside its schedule, say."""
+    threshold: float = 0.0
+    """Score at which an anomaly began from then on, where it is calibrated; 0 where the order says."""
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it is not carried out from then on."""
+        return self.order.is_disabled or self.is_resting
 
 
 def change_of(old: Order | None, new: Order) -> What | None:
@@ -60,7 +73,8 @@ class History:
         key = store_key(change.order.id)
         while True:
             place = _place(key, at_ns)
-            since_ns = newest.since_ns if newest is not None and change.what == "changed" else at_ns
+            is_break = newest is None or change.what in _BREAKS
+            since_ns = at_ns if newest is None or is_break else newest.since_ns
             body = {
                 "place": place,
                 "at_ns": at_ns,
@@ -69,6 +83,9 @@ class History:
                 "what": change.what,
                 "inspection": change.order.id,
                 "order": order_document(change.order),
+                "why": change.why,
+                "is_resting": change.is_resting,
+                "threshold": change.threshold,
             }
             try:
                 await self._changes.put(place, body, 0)
@@ -84,6 +101,13 @@ class History:
     async def after(self, inspection: str, at_ns: int) -> Change | None:
         """The first change after a UTC time; None if there is none."""
         return await self._nearest(inspection, at_ns + 1, None, "place")
+
+    async def between(self, inspection: str, from_ns: int, to_ns: int) -> AsyncIterator[Change]:
+        """All changes of a range of UTC times, in their order."""
+        key = store_key(inspection)
+        places = Between(_place(key, from_ns), _place(key, to_ns))
+        async for document in scan(self._changes, {"place": places}, order="place"):
+            yield _change(document.body)
 
     async def newest(self, inspection: str) -> Change | None:
         """The last change of all."""
@@ -102,4 +126,7 @@ def _place(key: str, at_ns: int) -> str:
 
 def _change(body: Body | Mapping[str, Any]) -> Change:
     order = order_from_document(body["inspection"], body["order"])
-    return Change(body["at_ns"], body["by"], body["what"], order, body["since_ns"])
+    return Change(
+        body["at_ns"], body["by"], body["what"], order, body["since_ns"], body.get("why", ""),
+        body.get("is_resting", False), body.get("threshold", 0.0),
+    )  # fmt: skip

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 
 from aggregate.archive import Archive
+from aggregate.assigning import assignment_of
 from aggregate.bench import Bench, Docket
-from aggregate.checkpoints import Checkpoint
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
-from aggregate.history import Change, change_of
-from aggregate.orders import Catalogue, Order
-from aggregate.pages import page_from_document
-from aggregate.rules import RULES
+from aggregate.history import Change, What, change_of
+from aggregate.model_store import Models
+from aggregate.offers import Offer, Offers
+from aggregate.orders import Catalogue, Order, default_orders
+from aggregate.reports import Reports, Silent, Tells
+from aggregate.schedule import holds
 from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
 from aggregate.sessions import Session
-from aggregate.wire import (
-    UNSEEN_REASONS,
-    checkpoint_from_proto,
-    checkpoint_to_proto,
-    order_to_proto,
-    verdicts_from_proto,
-)
+from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
-from mesh.errors import TrueframeError
-from mesh.ids import FrameId
+from mesh.errors import TrueframeError, Unavailable
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from trueframe.v1 import inspection_pb2
@@ -41,6 +37,9 @@ TICK_S = 0.5
 LAST_WORDS_NS = 2_000_000_000
 BY_CONFIGURATION = "configuration"
 BY_ITSELF = "trueframe"
+BY_SCHEDULE = "its schedule"
+DEFAULT_DETECTORS = ("motion", "signal")
+SHADOW = "~shadow"
 
 _refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))
 
@@ -61,16 +60,39 @@ class Status:
     order: Order
     docket: Docket | None
     worker: str
+    problem: str = ""
+    """Why it is not carried out as ordered."""
+    is_resting: bool = False
+    lowered_to_fps: float = 0.0
+    report: inspection_pb2.InspectionReport | None = None
 
 
 class Inspections:
     """The aggregate's state. `run` must run."""
 
-    def __init__(self, archive: Archive, bench: Bench, clock: Clock, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        bench: Bench,
+        clock: Clock,
+        scheduler: Scheduler,
+        *,
+        offers: Offers | None = None,
+        models: Models | None = None,
+        tells: Tells | None = None,
+        zone: tzinfo = UTC,
+        default_detectors: Iterable[str] = DEFAULT_DETECTORS,
+    ) -> None:
         self._archive = archive
         self._bench = bench
         self._clock = clock
         self._scheduler = scheduler
+        self.offers = offers or Offers()
+        self._models = models
+        self.reports = Reports(tells or Silent())
+        self._zone = zone
+        self._default_detectors = tuple(default_detectors)
+        self._knows_cameras = False
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
@@ -81,6 +103,7 @@ class Inspections:
 
     async def load(self, seeds: Iterable[Order]) -> None:
         """Reads stored orders, and stores those of the configuration whose ids are new."""
+        self.offers.heard(await self._archive.offers())
         for order in seeds:
             await self._seed(order, BY_CONFIGURATION)
         async for order in self._archive.orders():
@@ -91,6 +114,8 @@ class Inspections:
                 # Noted, and then the process died before it was carried out.
                 order = newest.order
                 await self._archive.put_order(order)
+            if newest is not None and newest.is_resting:
+                self._catalogue.resting.add(order.id)
             self._catalogue.orders[order.id] = order
 
     def statuses(self) -> list[Status]:
@@ -105,8 +130,30 @@ class Inspections:
         """Whether the order is carried out now."""
         return self._catalogue.applies(order)
 
+    def orders_with_model(self, model: str) -> list[Order]:
+        """Orders that are carried out with a model of this name, by id; shadows included."""
+        return [order for _, order in sorted(self._catalogue.orders.items()) if self._model_name(order) == model]
+
     async def put(self, order: Order, by: str) -> Status:
-        """Creates or replaces an inspection at somebody's wish; stored when this returns. Raises BadInspection."""
+        """Creates or replaces an inspection at somebody's wish; stored when this returns.
+
+        Raises BadInspection; Unavailable while it is not known which cameras there are.
+        """
+        self.offers.check(order)
+        if order.shadow_of or order.id.endswith(SHADOW):
+            remedy = "`trueframe models shadow MODEL VERSION` starts one."
+            raise BadInspection(f"inspection {order.id!r}", "is a shadow, which no one orders by itself", remedy)
+        if order.camera not in self._catalogue.cameras:
+            if not self._knows_cameras:
+                raise Unavailable("cameras", "are not known yet: the broker has not answered")
+            there_are = f"There are: {', '.join(sorted(self._catalogue.cameras)[:20])}."
+            remedy = there_are if self._catalogue.cameras else "There are none yet: `trueframe cameras add`."
+            raise BadInspection(
+                f"inspection {order.id!r}", f"watches camera {order.camera}, which is not there", remedy
+            )
+        return await self._put(order, by)
+
+    async def _put(self, order: Order, by: str) -> Status:
         async with self._changing:
             known = self._catalogue.orders.get(order.id)
             if known is not None and (known.camera, known.detector) != (order.camera, order.detector):
@@ -115,26 +162,129 @@ class Inspections:
                     f"watches camera {known.camera} with {known.detector}",
                     "Another camera or detector needs an inspection of its own.",
                 )
-            await self._note(known, order, by)
-            await self._archive.put_order(order)
-            self._catalogue.orders[order.id] = order
-            await self._apply(order)
+            await self._put_while_changing(known, order, by)
         return self._status(order)
+
+    async def _put_while_changing(self, known: Order | None, order: Order, by: str) -> None:
+        why = self._why_resting(order)
+        (self._catalogue.resting.add if why else self._catalogue.resting.discard)(order.id)
+        await self._note(known, order, by, why)
+        await self._archive.put_order(order)
+        self._catalogue.orders[order.id] = order
+        await self._apply(order)
 
     async def _seed(self, order: Order, by: str) -> None:
         if await self._archive.seed_order(order):
-            await self._note(None, order, by)
+            await self._note(None, order, by, self._why_resting(order))
 
-    async def _note(self, old: Order | None, new: Order, by: str) -> None:
+    async def _note(self, old: Order | None, new: Order, by: str, why: str = "") -> None:
         """Writes down who did it, before it is done: nobody then asks in vain why a frame was not inspected."""
         what = change_of(old, new)
         if what is not None:
-            await self._archive.history.add(Change(self._clock.utc_ns(), by, what, new))
+            await self.note(what, new, by, why, is_resting=bool(why))
+
+    async def note(self, what: What, order: Order, by: str, why: str, *, is_resting: bool = False) -> None:
+        """Adds to the history of an inspection."""
+        docket = self._bench.docket(order.id)
+        threshold = docket.rules.threshold if docket is not None and docket.calibrated else 0.0
+        change = Change(self._clock.utc_ns(), by, what, order, why=why, is_resting=is_resting, threshold=threshold)
+        await self._archive.history.add(change)
 
     def _status(self, order: Order) -> Status:
         seat = self._scheduler.seat(order.id)
         worker = seat.worker if seat is not None and seat.worker in self._sessions else ""
-        return Status(order, self._bench.docket(order.id), worker)
+        is_resting = order.id in self._catalogue.resting
+        report = self.reports.of(order.id) if worker else None
+        problem = report.problem if report is not None else ""
+        if not order.is_disabled and is_resting and not self._is_out_of_hours(order):
+            problem = self._why_resting(order)
+        elif seat is not None and not worker:
+            problem = f"no worker that can run {order.detector} has taken it up yet"
+        lowered = seat.lowered_fps if seat is not None else 0.0
+        return Status(order, self._bench.docket(order.id), worker, problem, is_resting, lowered, report)
+
+    # Rest: by schedule, or for want of a model
+
+    def _is_out_of_hours(self, order: Order) -> bool:
+        return not holds(order.schedule, self._clock.utc_ns(), self._zone)
+
+    def _why_resting(self, order: Order) -> str:
+        """Why an order that nobody stopped is not carried out now, as a part of a sentence; empty if it is."""
+        if self._is_out_of_hours(order):
+            return "outside its schedule"
+        name = self._model_name(order)
+        if not name or self._models is None:
+            return ""
+        version = self._models.version_for(order)
+        if version is None:
+            remedy = "train one, or publish one with `trueframe models publish`"
+            return f"no version of model {name} was promoted: {remedy}"
+        if version.detector != order.detector:
+            return f"model {name} is for detector {version.detector}, not for {order.detector}"
+        return ""
+
+    def _model_name(self, order: Order) -> str:
+        """The model that an order is carried out with; empty for none."""
+        return order.model_name if order.model or self.offers.needs_model(order.detector) else ""
+
+    def takes_model(self, order: Order) -> bool:
+        """Whether an order is carried out with a model."""
+        return bool(self._model_name(order))
+
+    async def _look_at_rest(self) -> None:
+        """Starts and stops what a schedule, or a model that came, starts and stops."""
+        for order in list(self._catalogue.orders.values()):
+            if order.is_disabled or not (order.schedule or self._model_name(order)):
+                continue
+            why = self._why_resting(order)
+            if bool(why) == (order.id in self._catalogue.resting):
+                continue
+            (self._catalogue.resting.add if why else self._catalogue.resting.discard)(order.id)
+            by = BY_SCHEDULE if order.schedule else BY_ITSELF
+            await self.note("paused" if why else "resumed", order, by, why, is_resting=bool(why))
+            await self._apply(order)
+
+    # Models
+
+    def room(self) -> tuple[float, float]:
+        """Cores of all workers, and those that their inspections take."""
+        return self._scheduler.room()
+
+    async def rollout_changed(self, model: str, by: str) -> None:
+        """Another version of a model speaks, or tries: workers hear of it, shadows come and go."""
+        assert self._models is not None
+        async with self._changing:
+            shadow = self._models.rollout(model).shadow
+            for order in self.orders_with_model(model):
+                if order.shadow_of:
+                    continue
+                await self._cast_shadow(order, shadow, by)
+            await self._look_at_rest()
+            for order in self.orders_with_model(model):
+                if self._catalogue.applies(order):
+                    await self._carry_out(self._scheduler.order_touched(order.id))
+
+    async def _cast_shadow(self, order: Order, version: str, by: str) -> None:
+        shadow_id = order.id + SHADOW
+        known = self._catalogue.orders.get(shadow_id)
+        wanted = replace(
+            order, id=shadow_id, shadow_of=order.id, priority="background", is_disabled=order.is_disabled or not version
+        )
+        if known != wanted and (known is not None or version):
+            await self._put_while_changing(known, wanted, by)
+
+    # Thresholds
+
+    async def calibrated(self, order: Order, threshold: float, why: str, by: str, *, is_provisional: bool) -> None:
+        """Anomalies of an inspection begin at another score from now on; told in its history, and to its worker."""
+        docket = self._bench.docket(order.id)
+        if docket is None:
+            return
+        self._bench.calibrate(docket, threshold, is_provisional=is_provisional)
+        async with self._changing:
+            is_resting = order.id in self._catalogue.resting
+            await self.note("calibrated" if by == BY_ITSELF else "labelled", order, by, why, is_resting=is_resting)
+            await self._carry_out(self._scheduler.order_touched(order.id))
 
     # Cameras
 
@@ -143,7 +293,7 @@ class Inspections:
         async with self._changing:
             is_new = camera not in self._catalogue.cameras
             self._camera_names[camera] = name if name != camera else ""
-            for order in self._catalogue.camera_came(camera) if is_new else ():
+            for order in self._catalogue.camera_came(camera, self._defaults) if is_new else ():
                 await self._seed(order, BY_ITSELF)
                 self._catalogue.orders[order.id] = order
             for order in [o for o in self._catalogue.orders.values() if o.camera == camera]:
@@ -155,6 +305,15 @@ class Inspections:
             for order in self._catalogue.camera_left(camera):
                 await self._apply(order)
 
+    def cameras_known(self) -> None:
+        """All present cameras have been told."""
+        self._knows_cameras = True
+
+    @property
+    def _defaults(self) -> list[str]:
+        """Detectors that a camera gets by itself; those that no worker ever offered wait until one does."""
+        return [detector for detector in self._default_detectors if detector in self.offers.names]
+
     @property
     def cameras(self) -> frozenset[str]:
         """Cameras that exist."""
@@ -162,6 +321,7 @@ class Inspections:
 
     async def _apply(self, order: Order) -> None:
         if not self._catalogue.applies(order):
+            self.reports.ended(order)
             seat = self._scheduler.seat(order.id)
             if seat is not None:
                 until_ns = self._clock.monotonic_ns() + LAST_WORDS_NS
@@ -191,7 +351,9 @@ class Inspections:
 
     # Workers
 
-    async def worker_joined(self, session: Session, hello: inspection_pb2.WorkerHello) -> None:
+    async def worker_joined(
+        self, session: Session, hello: inspection_pb2.WorkerHello, offers: Iterable[Offer] = ()
+    ) -> None:
         """A worker says hello on a new stream; one it had before ends."""
         async with self._changing:
             replaced = self._sessions.get(session.worker)
@@ -199,9 +361,28 @@ class Inspections:
                 replaced.close(WorkerReplaced(f"worker {session.worker}", "has joined again on another stream"))
             self._sessions[session.worker] = session
             now_ns = self._clock.monotonic_ns()
-            said = self._scheduler.worker_joined(session.worker, hello.detectors, hello.capacity, now_ns)
+            await self._take_offers(offers)
+            said = self._scheduler.worker_joined(
+                session.worker, hello.detectors, hello.capacity, now_ns, cores=hello.cores, providers=hello.providers
+            )
             log.info("worker joined", worker=session.worker, capacity=hello.capacity, assignments=len(said))
             await self._carry_out(said)
+
+    async def _take_offers(self, offers: Iterable[Offer]) -> None:
+        before = self._defaults
+        news = self.offers.heard(offers)
+        for offer in news:
+            await self._archive.put_offer(offer)
+        if not news:
+            return
+        self._bench.offers_changed()
+        if added := [detector for detector in self._defaults if detector not in before]:
+            for camera in sorted(self._catalogue.cameras):
+                for order in default_orders(camera, self._catalogue.orders.values(), added):
+                    await self._seed(order, BY_ITSELF)
+                    self._catalogue.orders[order.id] = order
+                    await self._apply(order)
+        await self._look_at_rest()
 
     async def worker_left(self, session: Session) -> None:
         """The worker's stream ended."""
@@ -216,6 +397,23 @@ class Inspections:
     def worker_heard(self, session: Session) -> None:
         """A sign of life."""
         self._scheduler.worker_heard(session.worker, self._clock.monotonic_ns())
+
+    async def worker_leaving(self, session: Session) -> None:
+        """A worker is about to leave: it is given nothing new."""
+        async with self._changing:
+            if self._sessions.get(session.worker) is session:
+                await self._carry_out(self._scheduler.worker_leaving(session.worker))
+
+    async def report_came(self, session: Session, report: inspection_pb2.InspectionReport) -> None:
+        """How an inspection fares at its worker. One of another assignment is ignored."""
+        self.worker_heard(session)
+        seat = self._scheduler.seat(report.inspection)
+        if seat is None or not self._scheduler.accepts(session.worker, report.inspection, report.fence):
+            return
+        self.reports.heard(seat.order, report)
+        self._scheduler.measured(report.inspection, report.cost_us / 1e6, report.frames_came_per_second)
+        if self._models is not None and report.golden:
+            await self._models.golden(report.model, report.golden, differs=report.golden_differs)
 
     def block_came(self, session: Session, block: inspection_pb2.VerdictBlock) -> None:
         """Judges a block, or refuses it as stale; either way it will be acknowledged. Raises BadVerdicts."""
@@ -249,6 +447,7 @@ class Inspections:
                 now_ns = self._clock.monotonic_ns()
                 for inspection in [name for name, ending in self._endings.items() if ending.until_ns <= now_ns]:
                     self._end(inspection)
+                await self._look_at_rest()
                 await self._carry_out(self._scheduler.tick(now_ns))
             self._bench.end_silent()
 
@@ -281,6 +480,7 @@ class Inspections:
             checkpoint = await self._archive.checkpoints.newest(order.id, last)
         docket.fence, docket.worker = instruction.fence, instruction.worker
         docket.begins = not is_kept and checkpoint is None
+        self.reports.lowered(order, instruction.fps)
         try:
             await self._bench.settle(docket)
         except TrueframeError as error:
@@ -290,27 +490,8 @@ class Inspections:
             if session is not None:
                 session.close(error)
             return
-        message = order_to_proto(order)
-        if message.threshold <= 0.0:
-            message.threshold = RULES[order.detector].threshold
-        assignment = inspection_pb2.Assignment(inspection=message, fence=instruction.fence)
-        last = docket.resume_after
-        if last is not None:
-            assignment.after.CopyFrom(last.to_proto())
-            if checkpoint is not None:
-                assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
-                assignment.unseen.extend(await self._unseen(order, checkpoint, last))
+        assignment = await assignment_of(instruction, docket, self._archive, self._models, checkpoint)
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
-
-    async def _unseen(self, order: Order, checkpoint: Checkpoint, last: FrameId) -> list[inspection_pb2.FrameRun]:
-        """Frames between the two that no detector was shown."""
-        runs = []
-        async for body in self._archive.ledger.between(order.id, checkpoint.received_ns):
-            for verdict in page_from_document(body).verdicts():
-                is_between = checkpoint.after < verdict.last_id and verdict.id <= last
-                if is_between and verdict.reason in UNSEEN_REASONS:
-                    runs.append(inspection_pb2.FrameRun(id=verdict.id.to_proto(), count=verdict.count))
-        return runs
 
     def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:
         session = self._sessions.get(worker)

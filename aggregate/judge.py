@@ -30,6 +30,12 @@ class Verdict:
     boxes: tuple[Area, ...] = ()
     reason: int = 0
     count: int = 1
+    said: str = ""
+    """What stood out, in words for an operator."""
+    series: tuple[tuple[str, float], ...] = ()
+    """Named values beside the score, by name."""
+    alignment: tuple[float, ...] = ()
+    """Where the regions are from this frame on, a row-major 3x3 in fractions; empty where that did not change."""
 
     @property
     def has_score(self) -> bool:
@@ -57,13 +63,18 @@ class Anomaly:
     score: float
     boxes: tuple[Area, ...]
     published_ns: int = 0
+    said: str = ""
+    """What stood out at the peak."""
 
     def grown(self, verdict: Verdict) -> Anomaly:
         """With one more abnormal frame."""
         grown = replace(self, last=verdict.id, last_ns=verdict.received_ns)
         if verdict.score <= self.score:
             return grown
-        return replace(grown, peak=verdict.id, peak_ns=verdict.received_ns, score=verdict.score, boxes=verdict.boxes)
+        return replace(
+            grown, peak=verdict.id, peak_ns=verdict.received_ns, score=verdict.score, boxes=verdict.boxes,
+            said=verdict.said,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,7 @@ def _begun(inspection: str, verdict: Verdict) -> Anomaly:
         last_ns=verdict.received_ns,
         score=verdict.score,
         boxes=verdict.boxes,
+        said=verdict.said,
     )
 
 
@@ -214,6 +226,7 @@ def state_document(state: JudgeState) -> dict[str, Any]:
             "score": anomaly.score,
             "boxes": [area_document(box) for box in anomaly.boxes],
             "published_ns": anomaly.published_ns,
+            "said": anomaly.said,
         },
     }
 
@@ -240,5 +253,6 @@ def state_from_document(document: Mapping[str, Any]) -> JudgeState:
             score=current["score"],
             boxes=tuple(area_from_document(box) for box in current["boxes"]),
             published_ns=current["published_ns"],
+            said=current.get("said", ""),
         ),
     )

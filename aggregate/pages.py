@@ -4,7 +4,7 @@ Here: steps in their order (verdicts, and ends that the judge was told of), pack
 so that judging a page again gives the same anomalies. Not here: where pages are stored and found (`ledger.py`).
 
 Columns are the differences of neighbouring values, byte by byte side by side, compressed: ten frames a second for a
-minute take about 4 KB.
+minute take about 4 KB. What few verdicts say beside score and boxes is in `page_extras.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from aggregate.judge import Verdict
 from aggregate.orders import Area
+from aggregate.page_extras import Extras, extras_from_document
 from mesh.ids import FrameId
 
 MINUTE_NS = 60_000_000_000
@@ -84,6 +85,7 @@ class Page:
     _boxes: array[float] = field(default_factory=lambda: array("f"))
     _box_labels: array[int] = field(default_factory=lambda: array("H"))
     _labels: dict[str, int] = field(default_factory=dict)
+    _extras: Extras = field(default_factory=Extras)
     _ends: list[tuple[int, int]] = field(default_factory=list)
     """Number of verdicts before it, and its time."""
     began: list[FrameId] = field(default_factory=list)
@@ -101,7 +103,7 @@ class Page:
     def is_full(self) -> bool:
         """Whether the next verdict needs another page."""
         too_many_boxes = len(self._box_labels) >= MAX_BOXES - 255
-        return len(self._seqs) + len(self._ends) >= MAX_VERDICTS or too_many_boxes
+        return len(self._seqs) + len(self._ends) >= MAX_VERDICTS or too_many_boxes or self._extras.is_full
 
     def add(self, verdict: Verdict) -> None:
         """Takes the next verdict."""
@@ -114,6 +116,7 @@ class Page:
             self.scored += verdict.count
         else:
             self.skipped[verdict.reason] += verdict.count
+        self._extras.add_verdict(len(self._seqs), verdict.said, verdict.series, verdict.alignment)
         self._epochs.append(verdict.id.epoch)
         self._seqs.append(verdict.id.seq)
         self._received.append(verdict.received_ns)
@@ -122,6 +125,7 @@ class Page:
         self._reasons.append(verdict.reason)
         self._box_counts.append(len(verdict.boxes))
         for box in verdict.boxes:
+            self._extras.add_box(len(self._box_labels), box.track, box.said, box.key_points)
             self._boxes.extend((box.x, box.y, box.width, box.height, box.score))
             self._box_labels.append(self._labels.setdefault(box.label, len(self._labels)))
 
@@ -131,7 +135,8 @@ class Page:
 
     def read(self) -> Iterator[Step]:
         """All steps in their order."""
-        labels = list(self._labels)
+        labels, texts = list(self._labels), list(self._extras.texts)
+        extras = self._extras
         ends = iter([*self._ends, (-1, 0)])
         place, at_ns = next(ends)
         box = 0
@@ -140,7 +145,7 @@ class Page:
                 yield End(at_ns)
                 place, at_ns = next(ends)
             count = self._box_counts[at]
-            boxes = tuple(self._box(number, labels) for number in range(box, box + count))
+            boxes = tuple(self._box(number, labels, texts) for number in range(box, box + count))
             box += count
             yield Verdict(
                 FrameId(self.key.camera, self._epochs[at], seq),
@@ -149,6 +154,9 @@ class Page:
                 boxes,
                 self._reasons[at],
                 self._counts[at],
+                texts[extras.said[at]] if at in extras.said else "",
+                extras.series_of(at) if extras.series else (),
+                extras.alignments.get(at, ()),
             )
         while place == len(self._seqs):
             yield End(at_ns)
@@ -158,9 +166,14 @@ class Page:
         """All verdicts in the order of ids."""
         return (step for step in self.read() if isinstance(step, Verdict))
 
-    def _box(self, number: int, labels: list[str]) -> Area:
+    def _box(self, number: int, labels: list[str], texts: list[str]) -> Area:
         x, y, width, height, score = self._boxes[number * _BOX_NUMBERS : (number + 1) * _BOX_NUMBERS]
-        return Area(x, y, width, height, labels[self._box_labels[number]], score)
+        extras = self._extras
+        said = texts[extras.box_said[number]] if number in extras.box_said else ""
+        return Area(
+            x, y, width, height, labels[self._box_labels[number]], score, extras.tracks.get(number, 0), said,
+            extras.points_of(number),
+        )  # fmt: skip
 
     # As a document
 
@@ -193,6 +206,7 @@ class Page:
             "ends": [list(end) for end in self._ends],
             "began": [str(frame) for frame in self.began],
             "columns": base64.b64encode(zlib.compress(b"".join(columns), 1)).decode(),
+            "extras": self._extras.document(),
         }
 
 
@@ -224,6 +238,7 @@ def page_from_document(body: Mapping[str, Any]) -> Page:
     page._epochs, page._seqs, page._received, page._counts = int64s
     page._scores, page._reasons, page._box_counts = scores, reasons, box_counts
     page._boxes, page._box_labels = numbers, labels
+    page._extras = extras_from_document(body.get("extras", {}))
     page._labels = {label: number for number, label in enumerate(body["labels"])}
     page._ends = [(place, at_ns) for place, at_ns in body["ends"]]
     page.began = [FrameId.parse(frame) for frame in body["began"]]

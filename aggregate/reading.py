@@ -21,7 +21,6 @@ from aggregate.inspections import Inspections
 from aggregate.judge import Verdict
 from aggregate.orders import Order
 from aggregate.pages import Page, page_from_document
-from aggregate.rules import RULES
 from aggregate.wire import verdict_to_proto
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument
@@ -102,7 +101,7 @@ class LedgerReader:
         docket = self._bench.docket(order.id)
         last = docket.state.last if docket is not None else None
         threshold = page.key.threshold if verdict is not None and page is not None else _threshold(order, change)
-        rules = RULES[order.detector].with_threshold(threshold)
+        rules = self._inspections.offers.rules(order.detector).with_threshold(threshold)
         known = Known(
             verdict=verdict,
             threshold=rules.threshold,
@@ -134,12 +133,12 @@ class LedgerReader:
         self, order: Order, change: Change | None, frame: FrameId, last: FrameId | None, at_ns: int
     ) -> Change | None:
         """The stop because of which nobody spoke of a frame."""
-        if change is not None and change.order.is_disabled:
+        if change is not None and change.is_stop:
             return change
         if change is not None and (last is None or frame > last):
             # It came before the stop and was still on its way: nobody will speak of it any more.
             later = await self._archive.history.after(order.id, at_ns)
-            if later is not None and later.order.is_disabled:
+            if later is not None and later.is_stop:
                 return later
         return None
 
@@ -199,4 +198,6 @@ def _verdict_on(page: Page, frame: FrameId) -> Verdict | None:
 
 
 def _threshold(order: Order, change: Change | None) -> float:
-    return change.order.threshold if change is not None else order.threshold
+    if change is None:
+        return order.threshold
+    return change.threshold or change.order.threshold

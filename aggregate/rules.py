@@ -1,4 +1,7 @@
-"""How the verdicts of each detector are judged. The table of detectors that inspections may name; nothing else."""
+"""How verdicts are judged, and how those of the detectors that are always there are: values, nothing else.
+
+How other detectors are judged their workers say (`offers.py`).
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,9 @@ class Rules:
         """The same rules with the threshold of an order; 0 keeps the default."""
         return self if threshold <= 0.0 else replace(self, threshold=threshold)
 
+
+# Of a detector that nobody has described yet.
+UNKNOWN = Rules(0.5, 0.7, min_duration_ns=300_000_000, merge_gap_ns=3 * SECOND)
 
 RULES: dict[str, Rules] = {
     # A person who walks behind a post is gone for a second or two and is still the same incident.

@@ -7,9 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from aggregate.calibrating import Calibrator
 from aggregate.coverage import Row
 from aggregate.errors import BadVerdicts, NeverInspected
 from aggregate.inspections import Inspections, Status
+from aggregate.offers import offer_from_proto
 from aggregate.reading import LedgerReader
 from aggregate.sessions import Session
 from aggregate.wire import checkpoint_to_proto, order_from_proto, order_to_proto, verdict_to_proto
@@ -26,10 +28,11 @@ MAX_ENTRIES = 2048
 
 
 class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
-    """Lists and changes inspections."""
+    """Lists and changes inspections, and takes operators' labels."""
 
-    def __init__(self, inspections: Inspections) -> None:
+    def __init__(self, inspections: Inspections, calibrator: Calibrator) -> None:
         self._inspections = inspections
+        self._calibrator = calibrator
 
     async def ListInspections(  # noqa: N802 - the rpc's name
         self, request: inspection_pb2.ListInspectionsRequest, context: Any
@@ -49,6 +52,21 @@ class InspectionService(inspection_pb2_grpc.InspectionServiceServicer):
         status = await self._inspections.put(order, principal.name)
         log.info("inspection put", inspection=order.id, by=principal.name, disabled=order.is_disabled)
         return inspection_pb2.PutInspectionResponse(inspection=_status(status))
+
+    async def LabelAnomaly(  # noqa: N802 - the rpc's name
+        self, request: inspection_pb2.LabelAnomalyRequest, context: Any
+    ) -> inspection_pb2.LabelAnomalyResponse:
+        """What an operator calls an anomaly."""
+        principal = principal_of(context)
+        if request.label not in (inspection_pb2.ANOMALY_LABEL_TRUE, inspection_pb2.ANOMALY_LABEL_FALSE):
+            raise InvalidArgument(f"label of anomaly {request.anomaly[:60]}", "says neither true nor false")
+        is_false = request.label == inspection_pb2.ANOMALY_LABEL_FALSE
+        principal.require(await self._calibrator.camera_of(request.anomaly))
+        labelled = await self._calibrator.label(request.anomaly, principal.name, is_false=is_false)
+        log.info("anomaly labelled", anomaly=request.anomaly, by=principal.name, is_false=is_false)
+        return inspection_pb2.LabelAnomalyResponse(
+            inspection=labelled.inspection, threshold_now=labelled.threshold, sentence=labelled.sentence
+        )
 
 
 class LedgerService(inspection_pb2_grpc.LedgerServiceServicer):
@@ -125,8 +143,9 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
     ) -> AsyncIterator[inspection_pb2.JoinPoolResponse]:
         """One stream of one worker."""
         hello = await _hello(request_iterator)
+        offers = [offer_from_proto(offer) for offer in hello.offers]
         session = Session(hello.worker)
-        await self._inspections.worker_joined(session, hello)
+        await self._inspections.worker_joined(session, hello, offers)
         reading = asyncio.create_task(self._read(session, request_iterator), name=f"worker {hello.worker}")
         try:
             while (response := await session.next()) is not None:
@@ -145,6 +164,10 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
                         self._inspections.block_came(session, request.block)
                     case "heartbeat":
                         self._inspections.worker_heard(session)
+                        if request.heartbeat.leaving:
+                            await self._inspections.worker_leaving(session)
+                    case "report":
+                        await self._inspections.report_came(session, request.report)
                     case "hello":
                         raise InvalidArgument("hello", "came a second time on the same stream")
             session.close()
@@ -165,7 +188,7 @@ async def _hello(requests: AsyncIterator[inspection_pb2.JoinPoolRequest]) -> ins
         hello = request.hello
         if request.WhichOneof("kind") != "hello" or not 0 < len(hello.worker) <= 100:
             raise InvalidArgument("first request", "is no hello with a worker's name of 1 to 100 characters")
-        if hello.capacity < 1 or len(hello.detectors) > MAX_DETECTORS:
+        if hello.capacity < 1 or max(len(hello.detectors), len(hello.offers)) > MAX_DETECTORS:
             raise InvalidArgument(f"worker {hello.worker}", "offers no capacity, or too many detectors")
         return hello
     raise InvalidArgument("first request", "is missing")
@@ -185,12 +208,26 @@ def _coverage_row(row: Row) -> inspection_pb2.CoverageRow:
 
 
 def _status(status: Status) -> inspection_pb2.InspectionStatus:
-    message = inspection_pb2.InspectionStatus(inspection=order_to_proto(status.order), worker=status.worker)
-    docket = status.docket
+    message = inspection_pb2.InspectionStatus(
+        inspection=order_to_proto(status.order),
+        worker=status.worker,
+        problem=status.problem,
+        resting=status.is_resting,
+        lowered_to_fps=status.lowered_to_fps,
+    )
+    report, docket = status.report, status.docket
+    if report is not None:
+        message.running, message.provider, message.cost_us = report.running, report.provider, report.cost_us
+        message.model_digest = report.model
+        message.alignment.extend(report.alignment)
     if docket is not None:
         message.fence = docket.fence
         message.frames_scored = docket.state.scored
         message.frames_skipped = docket.state.skipped
+        message.threshold_now = docket.rules.threshold
+        message.threshold_is_provisional = docket.is_provisional and bool(status.order.false_alarms_per_hour)
+        if not message.alignment:
+            message.alignment.extend(docket.alignment)
         if docket.state.last is not None:
             message.last.CopyFrom(docket.state.last.to_proto())
     return message

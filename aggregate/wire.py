@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from aggregate.checkpoints import Checkpoint
 from aggregate.errors import BadInspection, BadVerdicts
 from aggregate.judge import Anomaly, Phase, Verdict
-from aggregate.orders import Area, Order, Region, checked
+from aggregate.orders import Area, Order, Priority, Region, RegionUse, checked
+from aggregate.schedule import Window, parse_window
 from mesh.config import InspectionSeed
 from mesh.ids import FrameId, validate_camera_id
 from trueframe.v1 import events_pb2, inspection_pb2
 
 MAX_VERDICTS = 4096
 MAX_BOXES = 64
+MAX_KEY_POINTS = 64
+MAX_SERIES = 32
+MAX_SAID = 500
+MAX_TRACK = 1 << 53
 MAX_RUN = 1 << 40
 MAX_CHECKPOINT_BYTES = 4 << 20
 MAX_TIME_NS = 1 << 62
@@ -29,7 +35,17 @@ UNSEEN_REASONS = frozenset(
     }
 )
 
-_USES = {inspection_pb2.REGION_USE_INSPECT: "inspect", inspection_pb2.REGION_USE_IGNORE: "ignore"}
+_USES: dict[inspection_pb2.RegionUse.ValueType, RegionUse] = {
+    inspection_pb2.REGION_USE_INSPECT: "inspect",
+    inspection_pb2.REGION_USE_IGNORE: "ignore",
+    inspection_pb2.REGION_USE_LINE: "line",
+}
+_PRIORITIES: dict[inspection_pb2.InspectionPriority.ValueType, Priority] = {
+    inspection_pb2.INSPECTION_PRIORITY_UNSPECIFIED: "normal",
+    inspection_pb2.INSPECTION_PRIORITY_HIGH: "high",
+    inspection_pb2.INSPECTION_PRIORITY_NORMAL: "normal",
+    inspection_pb2.INSPECTION_PRIORITY_BACKGROUND: "background",
+}
 
 
 def order_from_proto(message: inspection_pb2.Inspection) -> Order:
@@ -41,7 +57,10 @@ def order_from_proto(message: inspection_pb2.Inspection) -> Order:
         if use is None:
             raise BadInspection(thing, f"region {region.name[:80]!r} does not say whether to inspect or to ignore")
         corners = tuple((corner.x, corner.y) for corner in region.corners)
-        regions.append(Region(region.name[:100], "inspect" if use == "inspect" else "ignore", corners))
+        regions.append(Region(region.name[:100], use, corners))
+    priority = _PRIORITIES.get(message.priority)
+    if priority is None:
+        raise BadInspection(thing, f"has the unknown priority {message.priority}")
     order = Order(
         id=message.id or f"{message.camera}.{message.detector}",
         camera=validate_camera_id(message.camera),
@@ -49,6 +68,14 @@ def order_from_proto(message: inspection_pb2.Inspection) -> Order:
         threshold=message.threshold,
         regions=tuple(regions),
         is_disabled=message.disabled,
+        options=message.options,
+        model=message.model,
+        schedule=tuple(Window(tuple(one.days), one.from_minute, one.to_minute) for one in message.schedule),
+        false_alarms_per_hour=message.false_alarms_per_hour,
+        max_fps=message.max_fps,
+        priority=priority,
+        has_fixed_regions=message.fixed_regions,
+        shadow_of=message.shadow_of,
     )
     return checked(order)
 
@@ -56,6 +83,8 @@ def order_from_proto(message: inspection_pb2.Inspection) -> Order:
 def order_to_proto(order: Order) -> inspection_pb2.Inspection:
     """The inverse of `order_from_proto`."""
     uses = {use: number for number, use in _USES.items()}
+    # UNSPECIFIED, which comes first, gives way to NORMAL.
+    priorities = {priority: number for number, priority in _PRIORITIES.items()}
     return inspection_pb2.Inspection(
         id=order.id,
         camera=order.camera,
@@ -70,17 +99,40 @@ def order_to_proto(order: Order) -> inspection_pb2.Inspection:
             )
             for region in order.regions
         ],
+        options=order.options,
+        model=order.model,
+        schedule=[
+            inspection_pb2.ScheduleWindow(days=one.days, from_minute=one.from_minute, to_minute=one.to_minute)
+            for one in order.schedule
+        ],
+        false_alarms_per_hour=order.false_alarms_per_hour,
+        max_fps=order.max_fps,
+        priority=priorities[order.priority],
+        fixed_regions=order.has_fixed_regions,
+        shadow_of=order.shadow_of,
     )
 
 
 def order_from_seed(seed: InspectionSeed) -> Order:
-    """An inspection of the configuration. Raises BadInspection."""
-    regions = tuple(
-        Region(region.name, "ignore" if region.use == "ignore" else "inspect", tuple(region.corners))
-        for region in seed.regions
-    )
+    """An inspection of the configuration. Raises InvalidArgument."""
     camera = validate_camera_id(seed.camera)
-    return checked(Order(seed.id or f"{camera}.{seed.detector}", camera, seed.detector, seed.threshold, regions))
+    uses: dict[str, RegionUse] = {use: use for use in _USES.values()}
+    priorities: dict[str, Priority] = {one: one for one in _PRIORITIES.values()}
+    order = Order(
+        seed.id or f"{camera}.{seed.detector}",
+        camera,
+        seed.detector,
+        seed.threshold,
+        tuple(Region(region.name, uses[region.use], tuple(region.corners)) for region in seed.regions),
+        options=seed.options,
+        model=seed.model,
+        schedule=tuple(parse_window(text) for text in seed.schedule),
+        false_alarms_per_hour=seed.false_alarms_per_hour,
+        max_fps=seed.max_fps,
+        priority=priorities[seed.priority],
+        has_fixed_regions=seed.fixed_regions,
+    )
+    return checked(order)
 
 
 def verdicts_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> list[Verdict]:
@@ -101,7 +153,8 @@ def verdicts_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> list
             raise BadVerdicts(thing, f"has more than {MAX_BOXES} boxes for frame {id_}")
         verdict = Verdict(
             id_, message.received_ns, message.score, tuple(_area(thing, box) for box in message.boxes),
-            message.reason, count,
+            message.reason, count, message.said[:MAX_SAID] if has_score else "",
+            _series(thing, message) if has_score else (), _alignment(thing, message.alignment),
         )  # fmt: skip
         if verdicts and id_ <= verdicts[-1].last_id:
             raise BadVerdicts(thing, f"is not in the order of ids at {id_}")
@@ -116,9 +169,12 @@ def verdict_to_proto(verdict: Verdict) -> inspection_pb2.Verdict:
     if verdict.has_score:
         message.score = verdict.score
         message.boxes.extend(_box(area) for area in verdict.boxes)
+        message.said = verdict.said
+        message.series.extend(inspection_pb2.NamedValue(name=name, value=value) for name, value in verdict.series)
     else:
         message.reason = inspection_pb2.NoVerdictReason.ValueType(verdict.reason)
         message.count = verdict.count
+    message.alignment.extend(verdict.alignment)
     return message
 
 
@@ -128,7 +184,8 @@ def checkpoint_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> Ch
         return None
     message, thing = block.checkpoint, f"checkpoint of block {block.number} of {block.inspection[:80]}"
     after = FrameId.from_proto(message.after)
-    if after.camera != camera or message.detector != block.detector:
+    # Its model may be another one than the block's: that which took over behind it.
+    if after.camera != camera or message.detector.partition("@")[0] != block.detector.partition("@")[0]:
         raise BadVerdicts(thing, "is not of this camera, or not of this detector")
     if not block.verdicts or FrameId.from_proto(block.verdicts[-1].id) > after:
         raise BadVerdicts(thing, "holds less than its block speaks of")
@@ -136,8 +193,11 @@ def checkpoint_from_proto(camera: str, block: inspection_pb2.VerdictBlock) -> Ch
     received_ns = max(message.received_ns, *(verdict.received_ns for verdict in block.verdicts))
     if not 0 < received_ns < MAX_TIME_NS:
         return None
-    checkpoint = Checkpoint(after, received_ns, message.detector[:100], message.state, message.digest)
-    if len(message.state) > MAX_CHECKPOINT_BYTES or not checkpoint.is_whole:
+    checkpoint = Checkpoint(
+        after, received_ns, message.detector[:100], message.state, message.digest, message.following
+    )
+    is_large = len(message.state) > MAX_CHECKPOINT_BYTES or len(message.following) > MAX_CHECKPOINT_BYTES
+    if is_large or not checkpoint.is_whole:
         raise BadVerdicts(thing, "is too large, or its digest is not that of its state")
     return checkpoint
 
@@ -150,6 +210,7 @@ def checkpoint_to_proto(checkpoint: Checkpoint) -> inspection_pb2.Checkpoint:
         state=checkpoint.state,
         digest=checkpoint.digest,
         received_ns=checkpoint.received_ns,
+        following=checkpoint.following,
     )
 
 
@@ -174,15 +235,45 @@ def anomaly_to_proto(
         regions=list(regions),
         changed_ns=now_ns,
         camera_name=camera_name,
+        said=anomaly.said,
     )
 
 
 def _box(area: Area) -> events_pb2.Box:
-    return events_pb2.Box(x=area.x, y=area.y, width=area.width, height=area.height, label=area.label, score=area.score)
+    box = events_pb2.Box(
+        x=area.x, y=area.y, width=area.width, height=area.height, label=area.label, score=area.score,
+        track=area.track, said=area.said,
+    )  # fmt: skip
+    for x, y, score in area.key_points:
+        box.key_points.add(x=x, y=y, score=score)
+    return box
 
 
 def _area(thing: str, box: events_pb2.Box) -> Area:
     numbers = (box.x, box.y, box.width, box.height, box.score)
     if not all(math.isfinite(number) and 0.0 <= number <= 1.0 for number in numbers):
         raise BadVerdicts(thing, "has a box outside the picture")
-    return Area(box.x, box.y, box.width, box.height, box.label[:100], box.score)
+    points = tuple((point.x, point.y, point.score) for point in box.key_points)
+    if len(points) > MAX_KEY_POINTS or not all(math.isfinite(number) for point in points for number in point):
+        raise BadVerdicts(thing, f"has more than {MAX_KEY_POINTS} key points in a box, or one that is no number")
+    if not 0 <= box.track <= MAX_TRACK:
+        raise BadVerdicts(thing, f"has a box of the track {box.track}")
+    return Area(box.x, box.y, box.width, box.height, box.label[:100], box.score, box.track, box.said[:MAX_SAID], points)
+
+
+def _series(thing: str, message: inspection_pb2.Verdict) -> tuple[tuple[str, float], ...]:
+    """By name, so that a page gives them back as they came."""
+    if not message.series:
+        return ()
+    values = {one.name: one.value for one in message.series}
+    if len(values) != len(message.series) or len(values) > MAX_SERIES:
+        raise BadVerdicts(thing, f"has more than {MAX_SERIES} values beside a score, or one of them twice")
+    if not all(0 < len(name) <= 60 and math.isfinite(value) for name, value in values.items()):
+        raise BadVerdicts(thing, "has a value beside a score without a name, or one that is no number")
+    return tuple(sorted(values.items()))
+
+
+def _alignment(thing: str, numbers: Sequence[float]) -> tuple[float, ...]:
+    if len(numbers) not in (0, 9) or not all(math.isfinite(number) for number in numbers):
+        raise BadVerdicts(thing, "moves its regions by something that is no 3x3 matrix")
+    return tuple(numbers)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
+from pathlib import Path
 
-from aggregate.client import PoolClient
-from detector_pool.registry import DETECTORS
+from aggregate.client import PoolClient, SyncModelClient
+from detector_pool.model_cache import ModelCache
+from detector_pool.registry import detector_types
 from detector_pool.sources import OpenSource
 from detector_pool.trail import Places
-from detector_pool.worker import Worker
+from detector_pool.worker import Means, Worker
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config
 from mesh.runner import run_service
+from mesh.zones import site_zone
 
-# Inspections for each camera: motion and signal, and room for one more.
+# Inspections for each camera while it is not measured what they cost: motion and signal, and room for one more.
 INSPECTIONS_PER_CAMERA = 3
+MOST_CORES = 4
 
 
 async def main(config: Config) -> None:
@@ -27,9 +32,26 @@ async def main(config: Config) -> None:
     clock = SystemClock()
     places = Places(config.broker.endpoint, config.media_center.endpoint, token, name)
     open_source = OpenSource(config.rings_socket, places, clock)
-    capacity = config.detector_pool.capacity * INSPECTIONS_PER_CAMERA
-    async with PoolClient(config.aggregate.endpoint, token) as pool:
-        await Worker(name, capacity, pool, DETECTORS, open_source, clock).run()
+    settings = config.detector_pool
+    with SyncModelClient(config.aggregate.endpoint, token) as models:
+        folder = config.run.data_dir / "detector_pool" / "models"
+        means = Means(
+            capacity=settings.capacity * INSPECTIONS_PER_CAMERA,
+            cores=settings.cores or min(os.cpu_count() or 1, MOST_CORES),
+            providers=await asyncio.to_thread(_providers, settings.provider),
+            timezone=site_zone(config.site.timezone).key,
+            models=ModelCache(folder, settings.model_cache_bytes, models.fetch),
+        )
+        async with PoolClient(config.aggregate.endpoint, token) as pool:
+            await Worker(name, means, pool, detector_types(), open_source, clock).run()
+
+
+def _providers(wanted: str) -> tuple[str, ...]:
+    """Execution providers that models can run on here; what really runs, each inspection reports."""
+    if wanted == "cpu":
+        return ("CPU",)
+    has_gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/nvidia0"))
+    return ("CPU", "CUDA") if has_gpu or wanted == "cuda" else ("CPU",)
 
 
 if __name__ == "__main__":

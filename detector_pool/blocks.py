@@ -30,6 +30,8 @@ class Checkpoint:
     """Name and version."""
     state: bytes
     received_ns: int = 0
+    following: bytes = b""
+    """How the regions followed the camera up to there; empty where they are fixed."""
 
 
 @dataclass(frozen=True, slots=True)

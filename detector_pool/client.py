@@ -12,11 +12,14 @@ from detector_pool.evaluation.chosen import Chosen, choose
 from detector_pool.evaluation.dataset import Dataset, open_dataset
 from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
-from detector_pool.models import open_model, packed
+from detector_pool.models import ModelFiles, check_model, open_files, open_model, opened, packed
 from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 from detector_pool.train_footage import FootageModel, train_from_footage
+
+# As others know it.
+opened_files = opened
 
 __all__ = [
     "Again",
@@ -27,14 +30,18 @@ __all__ = [
     "FootageModel",
     "Inspected",
     "LoadedModel",
+    "ModelFiles",
     "Moment",
     "NoScore",
     "Observation",
+    "check_model",
     "choose",
     "evaluate",
     "inspect_footage",
     "open_dataset",
+    "open_files",
     "open_model",
+    "opened_files",
     "packed",
     "reinspect",
     "train_from_footage",

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aggregate.client import RULES, Anomaly, Area, Inspection, JudgeState, Rules, Verdict, end, judge_all
+from aggregate.client import Anomaly, Area, Inspection, JudgeState, Rules, Verdict, end, judge_all
 from detector_pool.canvas import RegionMask
-from detector_pool.detector import Detector
+from detector_pool.detector import Detector, Judging, Setup
+from detector_pool.options import parsed
 from detector_pool.picture import Shot
 from detector_pool.reasons import NoScore
-from detector_pool.registry import DETECTORS
+from detector_pool.registry import detector_types
 from detector_pool.reinspect import recorded_pictures
 from detector_pool.wire import task_from_proto
 from media_center.client import SyncFootageClient
@@ -90,8 +91,11 @@ class _Desk:
             return False
         self.learning += observation.reason is NoScore.WARMING_UP
         if observation.reason is None:
-            boxes = tuple(Area(box.x, box.y, box.width, box.height, box.label, box.score) for box in observation.boxes)
-            verdict = Verdict(shot.id, shot.received_ns, observation.score, boxes)
+            boxes = tuple(
+                Area(box.x, box.y, box.width, box.height, box.label, box.score, box.track, box.said)
+                for box in observation.boxes
+            )
+            verdict = Verdict(shot.id, shot.received_ns, observation.score, boxes, said=observation.said)
             heapq.heappush(self._waiting, (shot.id, verdict))
             if len(self._waiting) > _HELD_BACK:
                 self._judge(heapq.heappop(self._waiting)[1])
@@ -158,9 +162,15 @@ def _pictures(footage: SyncFootageClient, first: FrameId, last: FrameId) -> Iter
 
 
 def _desk(camera: str, name: str, like: Sequence[Inspection]) -> _Desk:
-    maker, rules = DETECTORS.get(name), RULES.get(name)
-    if maker is None or rules is None:
-        raise InvalidArgument(f"detector {name!r}", "is not known", f"There are: {', '.join(sorted(DETECTORS))}.")
+    kind = detector_types().get(name)
+    if kind is None:
+        there_are = ", ".join(sorted(detector_types()))
+        raise InvalidArgument(f"detector {name!r}", "is not known", f"There are: {there_are}.")
     found = next((one for one in like if one.detector == name), Inspection(detector=name))
     task = task_from_proto(Assignment(inspection=found))
-    return _Desk(camera, name, maker(), rules.with_threshold(task.threshold), task.regions)
+    detector = kind.make(Setup(camera, parsed(f"inspection {found.id}", task.options)))
+    return _Desk(camera, name, detector, _rules(kind.judging).with_threshold(task.threshold), task.regions)
+
+
+def _rules(judging: Judging) -> Rules:
+    return Rules(judging.threshold, judging.closing_share, judging.min_duration_ns, judging.merge_gap_ns)

@@ -19,9 +19,10 @@ import numpy as np
 from aggregate.client import LedgerEntry, SyncLedgerClient
 from broker.client import WireFrame
 from detector_pool.decoder import Decoder
-from detector_pool.detector import Detector, NoScore, Observation
+from detector_pool.detector import Detector, NoScore, Observation, Setup
+from detector_pool.options import parsed
 from detector_pool.picture import Shot
-from detector_pool.registry import DETECTORS
+from detector_pool.registry import detector_types
 from detector_pool.runner import Task
 from detector_pool.trail import recorded_units
 from detector_pool.wire import REASONS, checkpoint_from_proto, task_from_proto
@@ -97,12 +98,11 @@ def reinspect(
         remedy = f"`trueframe coverage {camera}` tells when it did."
         raise NotFound(f"inspection {inspection}", "spoke of no frame in this range", remedy)
     first, last = FrameId.from_proto(entries[0].verdict.id), _last_id(entries[-1])
-    name = entries[0].detector.partition("@")[0]
-    maker = DETECTORS.get(name)
-    if detector is None and maker is None:
-        raise Unsupported(f"detector {name}", "is not known here")
-    looker: Detector[Any] = detector if detector is not None else maker()  # type: ignore[misc]
-    task, state, start = _start(ledger, inspection, first, looker, from_ns)
+    before = replace(first, seq=first.seq - 1)
+    found = ledger.checkpoint(inspection, before)
+    task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
+    looker = detector if detector is not None else _same_detector(entries[0].detector, task)
+    state, start = _start(found, before, looker, from_ns)
     # And a little behind: with B-frames, frames of later ids were shown before the last of the range.
     lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns + _SHOWN_EARLIER_NS)
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
@@ -133,19 +133,27 @@ def reinspect(
         yield Again(frame, entry.verdict.received_ns, entry.detector, _observation(entry), None)
 
 
+def _same_detector(spoke: str, task: Task) -> Detector[Any]:
+    """The detector that spoke then, with the options of that time. Raises Unsupported, InvalidArgument."""
+    name = spoke.partition("@")[0]
+    kind = detector_types().get(name)
+    if kind is None:
+        raise Unsupported(f"detector {name}", "is not known here")
+    if ":" in spoke:
+        raise Unsupported(f"detector {spoke}", "spoke with a model", "Name the version: --model.")
+    return kind.make(Setup(task.camera, parsed(f"inspection {task.inspection}", task.options)))
+
+
 def _start(
-    ledger: SyncLedgerClient, inspection: str, first: FrameId, looker: Detector[Any], from_ns: int
-) -> tuple[Task, Any, Start]:
-    """Orders, state and place to begin with."""
-    before = replace(first, seq=first.seq - 1)
-    found = ledger.checkpoint(inspection, before)
-    task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
+    found: inspection_pb2.GetCheckpointResponse, before: FrameId, looker: Detector[Any], from_ns: int
+) -> tuple[Any, Start]:
+    """State and place to begin with."""
     if not found.HasField("checkpoint"):
-        return task, looker.start(), Start(None, 0)
+        return looker.start(), Start(None, 0)
     checkpoint = checkpoint_from_proto(found.checkpoint)
     if checkpoint is None or checkpoint.detector != looker.name:
-        return task, looker.start(), Start(before, from_ns)
-    return task, looker.unpack(checkpoint.state), Start(checkpoint.after, checkpoint.received_ns)
+        return looker.start(), Start(before, from_ns)
+    return looker.unpack(checkpoint.state), Start(checkpoint.after, checkpoint.received_ns)
 
 
 class _Said:

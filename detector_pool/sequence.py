@@ -23,6 +23,8 @@ class FrameVerdict:
     received_ns: int
     observation: Observation
     count: int = 1
+    alignment: tuple[float, ...] = ()
+    """Where the regions are from this frame on; empty where that did not change."""
 
     @property
     def next_seq(self) -> int:

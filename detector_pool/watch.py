@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from detector_pool.blocks import Block
-from detector_pool.detector import Detector
+from detector_pool.fare import Report
 from detector_pool.picture import PictureSource
-from detector_pool.runner import Runner, Task
+from detector_pool.runner import Follows, Made, Runner, Task
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
 from mesh.ids import FrameId
@@ -22,33 +22,48 @@ from mesh.logs import get_logger, rate_limited
 log = get_logger("detector_pool.watch")
 
 OpenSource = Callable[[str, FrameId | None], PictureSource]
-Makers = Mapping[str, Callable[[], Detector[Any]]]
 _POLL_S = 0.25
 _GATHER_S = 0.1
 _RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task with all that it takes, made beforehand: nothing slow is done between two pictures."""
+
+    task: Task
+    made: Made
+    earlier: Made | None = None
+    """The detector whose state the task's checkpoint is, where that is another one."""
+    follower: Follows | None = None
 
 
 class CameraWatch:
     """Reads a camera while there is an inspection of it. Any thread may call its methods."""
 
     def __init__(
-        self, camera: str, makers: Makers, open_source: OpenSource, deliver: Callable[[Block], None], clock: Clock
+        self,
+        camera: str,
+        open_source: OpenSource,
+        deliver: Callable[[Block], None],
+        clock: Clock,
+        report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
         self.camera = camera
-        self._makers = makers
         self._open_source = open_source
         self._deliver = deliver
+        self._report = report
         self._clock = clock
-        self._orders: queue.SimpleQueue[Task | str | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Prepared | str | None] = queue.SimpleQueue()
         self._runners: dict[str, Runner] = {}
         self._source: PictureSource | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {camera}", daemon=True)
         self._thread.start()
 
-    def carry_out(self, task: Task) -> None:
+    def carry_out(self, prepared: Prepared) -> None:
         """Takes up an inspection, or goes on with changed orders."""
-        self._orders.put(task)
+        self._orders.put(prepared)
 
     def put_down(self, inspection: str) -> None:
         """Ends an inspection."""
@@ -104,6 +119,8 @@ class CameraWatch:
             # An inspection that begins now begins with what is live, whatever others have to catch up with.
             is_shown = item is not None and not (is_behind and runner.after is None)
             self._tell(runner.look(item, now_ns) if item is not None and is_shown else runner.due(now_ns))
+            if (report := runner.report(now_ns)) is not None:
+                self._report(report)
 
     def _afters(self) -> list[FrameId]:
         return [runner.after for runner in self._runners.values() if runner.after is not None]
@@ -116,13 +133,14 @@ class CameraWatch:
                 return
             self._take_order(order)
 
-    def _take_order(self, order: Task | str | None) -> None:
-        if isinstance(order, Task):
-            runner = self._runners.get(order.inspection)
+    def _take_order(self, order: Prepared | str | None) -> None:
+        if isinstance(order, Prepared):
+            runner = self._runners.get(order.task.inspection)
             if runner is not None:
-                runner.change(order)
+                runner.change(order.task, order.made)
             else:
-                runner = self._runners[order.inspection] = Runner(order, self._makers[order.detector])
+                runner = Runner(order.task, order.made, earlier=order.earlier, follower=order.follower)
+                self._runners[order.task.inspection] = runner
                 if runner.after is not None:
                     # The source may be beyond that already: the next one begins where the last of all stands.
                     self._let_go()

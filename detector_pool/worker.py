@@ -10,12 +10,18 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from aggregate.client import PoolClient, PoolStream
 from detector_pool.blocks import Block, KeptBlocks
-from detector_pool.runner import Task
-from detector_pool.watch import CameraWatch, Makers, OpenSource
-from detector_pool.wire import block_to_proto, task_from_proto
+from detector_pool.detector import DetectorType
+from detector_pool.fare import Report
+from detector_pool.making import Fetches, Workshop
+from detector_pool.runner import Follows, Task
+from detector_pool.watch import CameraWatch, OpenSource, Prepared
+from detector_pool.wire import block_to_proto, offer_to_proto, report_to_proto, task_from_proto
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
 from mesh.logs import get_logger, rate_limited
@@ -31,26 +37,56 @@ UNCONFIRMED_S = 30.0
 DRAIN_S = 2.5
 ENDING_S = 5.0
 _LONGEST_WAIT_S = 2.0
+# Others go on watching while some are being made.
+MAKING_AT_ONCE = 2
+MAX_REPORTS = 4096
 
 _kept = gauge("detector_pool_kept_blocks", "Verdict blocks that are not acknowledged.")
 _sent = counter("detector_pool_blocks_sent", "Verdict blocks sent, repetitions included.")
 _thinned = counter("detector_pool_scores_given_up", "Frames whose scores were given up: the pool was away too long.")
 
 
+def _nobody_follows(task: Task) -> Follows | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker has to work with, beside its detectors."""
+
+    capacity: int
+    """Inspections that it takes while it is not measured what they cost."""
+    cores: float = 0.0
+    """CPU cores that it may use; 0: not told."""
+    providers: Sequence[str] = ("CPU",)
+    timezone: str = "UTC"
+    models: Fetches | None = None
+    follower_of: Callable[[Task], Follows | None] = field(default=_nobody_follows)
+
+
 class Worker:
     """One worker of the pool."""
 
     def __init__(
-        self, name: str, capacity: int, pool: PoolClient, makers: Makers, open_source: OpenSource, clock: Clock
+        self,
+        name: str,
+        means: Means,
+        pool: PoolClient,
+        types: Mapping[str, DetectorType],
+        open_source: OpenSource,
+        clock: Clock,
     ) -> None:
         self.name = name
-        self._capacity = capacity
+        self._means = means
         self._pool = pool
-        self._makers = makers
+        self._types = types
+        self._workshop = Workshop(types, means.models, means.timezone)
+        self._makes = ThreadPoolExecutor(MAKING_AT_ONCE, "making")
         self._open_source = open_source
         self._clock = clock
-        self._detectors = sorted(make().name for make in makers.values())
         self._loop = asyncio.get_running_loop()
+        self._reports: dict[str, Report] = {}
+        """The newest of each inspection that is not sent yet."""
         self._kept = KeptBlocks()
         self._to_send: deque[int] = deque()
         self._news = asyncio.Event()
@@ -83,7 +119,14 @@ class Worker:
     # One stream
 
     async def _session(self) -> None:
-        hello = inspection_pb2.WorkerHello(worker=self.name, detectors=self._detectors, capacity=self._capacity)
+        hello = inspection_pb2.WorkerHello(
+            worker=self.name,
+            detectors=sorted(f"{kind.name}@{kind.version}" for kind in self._types.values()),
+            capacity=self._means.capacity,
+            offers=[offer_to_proto(kind) for _, kind in sorted(self._types.items())],
+            providers=self._means.providers,
+            cores=self._means.cores,
+        )
         stream = await self._pool.join(hello)
         self._confirmed.clear()
         self._to_send.clear()
@@ -98,7 +141,7 @@ class Worker:
             await asyncio.wait({reading})
             await reading
         except asyncio.CancelledError:
-            await self._drain()
+            await self._drain(stream)
             raise
         finally:
             stream.close()
@@ -110,8 +153,12 @@ class Worker:
         async for response in stream:
             self._take(response)
 
-    async def _drain(self) -> None:
+    async def _drain(self, stream: PoolStream) -> None:
         """Says the last of all inspections, with their checkpoints, and waits a little until that is stored."""
+        with contextlib.suppress(TrueframeError, TimeoutError):
+            leaving = inspection_pb2.WorkerHeartbeat(leaving=True)
+            async with asyncio.timeout(1.0):
+                await stream.say(inspection_pb2.JoinPoolRequest(heartbeat=leaving))
         await self._put_all_down()
         # What the watches handed over runs first: it was put into the loop before this.
         await asyncio.sleep(0)
@@ -134,24 +181,43 @@ class Worker:
 
     def _take_assignment(self, assignment: inspection_pb2.Assignment) -> None:
         task = task_from_proto(assignment)
-        if task.detector not in self._makers:
+        if not self._workshop.knows(task.detector):
             log.error("detector is not known here", detector=task.detector[:80], inspection=task.inspection)
             return
         self._fences[task.inspection] = assignment.fence
         self._ending.pop(task.inspection, None)
         self._confirmed.add(task.inspection)
         self._tasks[task.inspection] = task
-        watch = self._watches.get(task.camera)
-        if watch is None:
-            watch = CameraWatch(task.camera, self._makers, self._open_source, self._hand_over, self._clock)
-            self._watches[task.camera] = watch
-        watch.carry_out(task)
+        making = self._loop.run_in_executor(self._makes, self._prepared, task, assignment)
+        making.add_done_callback(lambda made: self._carry_out(made, assignment.fence))
         log.info(
             "inspection taken up", inspection=task.inspection, fence=assignment.fence,
             after=str(task.after) if task.after else "",
         )  # fmt: skip
         self._to_send.extend(self._kept.assigned(task.inspection, assignment.fence))
         self._news.set()
+
+    def _prepared(self, task: Task, assignment: inspection_pb2.Assignment) -> Prepared:
+        """Makes what a task takes, in a thread of its own: a model may have to be fetched, and loads slowly."""
+        earlier = None
+        if assignment.HasField("checkpoint_model"):
+            earlier = self._workshop.make(task, assignment.checkpoint_model)
+        made = self._workshop.make(task, assignment.model if assignment.HasField("model") else None)
+        return Prepared(task, made, earlier, self._means.follower_of(task))
+
+    def _carry_out(self, making: asyncio.Future[Prepared], fence: int) -> None:
+        """What was made is taken up at the next frame boundary, unless it is not wanted any more."""
+        if making.cancelled():
+            return
+        prepared = making.result()
+        task = prepared.task
+        if self._fences.get(task.inspection) != fence or self._tasks.get(task.inspection) is not task:
+            return
+        watch = self._watches.get(task.camera)
+        if watch is None:
+            watch = CameraWatch(task.camera, self._open_source, self._hand_over, self._clock, self._hand_report)
+            self._watches[task.camera] = watch
+        watch.carry_out(prepared)
 
     def _put_down(self, inspection: str) -> None:
         task = self._tasks.pop(inspection, None)
@@ -161,9 +227,13 @@ class Worker:
             self._kept.drop(inspection)
             return
         log.info("inspection put down", inspection=inspection)
+        self._workshop.forget(inspection)
+        self._reports.pop(inspection, None)
         self._ending[inspection] = fence
         self._loop.call_later(ENDING_S, self._forget, inspection, fence)
-        watch = self._watches[task.camera]
+        watch = self._watches.get(task.camera)
+        if watch is None:
+            return
         watch.put_down(inspection)
         if not any(other.camera == task.camera for other in self._tasks.values()):
             watch.close()
@@ -187,6 +257,16 @@ class Worker:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._keep, block)
 
+    def _hand_report(self, report: Report) -> None:
+        """Called in a watch's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._note_report, report)
+
+    def _note_report(self, report: Report) -> None:
+        if report.inspection in self._fences and len(self._reports) < MAX_REPORTS:
+            self._reports[report.inspection] = report
+            self._news.set()
+
     def _keep(self, block: Block) -> None:
         fence = self._fences.get(block.inspection, self._ending.get(block.inspection))
         if fence is None:
@@ -208,6 +288,9 @@ class Worker:
                     if block is not None:
                         await stream.say(inspection_pb2.JoinPoolRequest(block=block_to_proto(block)))
                         _sent.inc()
+                for inspection in [name for name in self._reports if name in self._confirmed]:
+                    report = report_to_proto(self._reports.pop(inspection), self._fences[inspection])
+                    await stream.say(inspection_pb2.JoinPoolRequest(report=report))
                 self._news.clear()
                 await self._news.wait()
 
@@ -221,6 +304,7 @@ class Worker:
                 await stream.say(inspection_pb2.JoinPoolRequest(heartbeat=heartbeat))
 
     async def _put_all_down(self) -> None:
+        self._makes.shutdown(wait=False, cancel_futures=True)
         watches, self._watches = list(self._watches.values()), {}
         for watch in watches:
             watch.close()

@@ -216,6 +216,18 @@ class AggregateConfig:
     """The detector aggregate."""
 
     endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `aggregate.sock` in the run folder.")
+    default_detectors: tuple[str, ...] = option(
+        ("motion", "signal"), "A camera that comes gets an inspection with each of these detectors."
+    )
+    shadow_s: float = option(
+        600.0, "A model's version must have run in the shadow for so long before it is promoted.", at_least=0
+    )
+    calibrate_s: float = option(
+        3600.0, "Calibrated thresholds are computed anew after so many seconds.", at_least=1, at_most=86_400
+    )
+    max_model_bytes: int = option(
+        536_870_912, "Largest model that is taken, in bytes.", at_least=1 << 10, at_most=1 << 34
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +241,19 @@ class EventCenterConfig:
 class DetectorPoolConfig:
     """A worker."""
 
-    capacity: int = option(16, "Cameras that one worker takes.", at_least=1, at_most=1024)
+    capacity: int = option(
+        16, "Cameras that one worker takes while it is not measured what they cost.", at_least=1, at_most=1024
+    )
+    cores: float = option(
+        0.0, "CPU cores that one worker may use; 0 for those that the machine has, up to 4.", at_least=0, at_most=1024
+    )
+    provider: str = option(
+        "auto", "What models run on: a GPU where there is one, or the CPU.", one_of=("auto", "cpu", "cuda")
+    )
+    model_cache_bytes: int = option(
+        2_147_483_648, "Disk for models that were fetched from the aggregate; the longest unused goes first.",
+        at_least=1 << 20,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +261,11 @@ class RegionSeed:
     """A part of the picture."""
 
     name: str = option("", "Its name.")
-    use: str = option("inspect", "What happens inside of it.", one_of=("inspect", "ignore"))
+    use: str = option(
+        "inspect", "What happens inside of it; a line is what rules ask about.", one_of=("inspect", "ignore", "line")
+    )
     corners: tuple[tuple[float, float], ...] = option(
-        (), "Corners [x, y] of a polygon, in fractions of width and height.", at_least=0, at_most=1
+        (), "Corners [x, y] of a polygon, or of a line, in fractions of width and height.", at_least=0, at_most=1
     )
 
 
@@ -254,6 +280,24 @@ class InspectionSeed:
         0.0, "Score from which on a frame is abnormal; 0 takes the default of the detector.", at_least=0, at_most=1
     )
     regions: tuple[RegionSeed, ...] = option((), "Regions; none means the whole picture.")
+    fixed_regions: bool = option(False, "Regions stay where they are in the picture, whatever the camera does.")
+    options: str = option("", "Options of the detector, as a TOML text.")
+    model: str = option("", "Name of a published model. Default: CAMERA.DETECTOR, where the detector takes one.")
+    schedule: tuple[str, ...] = option((), 'Only then: "mon-fri 08:00-18:00", "22:00-06:00". Default: always.')
+    false_alarms_per_hour: float = option(
+        0.0, "What its threshold is calibrated to; 0 leaves it alone.", at_least=0, at_most=3600
+    )
+    max_fps: float = option(0.0, "Frames a second that are looked at, at most; 0 for all.", at_least=0, at_most=1000)
+    priority: str = option(
+        "normal", "How much it matters when there is too much to do.", one_of=("high", "normal", "background")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    """Where the cameras are."""
+
+    timezone: str = option("", 'Zone that schedules are meant in: "Europe/Berlin". Default: that of the machine.')
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +305,7 @@ class Config:
     """Everything."""
 
     run: RunConfig = field(default_factory=RunConfig)
+    site: SiteConfig = field(default_factory=SiteConfig)
     security: SecurityConfig = field(default_factory=SecurityConfig)
     nats: NatsConfig = field(default_factory=NatsConfig)
     broker: BrokerConfig = field(default_factory=BrokerConfig)

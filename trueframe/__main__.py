@@ -19,7 +19,8 @@ COMMANDS = {
     "cameras": ("trueframe.commands.cameras", "List, add, remove and watch cameras."),
     "subscriptions": ("trueframe.commands.subscriptions", "List who reads live frames, and what each did not get."),
     "events": ("trueframe.commands.events", "List, show, watch, acknowledge and comment events."),
-    "inspections": ("trueframe.commands.inspections", "List, start and stop inspections."),
+    "inspections": ("trueframe.commands.inspections", "List, start, stop and change inspections."),
+    "models": ("trueframe.commands.models", "Add, try, promote, roll back and compare models."),
     "explain": ("trueframe.commands.explain", "Say why a frame raised an alarm, or why not."),
     "coverage": ("trueframe.commands.coverage", "Say how completely a camera was recorded and inspected."),
     "reinspect": (

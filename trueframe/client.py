@@ -40,7 +40,7 @@ from trueframe.layout import DEFAULT_DATA
 from trueframe.running import NotRunning, Running, find_running
 
 if TYPE_CHECKING:
-    from aggregate.client import InspectionClient, LedgerClient, SyncInspectionClient, SyncLedgerClient
+    from aggregate.client import InspectionClient, LedgerClient, SyncInspectionClient, SyncLedgerClient, SyncModelClient
     from broker.client import BrokerClient, SyncBrokerClient
     from broker.discovery.client import DiscoveryClient, SyncDiscoveryClient
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
-_CLIENTS = ("broker", "discovery", "footage", "events", "inspections", "ledger", "pixels")
+_CLIENTS = ("broker", "discovery", "footage", "events", "inspections", "ledger", "models", "pixels")
 
 
 class _Instance:
@@ -117,6 +117,13 @@ class Client(_Instance):
         from aggregate.client import SyncLedgerClient
 
         return SyncLedgerClient(self.running.endpoints["aggregate"], self.token_file)
+
+    @cached_property
+    def models(self) -> SyncModelClient:
+        """Models: versions, what runs, what is tried."""
+        from aggregate.client import SyncModelClient
+
+        return SyncModelClient(self.running.endpoints["aggregate"], self.token_file)
 
     @cached_property
     def pixels(self) -> SyncPixelClient:

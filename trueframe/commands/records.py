@@ -216,13 +216,24 @@ def recording_record(recording: footage_pb2.Recording) -> dict[str, object]:
 
 
 def inspection_record(status: inspection_pb2.InspectionStatus) -> dict[str, object]:
-    """An inspection and who carries it out. `state`: "running", "waiting" (for a worker) or "stopped"."""
+    """An inspection and who carries it out.
+
+    `state`: "running", "failing" (it has a problem), "waiting" (for a worker, or a model), "resting" (outside its
+    schedule) or "stopped".
+    """
     order = status.inspection
+    state = "stopped" if order.disabled else "running" if status.worker else "waiting"
+    if not order.disabled and status.resting and not status.problem:
+        state = "resting"
+    elif status.worker and status.problem:
+        state = "failing"
+    priority = inspection_pb2.InspectionPriority.Name(order.priority or inspection_pb2.INSPECTION_PRIORITY_NORMAL)
     return {
         "id": order.id,
         "camera": order.camera,
         "detector": order.detector,
-        "state": "stopped" if order.disabled else "running" if status.worker else "waiting",
+        "state": state,
+        "problem": status.problem or None,
         "worker": status.worker,
         "fence": status.fence,
         "threshold": round(order.threshold, 4),
@@ -234,6 +245,22 @@ def inspection_record(status: inspection_pb2.InspectionStatus) -> dict[str, obje
             }
             for region in order.regions
         ],
+        "threshold_now": round(status.threshold_now, 4),
+        "threshold_is_provisional": status.threshold_is_provisional,
+        "false_alarms_per_hour": round(order.false_alarms_per_hour, 4),
+        "options": order.options,
+        "model": order.model,
+        "model_digest": status.model_digest or None,
+        "running": status.running or None,
+        "provider": status.provider or None,
+        "cost_us": round(status.cost_us, 1) or None,
+        "max_fps": round(order.max_fps, 3) or None,
+        "lowered_to_fps": round(status.lowered_to_fps, 3) or None,
+        "priority": priority.removeprefix("INSPECTION_PRIORITY_").lower(),
+        "schedule": [[list(one.days), one.from_minute, one.to_minute] for one in order.schedule],
+        "fixed_regions": order.fixed_regions,
+        "alignment": [round(number, 6) for number in status.alignment] or None,
+        "shadow_of": order.shadow_of or None,
         "frames_scored": status.frames_scored,
         "frames_skipped": status.frames_skipped,
         "last": frame_id(status.last) if status.HasField("last") else None,

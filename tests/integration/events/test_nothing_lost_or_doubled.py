@@ -21,9 +21,9 @@ from aggregate.client import PoolClient
 from aggregate.judge import Anomaly, JudgeState, Verdict, judge_all
 from aggregate.rules import RULES
 from detector_pool.canvas import RegionMask
-from detector_pool.detector import FoundBox, Observation
+from detector_pool.detector import DetectorType, FoundBox, Judging, Observation
 from detector_pool.picture import Hole, Picture, Shot
-from detector_pool.worker import Worker
+from detector_pool.worker import Means, Worker
 from event_center.client import EventClient
 from mesh.clocks import SystemClock
 from mesh.ids import FrameId
@@ -114,7 +114,8 @@ def stack(tmp_path: Path) -> Iterator[InspectionStack]:
 async def scripted_worker(stack: InspectionStack, scores: list[float]):  # type: ignore[no-untyped-def]
     pool = PoolClient(stack.config.aggregate.endpoint, stack.broker.token)
     source = Plays("yard", scores)
-    worker = Worker("scripted", 4, pool, {"motion": Reads}, lambda _camera, _after: source, SystemClock())
+    types = {"motion": DetectorType("motion", "1", "Reads.", lambda _setup: Reads(), Judging(0.6, 0.65))}
+    worker = Worker("scripted", Means(4), pool, types, lambda _camera, _after: source, SystemClock())
     task = asyncio.create_task(worker.run())
     try:
         yield worker

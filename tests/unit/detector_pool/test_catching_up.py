@@ -17,7 +17,7 @@ from detector_pool.detector import Observation
 from detector_pool.live import LiveSource
 from detector_pool.picture import Hole, Picture, Shot
 from detector_pool.reasons import NoScore
-from detector_pool.runner import CHECKPOINT_EVERY_NS, Runner, Task
+from detector_pool.runner import CHECKPOINT_EVERY_NS, Made, Runner, Task
 from detector_pool.told import Told
 from mesh.clocks import ManualClock
 from mesh.errors import ResourceExhausted
@@ -87,6 +87,7 @@ class Adds:
         return tuple(int(one) for one in data.decode().split(",") if one)
 
 
+ADDS = Made(Adds(), "motion@1")
 TASK = Task("yard.motion", "yard", "motion", 2.0, (), None)
 
 
@@ -105,11 +106,11 @@ def test_a_successor_says_what_its_predecessor_would_have_said(seed: int, reorde
     items: list[Shot | Hole] = [
         shot(seq) if dice.random() < 0.9 else Hole(frame(seq), 1, NoScore.OVERRUN) for seq in order
     ]
-    alone = Runner(TASK, Adds)
+    alone = Runner(TASK, ADDS)
     said = [v for item in items for b in alone.look(item, 0) for v in b.verdicts]
     said += [v for b in alone.finish() for v in b.verdicts]
 
-    first, now_ns = Runner(TASK, Adds), 0
+    first, now_ns = Runner(TASK, ADDS), 0
     blocks: list[Block] = []
     died_at = dice.randrange(1, len(items))
     for item in items[:died_at]:
@@ -121,7 +122,7 @@ def test_a_successor_says_what_its_predecessor_would_have_said(seed: int, reorde
     after = replace(verdicts[-1].id, seq=verdicts[-1].next_seq - 1) if verdicts else None
     unseen = tuple((v.id, v.count) for v in verdicts if v.observation.reason is NoScore.OVERRUN)
     task = replace(TASK, after=after, checkpoint=checkpoints[-1] if checkpoints else None, unseen=unseen)
-    second = Runner(task, Adds)
+    second = Runner(task, ADDS)
     if after is not None and not checkpoints:
         return
     # It may be offered more than it needs, and, out of the archive, pictures that its predecessor had missed.
@@ -135,7 +136,7 @@ def test_a_successor_says_what_its_predecessor_would_have_said(seed: int, reorde
 
 
 def test_a_checkpoint_comes_when_all_up_to_a_frame_was_shown_and_nothing_behind_it() -> None:
-    runner = Runner(TASK, Adds)
+    runner = Runner(TASK, ADDS)
     found: list[Checkpoint] = []
     for at, seq in enumerate(b_frames(40)):
         for block in runner.look(shot(seq), at * CHECKPOINT_EVERY_NS // 2):
@@ -149,7 +150,7 @@ def test_a_checkpoint_comes_when_all_up_to_a_frame_was_shown_and_nothing_behind_
 
 
 def test_a_checkpoint_that_cannot_be_read_is_a_beginning_from_nothing() -> None:
-    runner = Runner(replace(TASK, after=frame(4), checkpoint=Checkpoint(frame(3), "motion@1", b"x", 0)), Adds)
+    runner = Runner(replace(TASK, after=frame(4), checkpoint=Checkpoint(frame(3), "motion@1", b"x", 0)), ADDS)
     assert runner.after == frame(4)
     runner.look(shot(4), 0)
     runner.look(shot(5), 0)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from detector_pool.blocks import Block, frames
-from detector_pool.detector import Detector, Observation
+from detector_pool.detector import Observation
 from detector_pool.picture import Hole, Picture, Shot
 from detector_pool.reasons import NoScore
-from detector_pool.runner import Runner, Task
-from detector_pool.watch import CameraWatch
+from detector_pool.runner import Made, Runner, Task
+from detector_pool.watch import CameraWatch, Prepared
 from mesh.clocks import SystemClock
 from mesh.errors import NotFound
 from mesh.ids import FrameId
@@ -44,12 +43,15 @@ class Counts:
         return int(data)
 
 
+MADE = Made(Counts(), "motion@1")
+
+
 def shot(seq: int, epoch: int = 1) -> Shot:
     return Shot(FrameId("yard", epoch, seq), seq, LUMA)
 
 
 def test_a_detector_that_fails_costs_one_frame_its_score_and_forgets_what_it_had_learnt() -> None:
-    runner = Runner(TASK, Counts)
+    runner = Runner(TASK, MADE)
     for seq in range(10):
         runner.look(shot(seq), 0)
     (block,) = runner.finish()
@@ -60,7 +62,7 @@ def test_a_detector_that_fails_costs_one_frame_its_score_and_forgets_what_it_had
 
 
 def test_a_runner_knows_behind_which_frame_it_goes_on() -> None:
-    runner = Runner(replace(TASK, after=FrameId("yard", 1, 4)), Counts)
+    runner = Runner(replace(TASK, after=FrameId("yard", 1, 4)), MADE)
     assert runner.after == FrameId("yard", 1, 4)
     runner.look(Hole(FrameId("yard", 1, 5), 3, NoScore.OVERRUN), 0)
     assert runner.after == FrameId("yard", 1, 7)
@@ -95,8 +97,7 @@ def watching(
         asked.append(after)
         return sources.pop(0)
 
-    makers: dict[str, Callable[[], Detector[Any]]] = {"motion": Counts, "signal": Counts}
-    watch = CameraWatch("yard", makers, open_source, told.append, SystemClock())
+    watch = CameraWatch("yard", open_source, told.append, SystemClock())
     return watch, lambda inspection: sum(frames(b.verdicts) for b in list(told) if b.inspection == inspection)
 
 
@@ -104,8 +105,8 @@ def test_a_picture_is_read_once_for_all_inspections_of_its_camera() -> None:
     told: list[Block] = []
     shelf = Shelf([])
     watch, count = watching([shelf], told, asked := [])
-    watch.carry_out(TASK)
-    watch.carry_out(replace(TASK, inspection="yard.signal", detector="signal"))
+    watch.carry_out(Prepared(TASK, MADE))
+    watch.carry_out(Prepared(replace(TASK, inspection="yard.signal", detector="signal"), MADE))
     until(lambda: asked, 5)
     shelf.items += [shot(seq) for seq in range(6)]
     until(lambda: count("yard.motion") == count("yard.signal") == 6, 5)
@@ -118,7 +119,7 @@ def test_a_source_that_fails_is_opened_again_behind_the_last_frame() -> None:
     told: list[Block] = []
     first = Shelf([shot(0), shot(1), NotFound("camera yard", "is not there")])
     watch, count = watching([first, Shelf([shot(2), shot(3)])], told, asked := [])
-    watch.carry_out(TASK)
+    watch.carry_out(Prepared(TASK, MADE))
     until(lambda: count("yard.motion") == 4, 10)
     assert asked == [None, FrameId("yard", 1, 1)]
     watch.close()
@@ -129,7 +130,7 @@ def test_when_the_last_inspection_is_put_down_the_source_is_let_go() -> None:
     told: list[Block] = []
     shelf = Shelf([shot(0)])
     watch, count = watching([shelf], told, [])
-    watch.carry_out(TASK)
+    watch.carry_out(Prepared(TASK, MADE))
     until(lambda: count("yard.motion") == 1, 5)
     watch.put_down("yard.motion")
     until(shelf.is_closed.is_set, 5)

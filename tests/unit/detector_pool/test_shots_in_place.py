@@ -11,7 +11,7 @@ from detector_pool.detector import Observation
 from detector_pool.motion import Motion
 from detector_pool.picture import Picture, Shot
 from detector_pool.reasons import NoScore
-from detector_pool.runner import Runner, Task
+from detector_pool.runner import Made, Runner, Task
 from detector_pool.signal_health import SignalHealth
 from mesh.errors import DataLoss
 from mesh.ids import FrameId
@@ -61,17 +61,17 @@ def verdicts(runner: Runner, *shots: Shot) -> list[tuple[int, NoScore | None]]:
 
 
 def test_a_picture_overwritten_while_it_is_looked_at_has_no_score_and_teaches_nothing() -> None:
-    runner = Runner(TASK, lambda: Count(confirms=True))
+    runner = Runner(TASK, Made(Count(confirms=True), "motion@1"))
     assert verdicts(runner, shot(0), shot(1, False), shot(2)) == [(0, None), (0, NoScore.OVERRUN), (1, None)]
 
 
 def test_what_happens_to_a_picture_after_it_was_confirmed_does_not_matter() -> None:
-    runner = Runner(TASK, lambda: Count(confirms=True))
+    runner = Runner(TASK, Made(Count(confirms=True), "motion@1"))
     assert verdicts(runner, shot(0), shot(1, True, False), shot(2)) == [(0, None), (1, None), (2, None)]
 
 
 def test_a_detector_that_does_not_ask_begins_anew_after_an_overwritten_picture() -> None:
-    runner = Runner(TASK, lambda: Count(confirms=False))
+    runner = Runner(TASK, Made(Count(confirms=False), "motion@1"))
     assert verdicts(runner, shot(0), shot(1, True), shot(2, False), shot(3)) == [
         (0, None),
         (1, None),

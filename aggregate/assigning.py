@@ -1,0 +1,64 @@
+"""What a worker is told when it takes up an inspection: orders, where to go on, from which state, with which model."""
+
+from __future__ import annotations
+
+from aggregate.archive import Archive
+from aggregate.bench import Docket
+from aggregate.checkpoints import Checkpoint
+from aggregate.model_store import Models
+from aggregate.models import version_to_proto
+from aggregate.orders import Order
+from aggregate.pages import page_from_document
+from aggregate.scheduler import Assign
+from aggregate.wire import UNSEEN_REASONS, checkpoint_to_proto, order_to_proto
+from mesh.ids import FrameId
+from trueframe.v1 import inspection_pb2
+
+
+async def assignment_of(
+    instruction: Assign, docket: Docket, archive: Archive, models: Models | None, checkpoint: Checkpoint | None
+) -> inspection_pb2.Assignment:
+    """The message. `checkpoint`: what the worker starts from; None if it goes on, or begins from nothing."""
+    order = instruction.order
+    threshold = docket.rules.threshold
+    message = order_to_proto(order)
+    if message.threshold <= 0.0:
+        message.threshold = threshold
+    assignment = inspection_pb2.Assignment(
+        inspection=message,
+        fence=instruction.fence,
+        threshold_now=threshold,
+        frames_per_second=_fewer(order.max_fps, instruction.fps),
+    )
+    version = models.version_for(order) if models is not None else None
+    if version is not None:
+        assignment.model.CopyFrom(version_to_proto(version))
+    last = docket.resume_after
+    if last is None:
+        return assignment
+    assignment.after.CopyFrom(last.to_proto())
+    if checkpoint is not None:
+        assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
+        assignment.unseen.extend(await _unseen(archive, order, checkpoint, last))
+        earlier = models.version_named(checkpoint.detector) if models is not None else None
+        if earlier is not None and earlier != version:
+            assignment.checkpoint_model.CopyFrom(version_to_proto(earlier))
+    return assignment
+
+
+async def _unseen(
+    archive: Archive, order: Order, checkpoint: Checkpoint, last: FrameId
+) -> list[inspection_pb2.FrameRun]:
+    """Frames between the two that no detector was shown."""
+    runs = []
+    async for body in archive.ledger.between(order.id, checkpoint.received_ns):
+        for verdict in page_from_document(body).verdicts():
+            is_between = checkpoint.after < verdict.last_id and verdict.id <= last
+            if is_between and verdict.reason in UNSEEN_REASONS:
+                runs.append(inspection_pb2.FrameRun(id=verdict.id.to_proto(), count=verdict.count))
+    return runs
+
+
+def _fewer(*rates: float) -> float:
+    """The lowest of the rates that are set; 0 if none is."""
+    return min((rate for rate in rates if rate > 0), default=0.0)

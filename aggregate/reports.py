@@ -1,0 +1,92 @@
+"""How inspections fare, as their workers report it, and what of that is an alarm: a detector that fails, regions that
+cannot follow, a rate that had to be lowered.
+
+Law 10: what ails trueframe is an alarm like any other. Each is told when it begins and when it is over, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+from aggregate.orders import Order
+from trueframe.v1 import inspection_pb2
+
+MAX_SENTENCE = 500
+_LONGEST_WORD = 25
+
+
+class Tells(Protocol):
+    """Who tells the world of conditions: `mesh.system_events.SystemEvents`."""
+
+    def tell(
+        self, condition: str, *, holds: bool, summary: str, camera: str = "", priority: int = 3,
+        facts: dict[str, object] | None = None,
+    ) -> bool:  # fmt: skip
+        """Tells that a condition begins or is over; False if that was told already."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def tell(
+        self, condition: str, *, holds: bool, summary: str, camera: str = "", priority: int = 3,
+        facts: dict[str, object] | None = None,
+    ) -> bool:  # fmt: skip
+        """Nothing happens."""
+        return False
+
+
+class Reports:
+    """The last report of each inspection."""
+
+    def __init__(self, tells: Tells) -> None:
+        self._tells = tells
+        self._last: dict[str, inspection_pb2.InspectionReport] = {}
+        self._costs: dict[str, float] = {}
+
+    def heard(self, order: Order, report: inspection_pb2.InspectionReport) -> None:
+        """A worker's report of an inspection that it has."""
+        self._last[order.id] = report
+        if report.cost_us > 0:
+            self._costs[report.model] = report.cost_us
+        if order.shadow_of:
+            # Of a version on trial `trueframe models` tells; nobody is got out of bed for it.
+            return
+        self._say(order, "failed", report.problem, f"Inspection {order.id} fails", 2)
+        self._say(order, "view-lost", report.view_lost, f"Regions of {order.id} are lost", 2)
+
+    def lowered(self, order: Order, fps: float) -> None:
+        """Its frames are looked at less often: `fps` a second, or as ordered for 0."""
+        why = f"the pool has too much to do, {fps:g} frames a second are looked at" if fps else ""
+        if order.priority != "background":
+            self._say(order, "slowed", why, f"Inspection {order.id} is slowed", 3)
+
+    def of(self, inspection: str) -> inspection_pb2.InspectionReport | None:
+        """The last report; None if there is none."""
+        return self._last.get(inspection)
+
+    def cost_us(self, digest: str) -> float:
+        """What a frame costs with a version of a model; 0 if nobody knows."""
+        return self._costs.get(digest, 0.0)
+
+    def ended(self, order: Order) -> None:
+        """It is not carried out any more: nothing ails it."""
+        self._last.pop(order.id, None)
+        for kind in ("failed", "view-lost", "slowed"):
+            self._say(order, kind, "", "", 3)
+
+    def _say(self, order: Order, kind: str, problem: str, what: str, priority: int) -> None:
+        summary = f"{what}: {problem[:MAX_SENTENCE]}" if problem else ""
+        facts: dict[str, object] = {"inspection": order.id, "detector": order.detector}
+        self._tells.tell(
+            condition_word(kind, order), holds=bool(problem), summary=summary, camera=order.camera,
+            priority=priority, facts=facts,
+        )  # fmt: skip
+
+
+def condition_word(kind: str, order: Order) -> str:
+    """What the condition is called: of one camera it is each inspection's own."""
+    is_usual = order.id == f"{order.camera}.{order.detector}" and len(order.detector) <= _LONGEST_WORD
+    return f"{kind}-{order.detector if is_usual else hashlib.sha256(order.id.encode()).hexdigest()[:8]}"
