@@ -15,7 +15,9 @@ from typing import Any
 from detector_pool.detector import Detector, DetectorType, Judging, Setup
 from detector_pool.motion import Motion
 from detector_pool.onnx_models import clip, objects, pose
+from detector_pool.rules.detector import RULES
 from detector_pool.signal_health import SignalHealth
+from detector_pool.static_objects import STATIC
 from mesh.logs import get_logger
 
 log = get_logger("detector_pool.registry")
@@ -32,6 +34,8 @@ BUILT_IN: tuple[DetectorType, ...] = (
     objects.TYPE,
     pose.TYPE,
     clip.TYPE,
+    RULES,
+    STATIC,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ nobody cross a line and prolong no stay.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from detector_pool.rules.conditions import SCENE, Look, Outcome, evaluated
 from detector_pool.rules.geometry import Point, scaled
 from detector_pool.rules.memory import Event, RuleMemory, RulesState, StepMemory
 from detector_pool.rules.parser import parse
+from detector_pool.rules.printer import printed
 from detector_pool.rules.problem import nearest
 from detector_pool.rules.schedule import is_in_force, local, zone_of
 from detector_pool.rules.sentences import sentence
@@ -36,7 +38,6 @@ SHOWN_NS = SECOND
 """An event of a moment is shown for so long."""
 MAX_BOXES = 32
 """Most boxes that one rule shows."""
-_STATE = "rules-state@1"
 _DEFAULT_ASPECT = 16 / 9
 
 
@@ -59,6 +60,8 @@ class RuleSet:
     def __init__(self, rules: Sequence[Rule], timezone: str = "UTC") -> None:
         """Raises InvalidArgument: the zone is not known."""
         self.rules = tuple(rules)
+        digest = hashlib.sha256(f"{timezone}\n{printed(self.rules)}".encode()).hexdigest()[:12]
+        self._state_name = f"rules-state@1:{digest}"
         self._zone = zone_of(timezone)
 
     @classmethod
@@ -118,11 +121,11 @@ class RuleSet:
     def pack(self, state: RulesState) -> bytes:
         """The state as bytes."""
         text = json.dumps(mem.plain(state), ensure_ascii=False, separators=(",", ":")).encode()
-        return pack(_STATE, {}, {"state": np.frombuffer(text, np.uint8)})
+        return pack(self._state_name, {}, {"state": np.frombuffer(text, np.uint8)})
 
     def unpack(self, data: bytes) -> RulesState:
         """The inverse. Raises ValueError: not a state of these rules."""
-        _, arrays = unpack(_STATE, data)
+        _, arrays = unpack(self._state_name, data)
         if set(arrays) != {"state"}:
             raise ValueError("is no state of rules")
         values = json.loads(arrays["state"].tobytes())
