@@ -1,6 +1,6 @@
 """YOLOv5 to YOLO11 and YOLO-pose, as the usual exporters write them: boxes in pixels of the input, decoded inside.
 
-Also YOLOv6 (as v5 without anchors: one row a cell), YOLOv7 (as v5), YOLOv9 and YOLO11 (as v8).
+Also YOLOv6 (as v5 with anchors = 1), YOLOv7 (as v5), YOLOv9 and YOLO11 (as v8).
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ _STRIDES = (8, 16, 32)
 _P6_STRIDES = (8, 16, 32, 64)
 
 
-def _counts(frame: Frame, anchors: Sequence[int]) -> list[int]:
+def _counts(frame: Frame, anchors: int) -> list[int]:
     """How many rows such a model may have: with three strides, and with four."""
-    sums = [sum(rows * columns for rows, columns in cells(frame, strides)) for strides in (_STRIDES, _P6_STRIDES)]
-    return [total * count for count in anchors for total in sums]
+    sizes = [cells(frame, strides) for strides in (_STRIDES, _P6_STRIDES)]
+    return [anchors * sum(rows * columns for rows, columns in size) for size in sizes]
 
 
 class YoloV5:
-    """1 x rows x (4 + 1 + classes): centre and size in pixels, objectness, class scores; three rows a cell, or one."""
+    """1 x rows x (4 + 1 + classes): centre and size in pixels, objectness, class scores; `anchors` rows a cell."""
 
     def __init__(self, fields: Fields, frame: Frame) -> None:
         self._frame = frame
         self._has_logits = fields.text("scores", "probabilities", ("probabilities", "logits")) == "logits"
-        self._counts = _counts(frame, (3, 1))
+        self._anchors = fields.whole("anchors", 3, 1, 9)
+        self._counts = _counts(frame, self._anchors)
 
     @property
     def expects(self) -> str:
         """The form of outputs that it reads, in words."""
         return (
             f"one output 1x{self._counts[0]}x{5 + self._frame.classes} ({self._frame.width}x{self._frame.height}, "
-            f"three anchors; box in pixels, objectness and {self._frame.classes} classes)"
+            f"{self._anchors} anchors; box in pixels, objectness and {self._frame.classes} classes)"
         )
 
     def check(self, outputs: Sequence[NDArray[Any]]) -> None:
@@ -72,7 +73,7 @@ class YoloV8:
     def __init__(self, fields: Fields, frame: Frame) -> None:
         self._frame = frame
         self._has_logits = fields.text("scores", "probabilities", ("probabilities", "logits")) == "logits"
-        self._counts = _counts(frame, (1,))
+        self._counts = _counts(frame, 1)
 
     @property
     def expects(self) -> str:
@@ -139,7 +140,7 @@ class YoloPose:
     def __init__(self, fields: Fields, frame: Frame) -> None:
         self._frame = frame
         self._points = fields.whole("points", 17, 1, 64)
-        self._counts = _counts(frame, (1,))
+        self._counts = _counts(frame, 1)
 
     @property
     def expects(self) -> str:
