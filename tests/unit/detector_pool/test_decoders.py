@@ -122,7 +122,7 @@ def test_a_graph_of_another_kind_is_refused_with_what_was_expected_and_what_woul
         assert name in refused.value.remedy
 
 
-@pytest.mark.parametrize(("name", "outputs"), [kind for kind in KINDS if kind[0] != "yolov10"])
+@pytest.mark.parametrize(("name", "outputs"), [KINDS[i] for i in (0, 1, 2, 3, 5, 6)])
 def test_too_many_labels_are_told(name: str, outputs: list[np.ndarray]) -> None:
     with pytest.raises(InvalidArgument, match="labels too many or too few"):
         decoder(name, outputs, Frame(64, 32, 80))
