@@ -19,6 +19,7 @@ from media_center.cutter import Limits
 from media_center.decoder import Decoder
 from media_center.errors import DiskFull
 from media_center.event_intake import listening
+from media_center.folder_notes import FolderNotes
 from media_center.hold_book import HoldBook
 from media_center.holds import Rolls
 from media_center.import_desk import ImportDesk
@@ -76,7 +77,8 @@ async def main(config: Config) -> None:
     second = second_tier_of(root, settings)
     if second is not None:
         await asyncio.to_thread(second.open_if_possible)
-    recovered = await asyncio.to_thread(recover, root, signer)
+    notes = FolderNotes(root)
+    recovered = await asyncio.to_thread(recover, root, signer, notes)
     if isinstance(second, BucketTier):
         second.serve()  # from now on: a start fetches nothing
     lanes = {camera: found.lane for camera, found in recovered.items()}
@@ -91,8 +93,9 @@ async def main(config: Config) -> None:
             loop.call_soon_threadsafe(archive.apply, commits)
 
     writer = FootageWriter(
-        root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes, signer=signer
-    )
+        root, lanes, on_commit, clock, sync_s=settings.sync_s, min_free_bytes=settings.min_free_bytes, signer=signer,
+        notes=notes,
+    )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
         decoder = await stack.enter_async_context(Decoder(processes=_DECODERS))
         store = await stack.enter_async_context(
@@ -104,7 +107,9 @@ async def main(config: Config) -> None:
         events = SystemEvents(bus, clock)
         rules = await RuleBook.open(store, Rule(settings.max_age_s, settings.max_bytes, settings.move_after_s))
         levels = Levels.of(settings.min_free_bytes, settings.warn_free_bytes)
-        retention = RetentionKeeper(root, archive, holds, rules, events, signer, clock, levels, second, writer.finish)
+        retention = RetentionKeeper(
+            root, archive, holds, rules, events, signer, clock, levels, second, writer.finish, notes
+        )
         storage_watch = StorageWatch(writer, events, settings.slow_write_s)
         storage = StorageReport(root, archive, writer, storage_watch)
         storage.key_id = lambda: signer.key_id

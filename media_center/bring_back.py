@@ -92,6 +92,7 @@ class BringBack:
         try:
             await asyncio.shield(work)
             done.bytes_done += size
+            self._keeper.names_changed(camera)
         except DataLoss as error:
             self._note(name, str(error), done)
         except OSError as error:

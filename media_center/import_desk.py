@@ -156,7 +156,8 @@ class ImportDesk:
                 raise Conflict(f"camera {wanted.camera!r}", "was recorded meanwhile", _ANOTHER_NAME)
             begun.staging.put_in_place()
             chain = Chain(wanted.camera, self._root / wanted.camera, self._signer, begun.chain.number, begun.chain.last)
-            lanes[wanted.camera] = Lane(wanted.camera, chain.folder, done.last, chain)
+            lane = lanes[wanted.camera] = Lane(wanted.camera, chain.folder, done.last, chain)
+            lane.is_catalogued = False  # nobody looks whether all of it is: the next start does
 
         await asyncio.wrap_future(self._writer.between_rounds(job))
         self._archive.apply([Commit(wanted.camera, done.segments, None, done.last)])

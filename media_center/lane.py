@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import struct
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 from media_center.catalogue import Segment, append_catalogue
 from media_center.chain import Chain
 from media_center.cutter import Fragment
+from media_center.folder_notes import KEPT
 from media_center.fragment import Encoded, FragmentEncoder, reorders
 from media_center.losses import Losses
 from media_center.seal import RESUMABLE, ContentHash, Seal
@@ -72,6 +74,12 @@ class Lane:
         self._finished: list[_Open] = []
         self._losses = Losses()
         self._reorders = False
+        self.closed_names: deque[str] = deque(maxlen=KEPT)
+        """The newest closed segments, in recorded order."""
+        self.is_catalogued = True
+        """Every closed segment has its record in the catalogue."""
+        self.has_new_names = False
+        """Since somebody set this to False."""
 
     def resume(self, file: SegmentFile, encoder: FragmentEncoder, content: ContentHash, *, flags: int) -> None:
         """Goes on with a segment that is open on disk. `flags`: those that its seal needs for what lies there."""
@@ -165,6 +173,7 @@ class Lane:
         read lies there: then the next free name, which sorts behind it all the same.
         """
         for name in range(seq, seq + _NAMES_TRIED):
+            self.has_new_names = True
             try:
                 return SegmentFile.create(self.folder, Segment(started.epoch, name).described(started))
             except FileExistsError:
@@ -232,17 +241,31 @@ class Lane:
             if record.frames:
                 self.watermark = FrameId(self.camera, record.epoch, record.last_seq)
             if opened is not self._current:
+                self.has_new_names = True
                 if record.size == 0:
                     opened.file.discard()
                     continue
                 opened.file.close()
-                if opened.is_sealed or self._chain is None:  # without a record, the next start sees to its seal
-                    with contextlib.suppress(OSError):  # a cache: made again at the next start
-                        append_catalogue(self.folder, record)
+                self._enter(record, is_sealed=opened.is_sealed or self._chain is None)
                 closed.append(record)
         self._finished.clear()
         current = self._current.file.record if self._current is not None else None
         return Commit(self.camera, closed, current if current is not None and current.size else None, self.watermark)
+
+    def _enter(self, record: Segment, *, is_sealed: bool) -> None:
+        """Enters a closed segment into the catalogue. Without a record, the next start sees to its seal."""
+        self.closed_names.append(record.name)
+        try:
+            if is_sealed:
+                append_catalogue(self.folder, record)
+        except OSError:  # a cache: made again at the next start
+            is_sealed = False
+        self.is_catalogued = self.is_catalogued and is_sealed
+
+    @property
+    def open_name(self) -> str:
+        """Name of the segment that is being written; empty if none is."""
+        return self._current.file.record.name if self._current is not None else ""
 
     def close(self, closed_ns: int | None = None) -> None:
         """Closes the files. `closed_ns` (UTC) at an orderly stop: seals the open segment until it is gone on with."""

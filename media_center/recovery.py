@@ -27,10 +27,12 @@ from media_center.catalogue import (
 from media_center.chain import Chain
 from media_center.cutter import Resumption
 from media_center.expired import Stretch, finish_removals, without_restored, write_expired
+from media_center.folder_notes import FolderNote, FolderNotes
 from media_center.fragment import FragmentEncoder
 from media_center.import_staging import finish_imports
 from media_center.index import SegmentRows, index_path, join_boxes, mend_index, read_index, split_boxes
 from media_center.lane import Lane
+from media_center.newest import Newest, newest_segments
 from media_center.rows import FRAME, HAS_PTS, RowBox
 from media_center.scan import scan
 from media_center.seal import ContentHash, Signer
@@ -70,10 +72,13 @@ class _Row:
     join_point: int
 
 
-def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCamera]:
+def recover(
+    root: Path, signer: Signer | None = None, notes: FolderNotes | None = None
+) -> dict[str, RecoveredCamera]:  # fmt: skip
     """Puts the footage folder in order. `signer`: seals what a crash left open, and what will be recorded.
 
-    Raises OSError if the folder itself cannot be read.
+    `notes`: what the media center before noted of names; they then say how it is. Raises OSError if the folder itself
+    cannot be read.
     """
     finish_imports(root)
     folders = {path.name: path for path in sorted(root.iterdir()) if is_camera_id(path.name) and path.is_dir()}
@@ -81,23 +86,35 @@ def recover(root: Path, signer: Signer | None = None) -> dict[str, RecoveredCame
     # Most of it is waiting for the disk.
     with ThreadPoolExecutor(_CAMERAS_AT_ONCE, thread_name_prefix="footage-recovery") as pool:
         started = {
-            camera: pool.submit(recover_camera, camera, folder, signer, marks.get(camera))
+            camera: pool.submit(
+                recover_camera, camera, folder, signer, marks.get(camera), notes.found.get(camera) if notes else None
+            )
             for camera, folder in folders.items()
         }
-        return {camera: recovered.result() for camera, recovered in started.items()}
+        found = {camera: recovered.result() for camera, recovered in started.items()}
+    if notes is not None:
+        for camera, one in found.items():
+            notes.names(camera, one.lane.closed_names if one.lane.is_catalogued else None, one.lane.open_name)
+        notes.flush()
+    return found
 
 
 def recover_camera(
-    camera: str, folder: Path, signer: Signer | None = None, mark: StopMark | None = None
-) -> RecoveredCamera:
-    """Puts one camera's folder in order. `mark`: how a stop in order left it."""
+    camera: str, folder: Path, signer: Signer | None = None, mark: StopMark | None = None,
+    note: FolderNote | None = None,
+) -> RecoveredCamera:  # fmt: skip
+    """Puts one camera's folder in order. `mark`: how a stop in order left it; `note`: how it was while it ran."""
+    is_as_noted = note is not None and note.vouches_for(folder)  # before anything is removed
     expired = finish_removals(folder)
     if mark is not None and mark.vouches_for(folder):
         as_left = _as_left(camera, folder, mark, expired, signer)
         if as_left is not None:
             return as_left
-    known = read_catalogue(folder)
-    names = sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
+    newest: Newest | None = None
+    if note is not None and is_as_noted and (note.open or signer is not None):
+        newest = newest_segments(folder, note, expired)
+    known = newest.known if newest is not None else read_catalogue(folder)
+    names = newest.names if newest is not None else _names_in(folder)
     chain = find_chain(camera, folder, names, known, signer) if signer is not None else None
     # First of all: its seal is the newest of the chain now, and not any more when those before it have got theirs.
     last = _mend_last(camera, folder, names[-1]) if names else None
@@ -118,25 +135,37 @@ def recover_camera(
             seal_found(chain, folder / name, record, boxes, SystemClock().utc_ns())
     if last is not None:
         segments.append(last[0])
-    table = SegmentTable(folder)
-    for segment in segments[:-1] if content is not None else segments:
-        table.append(segment)
-    if changed:
-        with contextlib.suppress(OSError):  # a cache
-            write_catalogue(folder, table.view())
-    if expired:
-        table.expire(without_restored(folder, expired, [(one.epoch, one.opened_seq) for one in segments]))
-        with contextlib.suppress(OSError):  # a cache
-            write_expired(folder, table.view().expired)
+    closed = segments[:-1] if content is not None else segments
     recorded = [segment for segment in segments if segment.frames]
     watermark = FrameId(camera, recorded[-1].epoch, recorded[-1].last_seq) if recorded else None
     lane = Lane(camera, folder, watermark, chain)
+    lane.closed_names.extend(segment.name for segment in closed)
+    if newest is not None:
+        lane.is_catalogued = newest.enter(closed)
+        table = SegmentTable(folder, partial(newest.load, names[-1] if content is not None else ""), expired)
+    else:
+        table = SegmentTable(folder)
+        for segment in closed:
+            table.append(segment)
+        if changed:
+            try:
+                write_catalogue(folder, table.view())
+            except OSError:  # a cache
+                lane.is_catalogued = False
+        if expired:
+            table.expire(without_restored(folder, expired, [(one.epoch, one.opened_seq) for one in segments]))
+            with contextlib.suppress(OSError):  # a cache
+                write_expired(folder, table.view().expired)
     if resumable is None:
         return RecoveredCamera(camera, table, lane, _resume_behind(camera, folder, segments, watermark))
     encoder, resumption = resumable[0], replace(resumable[1], behind=watermark)
     if content is not None:
         _go_on(table, lane, segments[-1], encoder, content)
     return RecoveredCamera(camera, table, lane, resumption)
+
+
+def _names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if parse_name(entry.name) is not None)
 
 
 def _as_left(
@@ -167,6 +196,7 @@ def _as_left(
         return None
     table = SegmentTable(folder, partial(closed_segments, folder, mark.segment), expired)
     lane = Lane(camera, folder, FrameId(camera, record.epoch, record.last_seq), chain)
+    lane.closed_names.extend(tail)
     _go_on(table, lane, record, resumable[0], content)
     return RecoveredCamera(camera, table, lane, resumable[1])
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from media_center.archive import Archive
 from media_center.catalogue import write_catalogue
 from media_center.expired import stretch_of, unlink_segment, write_expired
+from media_center.folder_notes import FolderNotes
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
 from media_center.holds import HeldFootage
@@ -87,9 +88,12 @@ class RetentionKeeper:
     def __init__(
         self, root: Path, archive: Archive, holds: HoldBook, rules: RuleBook, events: SystemEvents, signer: Signer,
         clock: Clock, levels: Levels, second: Tier | None = None,
-        finish: Callable[[str], Future[None]] | None = None,
+        finish: Callable[[str], Future[None]] | None = None, notes: FolderNotes | None = None,
     ) -> None:  # fmt: skip
-        """`finish`: closes the open segment of a camera (`FootageWriter.finish`); without it those always stay."""
+        """`finish`: closes the open segment of a camera (`FootageWriter.finish`); without it those always stay.
+
+        `notes`: are told of folders in which names change.
+        """
         self.rules = rules
         self.second = second
         self.stays = Stays(root)
@@ -104,6 +108,7 @@ class RetentionKeeper:
         self._levels = levels
         self._logs: dict[str, RemovedLog] = {}
         self._finish = finish
+        self._notes = notes
         self._stale: set[str] = set()
         self._warned_ns = 0
         self._tier_tried_ns = 0
@@ -207,6 +212,11 @@ class RetentionKeeper:
     def moved(self, camera: str) -> frozenset[str]:
         """Names of the segments of a camera that lie in the second tier."""
         return self.second.moved.get(camera, frozenset()) if self.second is not None else frozenset()
+
+    def names_changed(self, camera: str) -> None:
+        """Names in a camera's folder were changed."""
+        if self._notes is not None:
+            self._notes.changed(camera)
 
     def _due(
         self, footages: dict[str, CameraFootage], held: HeldFootage, now_ns: int, may_free: bool
@@ -340,8 +350,9 @@ class RetentionKeeper:
         if self.second is not None:
             self.second.forget(camera, names)
         with contextlib.suppress(OSError):  # a cache: the next start makes it again
-            sync_folder(folder)
             write_expired(folder, self._archive.footage(camera).view.expired)
+            sync_folder(folder)
+        self.names_changed(camera)
 
     async def _move(self, step: Step) -> int:
         """Moves a segment; returns 1 if it lies in the second tier now."""
@@ -357,6 +368,7 @@ class RetentionKeeper:
                 log.error("segment cannot be moved", camera=segment.camera, segment=segment.name, reason=str(error))
             self.second.is_open = self.second.is_open and isinstance(error, DataLoss)
             return 0
+        self.names_changed(segment.camera)
         _moved.inc()
         log.info("footage moved", camera=segment.camera, segment=segment.name, size_bytes=size, reason=step.reason)
         return 1

@@ -38,7 +38,10 @@ class SegmentFile:
         """Creates the file of a new segment. Raises OSError, FileExistsError among them."""
         path = folder / record.name
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        return cls(path, record, fd)
+        made = cls(path, record, fd)
+        with contextlib.suppress(OSError):  # now, so that its name is synced with the segment's
+            made._open_index()
+        return made
 
     @classmethod
     def reopen(cls, folder: Path, record: Segment) -> SegmentFile:
@@ -105,9 +108,7 @@ class SegmentFile:
         if self._index_is_lost:
             return self.record
         try:
-            if self._index_fd < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._index_fd = os.open(index_path(self.path), flags, 0o640)
+            self._open_index()
             end = os.lseek(self._index_fd, 0, os.SEEK_END)
             _write_all(self._index_fd, boxes, end)
         except OSError:
@@ -129,6 +130,12 @@ class SegmentFile:
         self.close()
         with contextlib.suppress(OSError):
             self.path.unlink()
+            index_path(self.path).unlink(missing_ok=True)
+
+    def _open_index(self) -> None:
+        if self._index_fd < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._index_fd = os.open(index_path(self.path), flags, 0o640)
 
     def _close_index(self) -> None:
         if self._index_fd >= 0:

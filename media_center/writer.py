@@ -14,12 +14,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from media_center.chain import Chain
 from media_center.cutter import Fragment
+from media_center.folder_notes import FolderNotes
 from media_center.lane import Commit, Lane
 from media_center.losses import Losses
 from media_center.seal import Signer
@@ -52,8 +53,9 @@ class FootageWriter:
         min_free_bytes: int = 0,
         queue_bytes: int = QUEUE_BYTES,
         signer: Signer | None = None,
+        notes: FolderNotes | None = None,
     ) -> None:
-        """`signer`: seals the segments of cameras that are not among the lanes yet."""
+        """`signer`: seals the segments of cameras that are not among the lanes yet. `notes`: kept of their names."""
         self._root = root
         self._lanes = lanes
         self._on_commit = on_commit
@@ -62,6 +64,7 @@ class FootageWriter:
         self._min_free_bytes = min_free_bytes
         self._queue_bytes = queue_bytes
         self._signer = signer
+        self._notes = notes
         lock = threading.Lock()
         self._condition = threading.Condition(lock)
         # Apart, so that a fragment that comes between two rounds does not wake the thread for nothing.
@@ -184,6 +187,10 @@ class FootageWriter:
             # Each seals what is open and waits for the disk: at once rather than one after the other.
             list(self._syncing.map(self._close, list(self._lanes.values())))
             self._syncing.shutdown()
+            if self._notes is not None:
+                for lane in self._lanes.values():
+                    lane.has_new_names = True  # seals have changed the heads of chains
+                self._note_names(self._notes, list(self._lanes))
 
     def _close(self, lane: Lane) -> None:
         try:
@@ -235,6 +242,8 @@ class FootageWriter:
         refused: dict[str, tuple[str, int]] = {}
         while work:
             work = self._write_part(work, now_ns, touched, unsynced, refused)
+        if self._notes is not None:
+            self._note_names(self._notes, touched)
         others = {camera: told for camera, told in self._refusals.items() if camera not in touched}
         self._refusals = others | refused
 
@@ -267,11 +276,19 @@ class FootageWriter:
             self._report(camera, "synced", error, refused)
             if error is not None:
                 unsynced.add(camera)
-        touched |= lanes.keys()
+        touched.update(lanes)
         commits = [lane.commit() for lane in lanes.values()]
         if commits:
             self._on_commit(commits)
         return [fragment for fragments in waiting.values() for fragment in fragments]
+
+    def _note_names(self, notes: FolderNotes, cameras: Iterable[str]) -> None:
+        for camera in cameras:
+            lane = self._lanes[camera]
+            if lane.has_new_names:
+                lane.has_new_names = False
+                notes.names(camera, lane.closed_names if lane.is_catalogued else None, lane.open_name)
+        notes.flush()
 
     def _sync(self, lanes: list[Lane], now_ns: int) -> list[tuple[str, Exception | None]]:
         """Brings lanes to the disk: at once, since a journal commits for all who wait for it. Errors by camera.

@@ -49,7 +49,7 @@ async def test_a_round_looks_at_every_segment_once_and_the_next_waits(
     scrubbed: Callable[..., Scrubber], tmp_path: Path
 ) -> None:
     first = scrubbed()
-    await auntil(lambda: first.finished_ns, 10, "the round is complete")
+    await auntil(lambda: ScrubState.read(tmp_path / "scrub.json").finished_ns, 10, "the round is complete, and noted")
     assert (first.segments_done, first.findings, first.damaged_segments) == (SEGMENTS, 0, 0)
     assert first.bytes_done > sum(path.stat().st_size for path in segments(tmp_path)) / 2
     assert ScrubState.read(tmp_path / "scrub.json").finished_ns == first.finished_ns

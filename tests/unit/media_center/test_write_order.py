@@ -113,3 +113,22 @@ def test_a_sync_that_is_refused_costs_what_waited_for_it_and_is_not_tried_again_
 
     assert [what for what, _ in watched.of_segments()].count("sync") == 1
     assert writer.lost_frames == 100
+    assert list(writer.reading().refusals) == ["gate"]
+
+
+def test_a_camera_whose_next_sync_succeeds_ails_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    watched.refuses = True
+    root = tmp_path / "media"
+    root.mkdir()
+    writer = FootageWriter(root, {}, lambda _: None, SystemClock(), sync_s=0.001)
+    cutter = Cutter("gate", LIMITS)
+    writer.start()
+    for number, item in enumerate(Script().start().frames(30, gop=5).items):
+        for fragment in cutter.take(item, 0):
+            writer.submit(fragment)
+            for _ in range(2):  # it is written by then
+                writer.between_rounds(lambda _: None).result(10)
+            assert bool(writer.reading().refusals) == watched.refuses, number
+            watched.refuses = False
+    assert writer.stop()
