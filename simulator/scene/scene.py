@@ -165,12 +165,16 @@ class Scene:
             acting[index] = acting.get(index, 0) + 1
 
     def places(self) -> list[dict[str, Any]]:
-        """Zone and line for rules, as seen on the ground: the square, and the one-way line."""
-        square = cut([self.view.fraction((x, y, 0.0)) for x, y in self._stage.square])
+        """Zones and a line for rules, as seen on the ground: the square, the one-way line, and where people walk."""
+        square, walk = (
+            cut([self.view.fraction((x, y, 0.0)) for x, y in corners])
+            for corners in (self._stage.square, self._stage.walk)
+        )
         line = [self.view.fraction((x, y, 0.0)) for x, y in self._stage.line]
         return [
             {"name": "square", "use": "inspect", "corners": [list(corner) for corner in square]},
             {"name": "way", "use": "line", "corners": [[round(x, 5), round(y, 5)] for x, y in line]},
+            {"name": "walk", "use": "inspect", "corners": [list(corner) for corner in walk]},
         ]
 
     def region(self) -> list[tuple[float, float]]:

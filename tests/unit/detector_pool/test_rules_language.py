@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector_pool.rules import RuleError, check, parse, printed
@@ -164,7 +164,8 @@ def test_anything_at_all_is_read_or_refused_with_a_place() -> None:
 
 # What the printer prints is read back as the same rules.
 
-names = st.text(min_size=1, max_size=12).filter(lambda text: bool(text.strip()) and not set(text) & set("\r\n"))
+letters = st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])
+names = st.text(letters, min_size=1, max_size=12).filter(lambda text: bool(text.strip()))
 zones = st.lists(names, min_size=1, max_size=3, unique=True).map(tuple)
 places = st.builds(Where, zones, st.booleans()) | st.just(Where())
 classes = st.sampled_from(["person", "car", "traffic light", "object", "forklift truck", 'a "b', "People"])
@@ -196,10 +197,11 @@ schedules = st.builds(
     st.sets(st.integers(0, 6), min_size=1, max_size=6),
     st.tuples(st.integers(0, 1439), st.integers(0, 1439)).filter(lambda span: span[0] != span[1]) | st.just((0, 0)),
 )
-rule_names = names.filter(lambda name: name.isprintable() and not set(name) & set("\"'“„«‹»”›:#"))
+name_letters = st.characters(exclude_characters="\"'“„«‹»”›:#", exclude_categories=["C", "Z"])
+rule_names = st.lists(st.text(name_letters, min_size=1, max_size=6), min_size=1, max_size=3).map(" ".join)
 all_rules = st.builds(
     lambda name, first, others, schedule, score: Rule(name, (first, *others), schedule, score),
-    rule_names.map(lambda name: " ".join(name.split())),
+    rule_names,
     first_steps,
     st.lists(next_steps, max_size=3),
     st.none() | schedules,
@@ -208,7 +210,7 @@ all_rules = st.builds(
 
 
 @given(st.lists(all_rules, min_size=1, max_size=4, unique_by=lambda rule: rule.name.casefold()))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_printed_rules_are_read_back_as_they_were(rules: list[Rule]) -> None:
     text = printed(rules)
     assert parse(text) == tuple(rules)

@@ -45,10 +45,10 @@ def square_of(scene: Scene) -> list[list[float]]:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_square_and_the_line_are_in_the_picture(layout: str) -> None:
-    square, line = Scene(SceneSpec(layout, 1, 192, 108, incidents=())).places()
+    square, line, walk = Scene(SceneSpec(layout, 1, 192, 108, incidents=())).places()
     assert (square["use"], line["use"]) == ("inspect", "line")
     assert len(line["corners"]) == 2
-    assert all(0 <= value <= 1 for place in (square, line) for corner in place["corners"] for value in corner)
+    assert all(0 <= value <= 1 for place in (square, line, walk) for corner in place["corners"] for value in corner)
     xs, ys = zip(*square["corners"], strict=True)
     assert (max(xs) - min(xs)) * (max(ys) - min(ys)) > 0.01
 
