@@ -93,6 +93,8 @@ class Inspections:
         self._zone = zone
         self._default_detectors = tuple(default_detectors)
         self._knows_cameras = False
+        self._assigned: dict[str, str] = {}
+        """Versions of models that workers were told to run, by inspection."""
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
@@ -261,7 +263,9 @@ class Inspections:
                 await self._cast_shadow(order, shadow, by)
             await self._look_at_rest()
             for order in self.orders_with_model(model):
-                if self._catalogue.applies(order):
+                version = self._models.version_for(order)
+                has_other = version is not None and version.digest != self._assigned.get(order.id)
+                if has_other and self._catalogue.applies(order):
                     await self._carry_out(self._scheduler.order_touched(order.id))
 
     async def _cast_shadow(self, order: Order, version: str, by: str) -> None:
@@ -490,6 +494,8 @@ class Inspections:
             if session is not None:
                 session.close(error)
             return
+        version = self._models.version_for(order) if self._models is not None else None
+        self._assigned[order.id] = version.digest if version is not None else ""
         assignment = await assignment_of(instruction, docket, self._archive, self._models, checkpoint)
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
 

@@ -47,7 +47,7 @@ def fair_rates(demands: Sequence[Demand], budget: float) -> dict[str, float]:
     for priority in _ORDER:
         same = [demand for demand in demands if demand.priority == priority]
         wanted = sum(demand.seconds * (demand.fps - demand.lowest) for demand in same)
-        if wanted <= left:
+        if wanted <= max(left, 0.0):
             left -= wanted
             continue
         share = max(left, 0.0) / wanted

@@ -45,4 +45,6 @@ RULES: dict[str, Rules] = {
     "motion": Rules(0.6, 0.65, min_duration_ns=300_000_000, merge_gap_ns=3 * SECOND),
     # The detector's own score already rises with the time that a picture has been frozen.
     "signal": Rules(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2 * SECOND),
+    # Faults must last before its score rises at all; a lapse of some seconds is the same fault.
+    "health": Rules(0.5, 0.7, min_duration_ns=500_000_000, merge_gap_ns=5 * SECOND),
 }

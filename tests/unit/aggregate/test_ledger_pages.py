@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,15 @@ from mesh.store import SqliteStore
 KEY = PageKey("gate.motion", "gate", 3, "motion@1", 0.6, 29_000_000)
 ORDER = Order("gate.motion", "gate", "motion")
 FLOAT = st.floats(0, 1, width=32)
-BOX = st.builds(Area, FLOAT, FLOAT, FLOAT, FLOAT, st.sampled_from(["motion", "black", "", "Ω"]), FLOAT)
+POINTS = st.lists(st.tuples(FLOAT, FLOAT, FLOAT), max_size=3).map(tuple)
+BOX = st.builds(
+    Area, FLOAT, FLOAT, FLOAT, FLOAT, st.sampled_from(["motion", "black", "", "Ω"]), FLOAT,
+    st.sampled_from([0, 0, 7, 2**53]), st.sampled_from(["", "", "faster than anything"]), POINTS,
+)  # fmt: skip
+SERIES = st.dictionaries(st.sampled_from(["blur", "noise", "count.person"]), st.floats(-9, 9, width=32)).map(
+    lambda values: tuple(sorted(values.items()))
+)
+ALIGNMENT = st.one_of(st.just(()), st.tuples(*[st.floats(-2, 2, width=32)] * 9))
 
 
 @st.composite
@@ -41,7 +50,9 @@ def verdicts(draw: st.DrawFn) -> list[Verdict]:
         seq += draw(st.integers(0, 3))
         frame, at_ns = FrameId("gate", epoch, seq), at_ns + draw(st.integers(0, 2**33))
         if draw(st.booleans()):
-            said.append(Verdict(frame, at_ns, draw(FLOAT), tuple(draw(st.lists(BOX, max_size=3)))))
+            boxes, words = tuple(draw(st.lists(BOX, max_size=3))), draw(st.sampled_from(["", "", "odd", "Ω"]))
+            verdict = Verdict(frame, at_ns, draw(FLOAT), boxes, said=words, series=draw(SERIES))
+            said.append(replace(verdict, alignment=draw(ALIGNMENT)))
             seq += 1
         else:
             count = draw(st.integers(1, 2**38))
@@ -80,6 +91,24 @@ def test_a_minute_at_ten_frames_a_second_takes_about_five_kilobytes() -> None:
         score = float(np.float32(dice.random())) if dice.random() < 0.3 else 0.0
         page.add(Verdict(FrameId("gate", 1 << 60, seq), at_ns, score))
     assert len(json.dumps(page.document())) < 6000
+
+
+def test_a_minute_of_three_values_beside_each_score_takes_about_ten_kilobytes_more() -> None:
+    dice = np.random.default_rng(1)
+    pages = [Page(KEY, 0), Page(KEY, 0)]
+    for seq in range(600):
+        values = tuple((name, float(np.float32(0.5 + 0.01 * dice.normal()))) for name in ("blur", "light", "noise"))
+        for page, series in zip(pages, ((), values), strict=True):
+            page.add(Verdict(FrameId("gate", 1 << 60, seq), 1_700_000_000_000_000_000 + seq, 0.5, series=series))
+    plain, rich = (len(json.dumps(page.document())) for page in pages)
+    assert 0 < rich - plain < 10_000
+
+
+def test_a_page_from_before_verdicts_had_words_reads_as_it_did() -> None:
+    page = Page(KEY, 7)
+    page.add(Verdict(FrameId("gate", 5, 1), 10, 0.5, (Area(0.1, 0.1, 0.2, 0.2, "x", 0.5),)))
+    old = {name: value for name, value in page.document().items() if name != "extras"}
+    assert list(page_from_document(old).read()) == list(page.read())
 
 
 def spoken(scores: list[float], first: int = 0, step_ns: int = 100_000_000) -> list[Verdict]:
