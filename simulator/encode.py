@@ -22,7 +22,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from simulator import bitstream, clip, counter, jpeg, parent
 from simulator.clip import CLOCK_HZ, Clip, ClipUnit
-from simulator.scene import Scene
+from simulator.scene import FilmedScene, Scene, filmed
 from simulator.spec import SceneSpec
 
 KEEP_BYTES = 2 << 30
@@ -81,7 +81,7 @@ def render_into(spec: SceneSpec, cache: Path) -> None:
 
 def render(spec: SceneSpec) -> Clip:
     """Draws and encodes one loop."""
-    scene = Scene(spec)
+    scene = filmed(spec)
     ticks = CLOCK_HZ // spec.fps if CLOCK_HZ % spec.fps == 0 else Fraction(CLOCK_HZ, spec.fps)
     silent = scene.silent_frames()
     units: list[ClipUnit] = []
@@ -117,7 +117,7 @@ def render(spec: SceneSpec) -> Clip:
     )
 
 
-def _pictures(scene: Scene) -> Iterator[npt.NDArray[np.uint8]]:
+def _pictures(scene: Scene | FilmedScene) -> Iterator[npt.NDArray[np.uint8]]:
     height = scene.spec.height
     for index in range(scene.spec.frames):
         picture = scene.picture(index)

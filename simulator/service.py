@@ -65,6 +65,7 @@ def scene_of(spec: SceneSpec, traits: Traits) -> SceneSpec:
         fps=traits.fps,
         gop_s=traits.gop_s,
         bframes=traits.bframes,
+        shake_px=traits.shake_px,
         codec=traits.codec,
         form=traits.form if traits.codec == "mjpeg" else ORDINARY,
     )

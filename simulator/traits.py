@@ -92,6 +92,8 @@ class Traits:
     clock_offset_s: float = 0.0
     drift_ppm: float = 0.0
     """By how much the camera's clock runs fast, in reports, header extension and RTP timestamps alike."""
+    shake_px: float = 0.0
+    """Scenes: how far the camera sways to each side, in pixels, root mean square; truth.json says where it points."""
     start: str = "join"
     other: str = ""
     """What faults resize and recode change to: size:WxH or codec:NAME, joined with +."""

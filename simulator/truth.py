@@ -16,7 +16,11 @@ from simulator.log import SentUnit
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in fractions of the picture."""
-SEEN_BY = {"intrusion": "motion", "freeze": "signal", "signal-lost": "signal"}
+SEEN_BY = {
+    "intrusion": "motion", "freeze": "signal", "signal-lost": "signal",
+    "blur": "health", "cover": "health", "dark": "health", "glare": "health", "noise": "health", "bump": "health",
+    "turn-away": "health",
+}  # fmt: skip
 """The detector whose business an incident is. Nobody judges yet how people move; no detector sees a silent camera."""
 
 
