@@ -1,0 +1,1 @@
+"""Picture health: what is wrong with a picture, and where it is heading."""
