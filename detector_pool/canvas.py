@@ -38,8 +38,12 @@ def reduction(width: int, height: int) -> int:
 
 def to_canvas(luma: Luma) -> Grey:
     """The picture averaged down to about 320 pixels along its longer side; rests at the right and bottom are cut."""
+    return averaged(luma, reduction(luma.shape[1], luma.shape[0]))
+
+
+def averaged(luma: Luma, factor: int) -> Grey:
+    """Means of factor x factor pixels; rests at the right and bottom are cut."""
     height, width = luma.shape
-    factor = reduction(width, height)
     if factor == 1:
         return luma.astype(np.float32)
     rows, columns = height // factor, width // factor

@@ -1,15 +1,14 @@
-"""Where the camera points now: how far a picture is shifted against another, and pictures shifted back.
+"""How far a picture is shifted against another, and pictures shifted back.
 
-Translation only, found by phase correlation of edges. Turned and zoomed pictures are the affair of `following`.
-Pure and deterministic; what is remembered is in `StabiliserState`.
+Translation only, found by phase correlation of edges. Turned and zoomed pictures are the affair of `following`; a
+camera's pictures one after the other that of `steady.py`. Pure and deterministic.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,35 +40,6 @@ class Shift:
     """1 for the same picture moved, near 0 for another picture."""
 
 
-@dataclass(frozen=True, slots=True)
-class StabiliserSettings:
-    """What can be tuned. Times are in frames."""
-
-    search_px: int = SEARCH_PX
-    renew_every: int = 4
-    renewal: float = 1 / 16
-    """Share of the reference that each renewal replaces: with the above, it follows light within seconds."""
-    lost_after: int = 50
-    """After as many frames in a row the present picture becomes the reference."""
-    still_px: float = 0.15
-    """A camera that moves less than this, on average, stands still: its pictures stay as they are, to the bit."""
-    unrest_frames: float = 12.0
-
-
-@dataclass(slots=True)
-class StabiliserState:
-    """All that is remembered of one camera. Made by `Stabiliser.start`; a step replaces the values in place."""
-
-    reference: Spectrum | None = None
-    shift: Shift = field(default_factory=Shift)
-    """Of the last picture against the reference."""
-    unrest: float = 0.0
-    """Mean square of the last shifts."""
-    frames: int = 0
-    lost: int = 0
-    """Frames in a row that did not resemble the reference."""
-
-
 def shift_between(reference: Grey, present: Grey, search: int = SEARCH_PX) -> Shift:
     """How far `present` is moved against `reference`: what was at (x, y) is at (x + dx, y + dy).
 
@@ -85,15 +55,19 @@ def shift_between(reference: Grey, present: Grey, search: int = SEARCH_PX) -> Sh
 
 def edge_spectrum(grey: Grey) -> Spectrum:
     """Spectrum of the picture's windowed edges, which shifts are found from: complex64, half of the plane."""
-    rows, columns = _transform_shape(grey.shape)
-    top, left = (grey.shape[0] - rows) // 2, (grey.shape[1] - columns) // 2
-    cut = grey[top - 1 : top + rows + 1, left - 1 : left + columns + 1]
+    soft = _softened(grey)
+    rows, columns = _transform_shape(soft.shape)
+    top, left = (soft.shape[0] - rows) // 2, (soft.shape[1] - columns) // 2
+    cut = soft[top - 1 : top + rows + 1, left - 1 : left + columns + 1]
     across = cut[1:-1, 2:] - cut[1:-1, :-2]
     down = cut[2:, 1:-1] - cut[:-2, 1:-1]
     across *= across
     down *= down
     across += down
     np.sqrt(across, out=across)
+    # Most of a picture is flat: its median gradient is noise, which the root would lift above faint edges.
+    across -= np.median(across[::3, ::3])
+    np.maximum(across, 0.0, out=across)
     np.sqrt(across, out=across)
     across -= across.mean()
     across *= _window(rows, columns)
@@ -103,62 +77,6 @@ def edge_spectrum(grey: Grey) -> Spectrum:
 def moved(grey: Grey, dx: float, dy: float) -> Grey:
     """The picture seen from (dx, dy): what is at (x + dx, y + dy) comes to (x, y). Cubic; edges are repeated."""
     return _moved_along(_moved_along(grey, dy, 0), dx, 1)
-
-
-class Stabiliser:
-    """Shifts each picture back to where the camera points on average. Holds settings, no memory of any camera."""
-
-    def __init__(self, settings: StabiliserSettings | None = None) -> None:
-        self._settings = settings or StabiliserSettings()
-
-    def start(self) -> StabiliserState:
-        """Nothing known yet: the first picture becomes the reference."""
-        return StabiliserState()
-
-    def step(self, grey: Grey, state: StabiliserState) -> tuple[Grey, StabiliserState]:
-        """The picture shifted back, and the state behind it, whose `shift` says by how much.
-
-        The same array comes back where the camera stands still.
-        """
-        settings = self._settings
-        spectrum = edge_spectrum(grey)
-        if state.reference is None or state.reference.shape != spectrum.shape or state.lost >= settings.lost_after:
-            return grey, StabiliserState(reference=spectrum, frames=1)
-        shift = _located(state.reference, spectrum, settings.search_px)
-        state.frames += 1
-        if shift.peak * math.sqrt(math.prod(_sides(spectrum))) < _BY_CHANCE:
-            # Not the same scene, or something stands before it: as before, then.
-            state.lost += 1
-            shift = Shift(state.shift.dx, state.shift.dy, shift.peak)
-        else:
-            state.lost = 0
-            if state.frames % settings.renew_every == 0:
-                # In seconds at first, so that what went past the very first picture does not stay in the reference.
-                share = max(settings.renewal, settings.renew_every / state.frames)
-                _renew(state.reference, spectrum, shift, share)
-        squared = shift.dx * shift.dx + shift.dy * shift.dy
-        state.unrest += (squared - state.unrest) / settings.unrest_frames
-        if state.unrest < settings.still_px**2 and squared < 4 * settings.still_px**2:
-            state.shift = Shift(0.0, 0.0, shift.peak)
-            return grey, state
-        state.shift = shift
-        return moved(grey, shift.dx, shift.dy), state
-
-    def parts(self, state: StabiliserState) -> tuple[dict[str, float], dict[str, NDArray[Any] | None]]:
-        """The state as numbers and arrays, for a checkpoint."""
-        reference = None if state.reference is None else state.reference.view(np.float32)
-        numbers = {"dx": state.shift.dx, "dy": state.shift.dy, "peak": state.shift.peak, "unrest": state.unrest,
-                   "frames": state.frames, "lost": state.lost}  # fmt: skip
-        return numbers, {"reference": reference}
-
-    def from_parts(self, numbers: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> StabiliserState:
-        """The inverse of `parts`. Raises KeyError: a number is missing."""
-        reference = arrays.get("reference")
-        return StabiliserState(
-            None if reference is None else reference.view(np.complex64),
-            Shift(float(numbers["dx"]), float(numbers["dy"]), float(numbers["peak"])),
-            float(numbers["unrest"]), int(numbers["frames"]), int(numbers["lost"]),
-        )  # fmt: skip
 
 
 def _located(reference: Spectrum, present: Spectrum, search: int) -> Shift:
@@ -216,14 +134,14 @@ def _summit(before: float, at: float, behind: float) -> float:
     return 0.0 if bend >= 0 else min(max(0.5 * (before - behind) / bend, -0.5), 0.5)
 
 
-def _renew(reference: Spectrum, present: Spectrum, shift: Shift, share: float) -> None:
-    rows, columns = _sides(present)
-    down = np.exp(2j * np.pi * shift.dy * np.fft.fftfreq(rows)).astype(np.complex64)
-    across = np.exp(2j * np.pi * shift.dx * np.fft.rfftfreq(columns)).astype(np.complex64)
-    back = present * down[:, None]
-    back *= across * np.float32(share)
-    reference *= np.float32(1.0 - share)
-    reference += back
+def _softened(grey: Grey) -> Grey:
+    """Binomial means of 3x3 pixels, smaller by one pixel at each side."""
+    rows = grey[:-2] + grey[2:]
+    rows += 2 * grey[1:-1]
+    soft = rows[:, :-2] + rows[:, 2:]
+    soft += 2 * rows[:, 1:-1]
+    soft *= np.float32(1 / 16)
+    return soft
 
 
 def _moved_along(grey: Grey, by: float, axis: int) -> Grey:

@@ -1,0 +1,210 @@
+"""A camera held still: each picture is shifted back to where the camera points on average.
+
+The usual case costs little: a few steps of Gauss and Newton (Lucas and Kanade, 1981) on pictures of half the size, from
+where the camera rests, with the influence of things that move kept small. Where that ends in a bad fit, phase
+correlation (`stabilise.py`) looks further. All against one slowly renewed reference, so that errors do not add up.
+Pure and deterministic; what is remembered is in `SteadyState`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector_pool.canvas import Grey
+from detector_pool.stabilise import SEARCH_PX, Shift, moved, shift_between
+
+_MARGIN = 6
+"""Half-size pixels at each side that are not compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class SteadySettings:
+    """What can be tuned. Times are in frames."""
+
+    search_px: int = SEARCH_PX
+    steps: int = 4
+    enough_px: float = 0.03
+    """A step that is shorter is the last one."""
+    renewal: float = 1 / 64
+    """Share of the reference that each picture replaces: it follows light within seconds."""
+    renew_every: int = 4
+    misfit: float = 1.4
+    """A fit that is so much worse than usual is looked into by phase correlation."""
+    lost_after: int = 50
+    """After as many frames in a row that fit nowhere the present picture becomes the reference."""
+    still_px: float = 0.15
+    """A camera that moves less than this, on average, stands still: its pictures stay as they are, to the bit."""
+    sudden_px: float = 1.0
+    """But for a single shift from here on: a bump."""
+    unrest_frames: float = 12.0
+    better: float = 0.93
+    """A camera that stood still is believed to shake if the shift fits so much better than its opposite."""
+
+
+@dataclass(slots=True)
+class SteadyState:
+    """All that is remembered of one camera."""
+
+    reference: Grey | None = None
+    """Mean of the pictures shifted back, half the size."""
+    shift: Shift = field(default_factory=Shift)
+    """Of the last picture against the reference, as it was shifted back: 0 while the camera stands still."""
+    rest_dx: float = 0.0
+    rest_dy: float = 0.0
+    """Where it has been of late."""
+    unrest: float = 0.0
+    """Mean square of the last shifts."""
+    usual: float = 0.0
+    """Misfit of well-fitting pictures."""
+    frames: int = 0
+    lost: int = 0
+
+
+_NUMBERS = ("rest_dx", "rest_dy", "unrest", "usual", "frames", "lost")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    dx: float
+    dy: float
+    misfit: float
+    """Median difference where the reference has edges."""
+    picture: Grey
+    """The half-size picture shifted back."""
+
+
+class Steady:
+    """Shifts pictures back. Holds settings, no memory of any camera."""
+
+    def __init__(self, settings: SteadySettings | None = None) -> None:
+        self._settings = settings or SteadySettings()
+
+    def start(self) -> SteadyState:
+        """Nothing known yet: the first picture becomes the reference."""
+        return SteadyState()
+
+    def step(self, grey: Grey, state: SteadyState) -> tuple[Grey, SteadyState]:
+        """The picture shifted back, and the state behind it, whose `shift` says by how much.
+
+        `grey` is float32 (height, width), at least 64 by 64. The same array comes back where the camera stands still.
+        """
+        settings = self._settings
+        half = _halved(grey)
+        if state.reference is None or state.reference.shape != half.shape or state.lost >= settings.lost_after:
+            return grey, SteadyState(reference=half, frames=1)
+        fit = self._found(half, state)
+        state.frames += 1
+        is_lost = state.frames > 8 and fit.misfit > 2.0 * state.usual + 1.0
+        state.lost = state.lost + 1 if is_lost else 0
+        if is_lost:
+            back = _back(half, state.rest_dx, state.rest_dy)
+            fit = _Fit(state.rest_dx, state.rest_dy, fit.misfit, back)
+        else:
+            weight = 1 / min(state.frames, 32)
+            state.usual += weight * (fit.misfit - state.usual)
+            if state.frames < 4 * settings.renew_every or state.frames % settings.renew_every == 0:
+                # Fast at first, so that who went past the very first picture does not stay in the reference.
+                share = max(settings.renewal * settings.renew_every, 1 / state.frames)
+                state.reference = state.reference + np.float32(share) * (fit.picture - state.reference)
+        if self._is_still(state) and not self._is_evident(fit, half, state.reference):
+            fit = _Fit(0.0, 0.0, fit.misfit, half)
+        squared = fit.dx * fit.dx + fit.dy * fit.dy
+        state.unrest += (squared - state.unrest) / settings.unrest_frames
+        state.rest_dx += (fit.dx - state.rest_dx) / settings.unrest_frames
+        state.rest_dy += (fit.dy - state.rest_dy) / settings.unrest_frames
+        if self._is_still(state) and squared < settings.sudden_px**2:
+            state.shift = Shift()
+            return grey, state
+        state.shift = Shift(fit.dx, fit.dy, 0.0 if is_lost else 1.0)
+        return moved(grey, fit.dx, fit.dy), state
+
+    def parts(self, state: SteadyState) -> tuple[dict[str, float], dict[str, NDArray[Any] | None]]:
+        """The state as numbers and arrays, for a checkpoint."""
+        numbers = {name: getattr(state, name) for name in _NUMBERS}
+        shift = {"dx": state.shift.dx, "dy": state.shift.dy, "peak": state.shift.peak}
+        return {**numbers, **shift}, {"reference": state.reference}
+
+    def from_parts(self, numbers: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> SteadyState:
+        """The inverse of `parts`. Raises KeyError: a number is missing."""
+        shift = Shift(float(numbers["dx"]), float(numbers["dy"]), float(numbers["peak"]))
+        return SteadyState(arrays.get("reference"), shift, **{name: numbers[name] for name in _NUMBERS})
+
+    def _found(self, half: Grey, state: SteadyState) -> _Fit:
+        """The best fit from where the camera rests, or from where phase correlation sees it."""
+        assert state.reference is not None
+        settings = self._settings
+        rest = (0.0, 0.0) if self._is_still(state) else (state.rest_dx, state.rest_dy)
+        fit = self._fitted(half, state.reference, *rest)
+        if state.frames > 4 and fit.misfit <= settings.misfit * state.usual + 0.2:
+            return fit
+        seen = shift_between(state.reference, half, settings.search_px // 2)
+        far = self._fitted(half, state.reference, 2 * seen.dx, 2 * seen.dy)
+        return far if far.misfit < 0.95 * fit.misfit else fit
+
+    def _is_still(self, state: SteadyState) -> bool:
+        return state.unrest < self._settings.still_px**2
+
+    def _is_evident(self, fit: _Fit, half: Grey, reference: Grey) -> bool:
+        """Whether a shift is more than noise and passers-by.
+
+        Asked of the opposite shift, which must fit worse: resampling alone takes noise away and flatters both alike.
+        """
+        if max(abs(fit.dx), abs(fit.dy)) < self._settings.still_px:
+            return True
+        inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+        difference = _back(half, -fit.dx, -fit.dy)[inner] - reference[inner]
+        difference -= np.median(difference[::3, ::3])
+        opposite = float(np.median(np.abs(difference[_gradients(reference)[2]])))
+        return fit.misfit < self._settings.better * opposite
+
+    def _fitted(self, half: Grey, reference: Grey, dx: float, dy: float) -> _Fit:
+        inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
+        across, down, edges = _gradients(reference)
+        known = reference[inner]
+        most = self._settings.search_px
+        for step in range(self._settings.steps):
+            back = _back(half, dx, dy)
+            difference = back[inner] - known
+            difference -= np.median(difference[::3, ::3])
+            spread = float(np.median(np.abs(difference[::2, ::2])))
+            if step == self._settings.steps - 1:
+                break
+            # What differs more has moved by itself: it has no say, however strong its edges are.
+            agreeing = np.abs(difference) <= np.float32(4.5 * spread + 2.0)
+            x, y = across * agreeing, down * agreeing
+            hessian = np.array([[np.vdot(x, x), np.vdot(x, y)], [np.vdot(x, y), np.vdot(y, y)]], dtype=np.float64)
+            hessian[[0, 1], [0, 1]] += 1.0
+            pull = np.array([np.vdot(x, difference), np.vdot(y, difference)], dtype=np.float64)
+            by = np.clip(np.linalg.solve(hessian, pull), -1.5, 1.5)
+            if float(np.abs(by).max()) * 2 < self._settings.enough_px:
+                break
+            dx = min(max(dx - 2 * float(by[0]), -most), most)
+            dy = min(max(dy - 2 * float(by[1]), -most), most)
+        misfit = float(np.median(np.abs(difference[edges])))
+        return _Fit(dx, dy, misfit, back)
+
+
+def _gradients(reference: Grey) -> tuple[Grey, Grey, NDArray[np.bool_]]:
+    """Central differences inside the margin, and where they are among the greatest sixth."""
+    wide = reference[_MARGIN - 1 : 1 - _MARGIN, _MARGIN - 1 : 1 - _MARGIN]
+    across = (wide[1:-1, 2:] - wide[1:-1, :-2]) * np.float32(0.5)
+    down = (wide[2:, 1:-1] - wide[:-2, 1:-1]) * np.float32(0.5)
+    strength = np.abs(across) + np.abs(down)
+    return across, down, strength >= np.quantile(strength[::3, ::3], 0.85)
+
+
+def _back(half: Grey, dx: float, dy: float) -> Grey:
+    """The half-size picture shifted back by whole-size pixels."""
+    return moved(half, dx / 2, dy / 2) if dx or dy else half
+
+
+def _halved(grey: Grey) -> Grey:
+    rows, columns = grey.shape[0] // 2 * 2, grey.shape[1] // 2 * 2
+    sums = grey[0:rows:2] + grey[1:rows:2]
+    half = sums[:, 0:columns:2] + sums[:, 1:columns:2]
+    half *= np.float32(0.25)
+    return half
