@@ -23,7 +23,7 @@ from mesh.bus import Bus
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config, InspectionSeed
-from mesh.errors import InvalidArgument, Unavailable
+from mesh.errors import InvalidArgument, NotFound, Unavailable
 from mesh.files import private_folder
 from mesh.logs import get_logger
 from mesh.outbox import OutboxPublisher
@@ -61,11 +61,18 @@ async def main(config: Config) -> None:
         def takes_model(order: Order) -> bool:
             return bool(order.model) or offers.needs_model(order.detector)
 
+        async def camera_exists(camera: str) -> bool:
+            try:
+                await broker.get_camera(camera)
+            except NotFound:
+                return False
+            return True
+
         scheduler = Scheduler(takes_model=takes_model)
         bench = Bench(archive, clock, on_settled=scheduler.judged, on_published=outbox.wake, rules_of=offers.rules)
         inspections = Inspections(
             archive, bench, clock, scheduler, offers=offers, models=models, tells=system_events,
-            zone=site_zone(config.site.timezone), default_detectors=config.aggregate.default_detectors,
+            zone=site_zone(config.site.timezone), default_detectors=config.aggregate.default_detectors, exists=camera_exists,
         )  # fmt: skip
         calibrator = Calibrator(archive, bench, inspections, clock, config.aggregate.calibrate_s)
         await inspections.load(_orders(config.inspections))

@@ -36,7 +36,6 @@ async def follow(changes: AsyncIterator[cameras_pb2.WatchCamerasResponse], inspe
                     names.pop(gone, None)
                     await inspections.camera_left(gone)
                 present = set()
-                inspections.cameras_known()
         except TrueframeError as error:
             # The store is away: the camera's next change, or its next coming, tries again.
             log.error("camera cannot be taken up", camera=camera, reason=str(error))

@@ -7,7 +7,7 @@ a fence is on disk before a worker hears of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 
@@ -25,7 +25,7 @@ from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Schedul
 from aggregate.sessions import Session
 from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
-from mesh.errors import TrueframeError, Unavailable
+from mesh.errors import TrueframeError
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from trueframe.v1 import inspection_pb2
@@ -67,6 +67,10 @@ class Status:
     report: inspection_pb2.InspectionReport | None = None
 
 
+async def _is_not_there(_camera: str) -> bool:
+    return False
+
+
 class Inspections:
     """The aggregate's state. `run` must run."""
 
@@ -82,6 +86,7 @@ class Inspections:
         tells: Tells | None = None,
         zone: tzinfo = UTC,
         default_detectors: Iterable[str] = DEFAULT_DETECTORS,
+        exists: Callable[[str], Awaitable[bool]] = _is_not_there,
     ) -> None:
         self._archive = archive
         self._bench = bench
@@ -92,7 +97,7 @@ class Inspections:
         self.reports = Reports(tells or Silent())
         self._zone = zone
         self._default_detectors = tuple(default_detectors)
-        self._knows_cameras = False
+        self._exists = exists
         self._assigned: dict[str, str] = {}
         """Versions of models that workers were told to run, by inspection."""
         self._catalogue = Catalogue()
@@ -139,15 +144,14 @@ class Inspections:
     async def put(self, order: Order, by: str) -> Status:
         """Creates or replaces an inspection at somebody's wish; stored when this returns.
 
-        Raises BadInspection; Unavailable while it is not known which cameras there are.
+        Raises BadInspection; Unavailable if the broker is away and the camera is not known here.
         """
         self.offers.check(order)
         if order.shadow_of or order.id.endswith(SHADOW):
             remedy = "`trueframe models shadow MODEL VERSION` starts one."
             raise BadInspection(f"inspection {order.id!r}", "is a shadow, which no one orders by itself", remedy)
-        if order.camera not in self._catalogue.cameras:
-            if not self._knows_cameras:
-                raise Unavailable("cameras", "are not known yet: the broker has not answered")
+        # One that was added a moment ago is known to the broker before it is known here.
+        if order.camera not in self._catalogue.cameras and not await self._exists(order.camera):
             there_are = f"There are: {', '.join(sorted(self._catalogue.cameras)[:20])}."
             remedy = there_are if self._catalogue.cameras else "There are none yet: `trueframe cameras add`."
             raise BadInspection(
@@ -308,10 +312,6 @@ class Inspections:
         async with self._changing:
             for order in self._catalogue.camera_left(camera):
                 await self._apply(order)
-
-    def cameras_known(self) -> None:
-        """All present cameras have been told."""
-        self._knows_cameras = True
 
     @property
     def _defaults(self) -> list[str]:

@@ -23,7 +23,7 @@ def to_document(event: Event) -> dict[str, Any]:
         "first": _text(event.first),
         "peak": _text(event.peak),
         "last": _text(event.last),
-        "boxes": [[b.x, b.y, b.width, b.height, b.label, b.score] for b in event.boxes],
+        "boxes": [[b.x, b.y, b.width, b.height, b.label, b.score, b.track, b.said] for b in event.boxes],
         "alarm_state": event.alarm.state.value,
         "acknowledged_by": event.alarm.acknowledged_by,
         "acknowledged_ns": event.alarm.acknowledged_ns,

@@ -28,6 +28,10 @@ class Box:
     height: float
     label: str
     score: float
+    track: int = 0
+    """The thing that it shows, followed from frame to frame; 0 if it is not followed."""
+    said: str = ""
+    """What stands out about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class AnomalyReport:
     boxes: tuple[Box, ...]
     regions: tuple[str, ...]
     inspection: str = ""
+    said: str = ""
+    """What stood out at the peak, in words; empty if nothing was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,16 @@ def describe_anomaly(report: AnomalyReport) -> tuple[str, int]:
     """A sentence for an operator, and the priority."""
     place = f"on {report.camera_name or report.camera}"
     name = report.detector.partition("@")[0]
+    where = f"in {_listed(report.regions)} " if report.regions else ""
+    if report.said:
+        # The detector's own words say more than its name.
+        return f"{report.said[0].upper()}{report.said[1:].rstrip('.')} {where}{place}", 2 if report.regions else 3
     if name == "motion":
-        where = f"in {_listed(report.regions)} " if report.regions else ""
         return f"Motion {where}{place}", 2 if report.regions else 3
     if name == "signal":
         label = report.boxes[0].label if report.boxes else ""
         return f"{_SIGNAL_SUMMARIES.get(label, 'Picture disturbed')} {place}", 2
-    return f"{name.capitalize()} {place}", 3
+    return f"{name.capitalize()} {where}{place}", 2 if report.regions else 3
 
 
 def fold_camera(

@@ -21,6 +21,7 @@ from mesh.ids import FrameId, validate_camera_id
 from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
 
 MAX_BOXES = 64
+MAX_SAID = 500
 MAX_WATERMARKS = 100_000
 _CONDITION_WORD = re.compile(r"[a-z0-9_-]{1,40}")
 
@@ -63,7 +64,9 @@ def event_to_proto(event: Event, newest_comments: int | None = None) -> events_p
         ended_ns=event.ended_ns,
         peak_ns=event.peak_ns,
         boxes=[
-            events_pb2.Box(x=b.x, y=b.y, width=b.width, height=b.height, label=b.label, score=b.score)
+            events_pb2.Box(
+                x=b.x, y=b.y, width=b.width, height=b.height, label=b.label, score=b.score, track=b.track, said=b.said
+            )
             for b in event.boxes
         ],
         version=event.version,
@@ -141,6 +144,7 @@ def anomaly_report(payload: bytes) -> AnomalyReport:
         boxes=tuple(_box(message.id, box) for box in message.boxes),
         regions=tuple(name[:100] for name in message.regions),
         inspection=message.inspection[:200],
+        said=" ".join(message.said.split())[:MAX_SAID],
     )
 
 
@@ -243,7 +247,7 @@ def _frame(anomaly: str, camera: str, frame: frames_pb2.FrameId) -> FrameId:
 
 def _box(anomaly: str, box: events_pb2.Box) -> Box:
     x, y, width, height, score = (_fraction(anomaly, v) for v in (box.x, box.y, box.width, box.height, box.score))
-    return Box(x, y, width, height, box.label[:100], score)
+    return Box(x, y, width, height, box.label[:100], score, max(box.track, 0), box.said[:MAX_SAID])
 
 
 def _fraction(anomaly: str, value: float) -> float:

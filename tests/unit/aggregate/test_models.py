@@ -270,7 +270,6 @@ async def test_what_a_shadow_finds_is_in_the_ledger_and_troubles_nobody(store: S
 async def test_no_one_orders_a_shadow_or_watches_a_camera_that_is_not_there(store: SqliteStore, models: Models) -> None:
     pool = Pool(await Archive.open(store), models)
     await pool.inspections.camera_came("gate", "")
-    pool.inspections.cameras_known()
     with pytest.raises(InvalidArgument, match="shadow"):
         await pool.inspections.put(Order("x", "gate", "motion", shadow_of="y"), "ann")
     with pytest.raises(InvalidArgument, match="There are: gate"):
