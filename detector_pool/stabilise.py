@@ -53,6 +53,11 @@ def shift_between(reference: Grey, present: Grey, search: int = SEARCH_PX) -> Sh
     return _located(edge_spectrum(reference), edge_spectrum(present), search)
 
 
+def shift_of_spectra(reference: Spectrum, present: Spectrum, search: int = SEARCH_PX) -> Shift:
+    """As `shift_between`, of two edge spectra: what is compared with often is transformed once."""
+    return _located(reference, present, search)
+
+
 def edge_spectrum(grey: Grey) -> Spectrum:
     """Spectrum of the picture's windowed edges, which shifts are found from: complex64, half of the plane."""
     soft = _softened(grey)
