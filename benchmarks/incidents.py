@@ -30,6 +30,7 @@ from typing import Any
 from aggregate.calibration import calibrate
 from benchmarks.harness import machine
 from benchmarks.incident_desks import Alarm, Desk, Order, trained, watch
+from benchmarks.incident_rules import SOURCES, text
 from benchmarks.incident_scenes import (
     CALIBRATION,
     FPS,
@@ -148,14 +149,10 @@ def orders_for(layout: str, detectors: Iterable[str], minutes: float) -> list[Or
         if name == "normality":
             orders.append(_learnt(layout, minutes))
         elif name == "rules":
-            orders.append(Order(name, take.regions, {"rules": RULES}))
+            orders.append(Order(name, take.regions, {"rules": text(), "sources": SOURCES}))
         else:
             orders.append(Order(name, restricted if name == "motion" else ()))
     return orders
-
-
-RULES = ""
-"""Rules over what moves, for the places that every layout has."""
 
 
 def _learnt(layout: str, minutes: float) -> Order:
@@ -220,7 +217,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, default=Path("../shared/footage"), help="folder of real clips")
     options = parser.parse_args()
     wanted = options.detectors.split(",")
-    there = [name for name in wanted if name in detector_types() and (name != "rules" or RULES)]
+    there = [name for name in wanted if name in detector_types()]
     began_s = time.monotonic()
     incidents, quiet = simulated(options, there)
     result: dict[str, Any] = {
