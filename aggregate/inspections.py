@@ -141,17 +141,18 @@ class Inspections:
         """Orders that are carried out with a model of this name, by id; shadows included."""
         return [order for _, order in sorted(self._catalogue.orders.items()) if self._model_name(order) == model]
 
-    async def put(self, order: Order, by: str) -> Status:
+    async def put(self, order: Order, by: str, *, may_be_early: bool = False) -> Status:
         """Creates or replaces an inspection at somebody's wish; stored when this returns.
 
-        Raises BadInspection; Unavailable if the broker is away and the camera is not known here.
+        `may_be_early`: by a part of trueframe that is about to add the camera. Raises BadInspection; Unavailable if the broker is away and the camera is not known here.
         """
         self.offers.check(order)
         if order.shadow_of or order.id.endswith(SHADOW):
             remedy = "`trueframe models shadow MODEL VERSION` starts one."
             raise BadInspection(f"inspection {order.id!r}", "is a shadow, which no one orders by itself", remedy)
         # One that was added a moment ago is known to the broker before it is known here.
-        if order.camera not in self._catalogue.cameras and not await self._exists(order.camera):
+        is_here = may_be_early or order.camera in self._catalogue.cameras or await self._exists(order.camera)
+        if not is_here:
             there_are = f"There are: {', '.join(sorted(self._catalogue.cameras)[:20])}."
             remedy = there_are if self._catalogue.cameras else "There are none yet: `trueframe cameras add`."
             raise BadInspection(
