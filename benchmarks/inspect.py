@@ -4,8 +4,8 @@
 
 `normality_fps_cpu`: frames per CPU-second of the normality detector at 360x240, stabilised, without decoding; CPU time
 of all threads of this process, so that the load of the machine counts little. `end_to_end_fps_core`: the same from
-H.264 packets at 640x360, decoded as a worker decodes them. Both are medians of repeats, on a simulated scene of which the
-model has learnt a minute and a half. `objects_ratio`: see `inspect_objects`; null where there is no model.
+H.264 packets at 640x360, decoded as a worker decodes them. Both are medians of repeats, on a simulated scene of which
+the model has learnt a minute and a half. `objects_ratio`: see `inspect_objects`; null where there is no model.
 """
 
 from __future__ import annotations
