@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 import socket
-from pathlib import Path
 
 from aggregate.client import PoolClient, SyncModelClient
 from detector_pool.model_cache import ModelCache
@@ -17,8 +16,12 @@ from detector_pool.worker import Means, Worker
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config
+from mesh.errors import Unavailable
+from mesh.logs import get_logger
 from mesh.runner import run_service
 from mesh.zones import site_zone
+
+log = get_logger("detector_pool")
 
 # Inspections for each camera while it is not measured what they cost: motion and signal, and room for one more.
 INSPECTIONS_PER_CAMERA = 3
@@ -47,11 +50,17 @@ async def main(config: Config) -> None:
 
 
 def _providers(wanted: str) -> tuple[str, ...]:
-    """Execution providers that models can run on here; what really runs, each inspection reports."""
-    if wanted == "cpu":
+    """Execution providers that models really run on here. What a graph runs on, its inspection reports."""
+    from detector_pool.onnx_models.graph import providers_here
+    from detector_pool.onnx_models.shared import prefer
+
+    prefer(wanted)
+    try:
+        return providers_here(wanted)
+    except Unavailable as error:
+        # Detectors without a model go on; those with one say that it does not run, in their inspections.
+        log.error("models do not run", reason=str(error))
         return ("CPU",)
-    has_gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/nvidia0"))
-    return ("CPU", "CUDA") if has_gpu or wanted == "cuda" else ("CPU",)
 
 
 if __name__ == "__main__":

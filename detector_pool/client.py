@@ -12,6 +12,7 @@ from detector_pool.evaluation.chosen import Chosen, choose
 from detector_pool.evaluation.dataset import Dataset, open_dataset
 from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
+from detector_pool.model_download import fetch as fetch_model
 from detector_pool.models import ModelFiles, check_model, open_files, open_model, opened, packed
 from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
@@ -37,6 +38,7 @@ __all__ = [
     "check_model",
     "choose",
     "evaluate",
+    "fetch_model",
     "inspect_footage",
     "open_dataset",
     "open_files",

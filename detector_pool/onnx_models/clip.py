@@ -143,6 +143,11 @@ class Clip:
         """Name with version and digest."""
         return self._name
 
+    @property
+    def provider(self) -> str:
+        """The execution provider that really runs: "CPU" or "CUDA"."""
+        return self._model.runs.graph.runs_on
+
     def start(self) -> ClipState:
         """Nothing seen yet."""
         return ClipState()

@@ -80,6 +80,11 @@ class Graph:
         self._binding = threading.Lock()
 
     @property
+    def runs_on(self) -> str:
+        """The same in short: "CPU" or "CUDA"."""
+        return self.provider.removesuffix("ExecutionProvider")
+
+    @property
     def settings(self) -> dict[str, str]:
         """How it runs, for the record."""
         import onnxruntime
@@ -130,6 +135,23 @@ class _Bound:
         self._session.run_with_iobinding(self._binding)
         # Copies: what was bound is written again by the next run.
         return [np.array(one) for one in self._binding.copy_outputs_to_cpu()]
+
+
+def providers_here(wanted: str) -> tuple[str, ...]:
+    """What graphs can really run on in this process, tried with one: ("CPU",) or ("CPU", "CUDA").
+
+    `wanted`: "auto", "cpu" or "cuda". Raises Unavailable: CUDA is wanted and does not run.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not has_cuda_device()):
+        return ("CPU",)
+    from onnx import TensorProto, helper
+
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    trial = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "trial", sides[:1], sides[1:])
+    data = helper.make_model(trial, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    graph = Graph("trial", "graph", data, provider=wanted)
+    graph.run({"x": np.ones(1, np.float32)})
+    return ("CPU", "CUDA") if graph.provider == CUDA else ("CPU",)
 
 
 def has_cuda_device() -> bool:

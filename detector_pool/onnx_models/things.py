@@ -67,8 +67,8 @@ class Things:
 
     @property
     def provider(self) -> str:
-        """The execution provider that really runs."""
-        return self._model.runs.graph.provider
+        """The execution provider that really runs: "CPU" or "CUDA"."""
+        return self._model.runs.graph.runs_on
 
     def start(self) -> ThingState:
         """Nothing seen yet."""

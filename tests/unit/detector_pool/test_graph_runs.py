@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from detector_pool.onnx_models.batches import CPU_SIZES, GPU_SIZES, next_batch, stacked
 from detector_pool.onnx_models.gathering import Gathering, equal_sizes
-from detector_pool.onnx_models.graph import CPU, Graph
+from detector_pool.onnx_models.graph import CPU, Graph, has_cuda_device, providers_here
 from detector_pool.onnx_models.prepare import Placement, Preparation
 from detector_pool.onnx_models.sampling import SECOND, is_due
 from mesh.errors import InvalidArgument, Unavailable
@@ -182,6 +182,11 @@ def test_the_provider_that_really_runs_is_told_and_one_that_does_not_is_refused(
     graph = Graph("tiny", "model.onnx", bright_finder(), provider="cpu")
     assert graph.settings["provider"] == graph.provider == CPU
     assert graph.settings["threads"] == "1"
+    assert graph.runs_on == "CPU"
+    if not has_cuda_device():
+        assert providers_here("auto") == providers_here("cpu") == ("CPU",)
+        with pytest.raises(Unavailable, match="CUDA for graph of model trial: was asked for and does not run"):
+            providers_here("cuda")
 
 
 def test_a_row_that_does_not_fit_fails_with_the_graphs_name(rows: list[np.ndarray]) -> None:
