@@ -14,6 +14,7 @@ from typing import Any
 
 from detector_pool.detector import Detector, DetectorType, Judging, Setup
 from detector_pool.motion import Motion
+from detector_pool.normality.detector import TYPE as NORMALITY
 from detector_pool.onnx_models import clip, objects, pose
 from detector_pool.rules.detector import RULES
 from detector_pool.signal_health import SignalHealth
@@ -34,6 +35,7 @@ BUILT_IN: tuple[DetectorType, ...] = (
     objects.TYPE,
     pose.TYPE,
     clip.TYPE,
+    NORMALITY,
     RULES,
     STATIC,
 )  # fmt: skip

@@ -95,7 +95,8 @@ class Steady:
         settings = self._settings
         half = _halved(grey)
         if state.reference is None or state.reference.shape != half.shape or state.lost >= settings.lost_after:
-            return grey, SteadyState(reference=half, frames=1)
+            # Held to shake until it has stood still for a moment: the first shifts are undone as well.
+            return grey, SteadyState(reference=half, frames=1, unrest=2 * settings.still_px**2)
         fit = self._found(half, state)
         state.frames += 1
         is_lost = state.frames > 8 and fit.misfit > 2.0 * state.usual + 1.0
@@ -110,7 +111,8 @@ class Steady:
                 # Fast at first, so that who went past the very first picture does not stay in the reference.
                 share = max(settings.renewal * settings.renew_every, 1 / state.frames)
                 state.reference = state.reference + np.float32(share) * (fit.picture - state.reference)
-        if self._is_still(state) and not self._is_evident(fit, half, state.reference):
+        is_doubtful = self._is_still(state) or state.frames <= settings.unrest_frames
+        if is_doubtful and not self._is_evident(fit, half, state.reference):
             fit = _Fit(0.0, 0.0, fit.misfit, half)
         squared = fit.dx * fit.dx + fit.dy * fit.dy
         state.unrest += (squared - state.unrest) / settings.unrest_frames
@@ -154,7 +156,7 @@ class Steady:
         Asked of the opposite shift, which must fit worse: resampling alone takes noise away and flatters both alike.
         """
         if max(abs(fit.dx), abs(fit.dy)) < self._settings.still_px:
-            return True
+            return False
         inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
         difference = _back(half, -fit.dx, -fit.dy)[inner] - reference[inner]
         difference -= np.median(difference[::3, ::3])

@@ -1,0 +1,154 @@
+"""The graph that runs: pictures and state in, values of all heads and the new state out. Built with `onnx.helper`.
+
+Inputs, all float32: `previous` and `current` (1, 1, H, W) in grey levels; `seen` (1, 1, R, C), 1 for cells that exist
+for it; `judged` (1, 1, R, C), 1 for those of them that count; `state` (1, S, R, C); `accumulator` (1, N, R, C) for N
+heads. Cells are 8 by 8 pixels: R = H / 8, C = W / 8. Outputs: `map` (1, N, R, C), how far each cell is off, 0 where
+nothing is; `score` (N,), mean of the four highest cells; `event` (N,), the same of the accumulator; `deviation`
+(1, D, R, C), attributes of all heads in spreads from the row's median; `new_state`, `new_accumulator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from detector_pool.normality.building import Building
+from detector_pool.normality.grid import (
+    DECAY,
+    HIGHEST,
+    KEEPING,
+    LARGEST_STEP,
+    LEAST_CHANGE,
+    LEAST_SHARE,
+    SLACK,
+    STATE_CHANNELS,
+    Canvas,
+)
+from detector_pool.normality.heads import CEILING, HEADS, HeadModel
+
+
+def features_graph(canvas: Canvas, noise: float) -> onnx.ModelProto:
+    """Outputs `attributes` (1, D, R, C) of all heads, `active` (1, N, R, C) and `new_state`."""
+    graph = Building()
+    heads, new_state = _features(graph, canvas, noise)
+    rows, columns = canvas.rows, canvas.columns
+    width = sum(len(head.attributes) for head in HEADS)
+    graph.output("attributes", graph.op("Concat", *(one.vectors for one in heads), axis=1), (1, width, rows, columns))
+    graph.output("active", graph.op("Concat", *(one.active for one in heads), axis=1), (1, len(heads), rows, columns))
+    graph.output("new_state", new_state, (1, STATE_CHANNELS, rows, columns))
+    return graph.finished("features")
+
+
+def normality_graph(canvas: Canvas, noise: float, models: Sequence[HeadModel]) -> onnx.ModelProto:
+    """The whole graph. `models` has one for each of HEADS, in their order."""
+    graph = Building()
+    rows, columns, count = canvas.rows, canvas.columns, len(models)
+    accumulator = graph.input("accumulator", (1, count, rows, columns))
+    heads, new_state = _features(graph, canvas, noise)
+    maps, deviations = [], []
+    for features, model in zip(heads, models, strict=True):
+        maps.append(_off(graph, features, model))
+        centre, scale = (
+            graph.constant(np.asarray(one.T[None, :, :, None], np.float32)) for one in (model.centre, 1 / model.scale)
+        )
+        deviations.append(graph.op("Mul", graph.op("Sub", features.vectors, centre), scale))
+    shown = graph.op("Concat", *maps, axis=1)
+    near = graph.op("Mul", graph.pool(accumulator, (3, 3), highest=True), graph.constant(DECAY))
+    step = graph.op("Min", graph.op("Sub", shown, graph.constant(SLACK)), graph.constant(LARGEST_STEP))
+    grown = graph.op("Relu", graph.op("Add", near, step))
+    graph.output("map", shown, (1, count, rows, columns))
+    graph.output("score", _highest(graph, shown, count), (count,))
+    graph.output("event", _highest(graph, grown, count), (count,))
+    width = sum(len(model.head.attributes) for model in models)
+    graph.output("deviation", graph.op("Concat", *deviations, axis=1), (1, width, rows, columns))
+    graph.output("new_state", new_state, (1, STATE_CHANNELS, rows, columns))
+    graph.output("new_accumulator", grown, (1, count, rows, columns))
+    return graph.finished("normality")
+
+
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """Names of the values of a head."""
+
+    vectors: str
+    """(1, D, R, C)."""
+    active: str
+    """(1, 1, R, C), 1 or 0."""
+
+
+def _features(graph: Building, canvas: Canvas, noise: float) -> tuple[list[_Features], str]:
+    """Attributes of every head, and the new state."""
+    height, width = canvas.height, canvas.width
+    previous = graph.input("previous", (1, 1, height, width))
+    current = graph.input("current", (1, 1, height, width))
+    seen = graph.input("seen", (1, 1, canvas.rows, canvas.columns))
+    judged = graph.input("judged", (1, 1, canvas.rows, canvas.columns))
+    state = graph.input("state", (1, STATE_CHANNELS, canvas.rows, canvas.columns))
+    change = graph.op("Sub", current, previous)
+    # Twice the mean of both: its central differences are four times the gradient of the mean.
+    wide = graph.op("Pad", graph.op("Add", current, previous), graph.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="edge")
+    rows, columns = graph.part(wide, 2, 1, height + 1), graph.part(wide, 3, 1, width + 1)
+    across = graph.op("Sub", graph.part(rows, 3, 2, width + 2), graph.part(rows, 3, 0, width))
+    down = graph.op("Sub", graph.part(columns, 2, 2, height + 2), graph.part(columns, 2, 0, height))
+    squared = graph.op("Add", graph.op("Mul", across, across), graph.op("Mul", down, down))
+    halves = [graph.pool(graph.op("Abs", one), (2, 2), 2) for one in (across, down, change)]
+    energies = [graph.pool(one, (2, 2), 2) for one in (graph.op("Mul", change, change), squared)]
+    windows = graph.pool(graph.op("Concat", *energies, axis=1), (4, 4))
+    changed, edges = graph.part(windows, 1, 0, 1), graph.part(windows, 1, 1, 2)
+    # Means over 64 pixels: sqrt(sum change^2 / (sum gradient^2 + 4)).
+    sixteenth = graph.constant(1 / 16)
+    ground = graph.op("Add", graph.op("Mul", edges, sixteenth), sixteenth)
+    speed = graph.op("Sqrt", graph.op("Div", changed, ground))
+    threshold = graph.constant(float(max(LEAST_CHANGE, 4 * noise)))
+    moving = graph.op("Cast", graph.op("Greater", graph.pool(halves[2], (2, 2)), threshold), to=onnx.TensorProto.FLOAT)
+    values = graph.op("Mul", graph.op("Concat", speed, *halves, axis=1), moving)
+    cells = graph.pool(graph.op("Concat", moving, values, axis=1), (4, 4), 4)
+    cells = graph.op("Mul", cells, seen)
+    share = np.array([1, 1, 0.25, 0.25, 1], np.float32).reshape(1, STATE_CHANNELS, 1, 1) * np.float32(1 - KEEPING)
+    new_state = graph.op(
+        "Add", graph.op("Mul", state, graph.constant(KEEPING)), graph.op("Mul", cells, graph.constant(share))
+    )
+    return [_motion(graph, new_state, judged)], new_state
+
+
+def _motion(graph: Building, state: str, judged: str) -> _Features:
+    windows = graph.pool(state, (5, 3))
+    area = graph.part(windows, 1, 0, 1)
+    least = graph.op("Max", area, graph.constant(1e-4))
+    means = graph.op("Div", graph.part(windows, 1, 1, STATE_CHANNELS), least)
+    speed = graph.op("Log", graph.op("Add", graph.part(means, 1, 0, 1), graph.constant(1.0)))
+    edges = graph.op("Sqrt", graph.part(means, 1, 1, 4))
+    own = graph.op("Greater", graph.part(state, 1, 0, 1), graph.constant(LEAST_SHARE))
+    active = graph.op("Mul", graph.op("Cast", own, to=onnx.TensorProto.FLOAT), judged)
+    return _Features(graph.op("Concat", area, speed, edges, axis=1), active)
+
+
+def _off(graph: Building, features: _Features, model: HeadModel) -> str:
+    """How far each cell is off, (1, 1, R, C): 0 at the row's median, 1 at its 98th percentile, 0 where inactive."""
+    rows, count, width = model.means.shape
+    # (R, C, D) times (R, D, K * D): all Gaussians of a row whiten at once.
+    whitening = model.whitening.transpose(0, 3, 1, 2).reshape(rows, width, count * width)
+    offset = -np.einsum("rkij,rkj->rki", model.whitening, model.means).reshape(rows, 1, count * width)
+    summing = np.kron(np.eye(count), np.full((width, 1), -0.5))
+    constants = np.stack([model.row(row).constants() for row in range(rows)])[:, None, :]
+    by_row = graph.op("Transpose", graph.op("Squeeze", features.vectors, graph.constant([0])), perm=[1, 2, 0])
+    white = graph.op("Add", graph.op("MatMul", by_row, _floats(graph, whitening)), _floats(graph, offset))
+    away = graph.op("MatMul", graph.op("Mul", white, white), _floats(graph, summing))
+    parts = graph.op("Add", away, _floats(graph, constants))
+    density = graph.op("ReduceLogSumExp", parts, graph.constant([2]), keepdims=0)
+    lacking = graph.op("Sqrt", graph.op("Relu", graph.op("Sub", graph.constant(CEILING), density)))
+    off = graph.op("Mul", graph.op("Sub", lacking, _floats(graph, model.median[:, None])),
+                   _floats(graph, 1 / model.spread[:, None]))  # fmt: skip
+    return graph.op("Mul", graph.op("Unsqueeze", off, graph.constant([0, 1])), features.active)
+
+
+def _highest(graph: Building, values: str, count: int) -> str:
+    flat = graph.op("Reshape", values, graph.constant([count, -1]))
+    return graph.op("ReduceMean", graph.top(flat, HIGHEST), graph.constant([1]), keepdims=0)
+
+
+def _floats(graph: Building, array: np.ndarray) -> str:
+    return graph.constant(np.ascontiguousarray(array, np.float32))

@@ -1,0 +1,36 @@
+"""The cells that all is measured in, and the numbers that graph and training share. Imports nothing slow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CELL = 8
+STATE_CHANNELS = 5
+LEAST_CHANGE = 4.0
+"""Grey levels of change that count as motion, at least; with much noise, four times that."""
+LEAST_SHARE = 0.05
+"""Share of a cell that has to be in motion for it to count."""
+KEEPING = 0.5
+"""Of the exponential average over frames."""
+HIGHEST = 4
+DECAY = 0.8
+SLACK = 0.65
+LARGEST_STEP = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Size of the pictures that a graph is for, multiples of a cell."""
+
+    width: int
+    height: int
+
+    @property
+    def rows(self) -> int:
+        """Cells from top to bottom."""
+        return self.height // CELL
+
+    @property
+    def columns(self) -> int:
+        """Cells from left to right."""
+        return self.width // CELL

@@ -1,0 +1,89 @@
+"""What is looked at: one head for each kind of abnormality, with its attributes, and what it has learnt.
+
+A head sees every cell of the canvas as a short vector of attributes. What is normal in a row of cells is a mixture of
+Gaussians; how unlikely a cell is, against what the row is used to, is its value. Graphs are built in `graph.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector_pool.normality.mixture import Floats, Mixture
+
+CEILING = 20.0
+"""A log density above this is as normal as can be."""
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One number of a cell, and what is said where it is far off."""
+
+    name: str
+    above: str
+    below: str
+    weight: float = 1.0
+    """Of its deviation when the most telling attribute is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A kind of abnormality."""
+
+    name: str
+    attributes: tuple[Attribute, ...]
+    budget: float
+    """Its share of the false alarms."""
+
+
+MOTION = Head(
+    "motion",
+    (
+        Attribute("area", "larger than anything seen here", "smaller than anything seen here"),
+        Attribute("speed", "faster than anything seen here", "slower than anything seen here"),
+        Attribute("upright edges", "of a shape not seen here: more upright edges",
+                  "of a shape not seen here: fewer upright edges"),
+        Attribute("level edges", "of a shape not seen here: more level edges",
+                  "of a shape not seen here: fewer level edges"),
+        Attribute("change", "changes more than anything seen here", "changes less than anything seen here", 0.6),
+    ),
+    0.5,
+)  # fmt: skip
+HEADS = (MOTION,)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadModel:
+    """What a head has learnt of a camera, by row of cells. R rows, K Gaussians, D attributes."""
+
+    head: Head
+    shares: Floats
+    """(R, K)."""
+    means: Floats
+    """(R, K, D)."""
+    whitening: Floats
+    """(R, K, D, D)."""
+    median: Floats
+    """(R,) of the values of vectors that the model was not fitted to."""
+    spread: Floats
+    """(R,), from the median to the 98th percentile."""
+    centre: Floats
+    """(R, D), for explanations: medians of the attributes."""
+    scale: Floats
+    """(R, D), their spread."""
+
+    def row(self, number: int) -> Mixture:
+        """The mixture of a row."""
+        return Mixture(self.shares[number], self.means[number], self.whitening[number])
+
+
+def unlikeliness(mixture: Mixture, vectors: Vectors) -> Floats:
+    """Square root of what the log density lacks to the ceiling, (N,): 0 for the most normal ones."""
+    if not len(vectors):
+        return np.zeros(0)
+    found: Floats = np.sqrt(np.maximum(CEILING - mixture.log_density(vectors.astype(np.float64)), 0.0))
+    return found

@@ -1,0 +1,111 @@
+"""What the detector and its training see of a picture: the canvas, which frames, and which cells.
+
+Pure. What is remembered between frames is in `PaceState`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from detector_pool.canvas import Grey, RegionMask, averaged, region_grid
+from detector_pool.normality.grid import CELL, Canvas
+from detector_pool.picture import Luma
+
+SECOND = 1_000_000_000
+CANVAS_SIDE = 360
+LEAST_SIDE = 64
+FPS = 10.0
+"""Frames a second that are looked at, about: between 7.5 and 15."""
+_BORDER_CELLS = 1
+
+
+def factor(width: int, height: int) -> int:
+    """How many pixels of the picture make one of the canvas along each side; half of 360 would already be too few."""
+    return max(1, int(max(width, height) / CANVAS_SIDE + 0.4))
+
+
+def canvas_of(width: int, height: int) -> Canvas:
+    """The canvas for a size of picture: about 360 along its longer side, whole cells."""
+    by = factor(width, height)
+    return Canvas(width // by // CELL * CELL, height // by // CELL * CELL)
+
+
+def drawn(luma: Luma) -> Grey:
+    """The picture on its canvas, float32; what is left over at the right and bottom is cut."""
+    height, width = luma.shape
+    size = canvas_of(width, height)
+    return np.ascontiguousarray(averaged(luma, factor(width, height))[: size.height, : size.width])
+
+
+def stride(fps: float) -> int:
+    """Every how manieth frame is looked at."""
+    return max(1, round(fps / FPS))
+
+
+@dataclass(slots=True)
+class PaceState:
+    """When frames came."""
+
+    last_ns: int = 0
+    step_ns: float = 0.0
+    """Smoothed time between frames."""
+    looked_ns: int = 0
+    waited: int = 0
+    """Frames since the last one that was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Which frames are looked at: every second of a camera of 20 frames a second, so that steps in time are even.
+
+    By counting, so that frames that arrive unevenly are looked at evenly.
+    """
+
+    interval_ns: float
+    """Between frames that are looked at, as the model learnt it."""
+
+    def is_due(self, received_ns: int, state: PaceState) -> bool:
+        """Whether to look at the frame that came then; changes the state."""
+        if state.last_ns and received_ns > state.last_ns:
+            step_ns = min(float(received_ns - state.last_ns), self.interval_ns)
+            state.step_ns += (step_ns - state.step_ns) / 32 if state.step_ns else step_ns
+        state.last_ns = received_ns
+        state.waited += 1
+        every = max(1, round(self.interval_ns / state.step_ns)) if state.step_ns else 1
+        is_due = state.waited >= every or received_ns - state.looked_ns >= 0.95 * self.interval_ns
+        if is_due:
+            state.waited, state.looked_ns = 0, received_ns
+        return is_due
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Which cells exist and which count, (1, 1, R, C) float32, as the graph takes them. Read-only."""
+
+    seen: Grey
+    judged: Grey
+
+
+def cells(canvas: Canvas, regions: Sequence[RegionMask], dx: float = 0.0, dy: float = 0.0) -> Cells:
+    """Cells of a picture that was shifted back by (dx, dy): what came in over the edge is not seen."""
+    return _cells(canvas, tuple(regions), *(int(np.sign(by) * np.ceil(abs(by) / CELL)) for by in (dx, dy)))
+
+
+@lru_cache(maxsize=1024)
+def _cells(canvas: Canvas, regions: tuple[RegionMask, ...], right: int, down: int) -> Cells:
+    grid = region_grid(regions, canvas.rows, canvas.columns)
+    within = np.zeros(grid.seen.shape, dtype=bool)
+    top, bottom = max(0, -down), canvas.rows - max(0, down)
+    left, end = max(0, -right), canvas.columns - max(0, right)
+    within[top:bottom, left:end] = True
+    inner = np.zeros_like(within)
+    edge = _BORDER_CELLS
+    inner[max(top, edge) : min(bottom, canvas.rows - edge), max(left, edge) : min(end, canvas.columns - edge)] = True
+    seen = (grid.seen & within).astype(np.float32)[None, None]
+    judged = (grid.seen & grid.inspected & inner).astype(np.float32)[None, None]
+    seen.flags.writeable = judged.flags.writeable = False
+    return Cells(seen, judged)

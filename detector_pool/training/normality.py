@@ -1,0 +1,164 @@
+"""Training of the normality model from one camera's own footage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+
+from detector_pool.canvas import RegionMask
+from detector_pool.normality.graph import normality_graph
+from detector_pool.normality.grid import Canvas
+from detector_pool.normality.heads import HEADS, HeadModel
+from detector_pool.normality.mixture import Floats
+from detector_pool.normality.view import SECOND, Pace, PaceState, stride
+from detector_pool.picture import Shot
+from detector_pool.training.fitting import Tick, fitted, scale_of, unseen_values
+from detector_pool.training.gathering import Frame, Gathering
+from detector_pool.training.levels import events
+from detector_pool.training.trained import Odd, TrainedModel, merged
+from mesh.errors import InvalidArgument
+
+LEAST_S = 60.0
+PROVISIONAL_S = 600.0
+FOLDS = 2
+FOLD_S = 20.0
+"""Footage is dealt out to the folds in pieces of this length."""
+EXTREME_SHARE = 0.005
+AROUND_S = 0.5
+"""What is dropped with an extreme frame, before and behind it."""
+GOLDEN_FRAMES = 12
+EXCEEDED_SHARE = 0.02
+"""Of normal frames, by all heads together: where a head's value is 0.5."""
+LEAST_LEVEL = 0.5
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """All frames of all variants, one after the other, and which are of the camera as it is."""
+
+    frames: list[Frame]
+    runs: list[int]
+    folds: list[int]
+    steady: int
+    """So many of the first ones are not shaken."""
+
+
+def train_normality(
+    pictures: Iterable[Shot],
+    *,
+    camera: str,
+    regions: Sequence[RegionMask] = (),
+    fps: float,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> TrainedModel:
+    """Learns what is normal for a camera from its own footage.
+
+    `pictures` come in the order of their time, several stretches one behind the other if need be; `fps`: frames a
+    second that they come with. `regions` as the inspection will have them. `progress` is told a stage ("fitting") and
+    the share of it that is done. Raises InvalidArgument: less than a minute, pictures of several sizes, or nothing
+    that moves.
+    """
+    interval_ns = stride(fps) * SECOND / fps
+    gathering = Gathering(regions, interval_ns, seed)
+    pace, pace_state = Pace(interval_ns), PaceState()
+    golden: list[Shot] = []
+    for shot in pictures:
+        if pace.is_due(shot.received_ns, pace_state):
+            gathering.add(shot)
+            golden = [*golden[1 - GOLDEN_FRAMES :], _copy(shot)]
+    gathering.finish()
+    if gathering.seconds < LEAST_S:
+        raise InvalidArgument(
+            f"training on camera {camera}", f"has {gathering.seconds:.0f} s of footage; it needs a minute",
+            "Give ten minutes or more of ordinary traffic; an hour is better.",
+        )  # fmt: skip
+    sample = _sample(gathering)
+    steps = len(HEADS) * gathering.canvas.rows * (FOLDS + 1)
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress("fitting", done / steps)
+
+    rng = np.random.default_rng(seed)
+    learning = [_Learning(number, gathering.canvas, sample, rng, tick) for number in range(len(HEADS))]
+    odd, kept = _without_extremes(sample, learning)
+    models = [one.finish(kept) for one in learning]
+    levels = [one.level(kept) for one in learning]
+    graph = normality_graph(gathering.canvas, gathering.noise, models)
+    return TrainedModel(
+        camera=camera, regions=tuple(regions), canvas=gathering.canvas, fps=fps, interval_ns=interval_ns,
+        noise=gathering.noise, graph=graph.SerializeToString(), levels=tuple(levels), odd=tuple(odd),
+        seconds=gathering.seconds, frames=gathering.count,
+        from_ns=sample.frames[0].received_ns, to_ns=sample.frames[sample.steady - 1].received_ns,
+        is_provisional=gathering.seconds < PROVISIONAL_S, golden=tuple(golden),
+    )  # fmt: skip
+
+
+class _Learning:
+    """One head's way from cells to model."""
+
+    def __init__(self, number: int, canvas: Canvas, sample: _Sample, rng: np.random.Generator, tick: Tick) -> None:
+        self.head = HEADS[number]
+        self._canvas, self._sample, self._rng, self._tick = canvas, sample, rng, tick
+        self._cells = [frame.heads[number] for frame in sample.frames]
+        self._values = unseen_values(canvas, self._cells, sample.folds, rng, tick)
+        self._scale = scale_of(canvas, self._cells, self._values)
+
+    def finish(self, kept: Sequence[bool]) -> HeadModel:
+        """The model of the frames that are kept."""
+        cells = list(compress(self._cells, kept))
+        self._scale = scale_of(self._canvas, cells, list(compress(self._values, kept)))
+        return fitted(self.head, self._canvas, cells, self._scale, self._rng, self._tick)
+
+    def told(self) -> tuple[Floats, Floats]:
+        """Score and event score of each frame of the camera as it is."""
+        steady = self._sample.steady
+        cells = self._cells[:steady]
+        values = self._scale.of(self._canvas, cells, self._values[:steady])
+        return events(self._canvas, cells, values, self._sample.runs[:steady])
+
+    def level(self, kept: Sequence[bool]) -> float:
+        """What the head exceeds in its share of all frames that may be exceeded."""
+        _, found = self.told()
+        normal = found[np.asarray(kept[: self._sample.steady])]
+        return max(float(np.quantile(normal, 1.0 - EXCEEDED_SHARE * self.head.budget)), LEAST_LEVEL)
+
+
+def _sample(gathering: Gathering) -> _Sample:
+    frames = [frame for variant in gathering.frames for frame in variant]
+    begins: dict[int, int] = {}
+    for frame in frames:
+        begins.setdefault(frame.run, frame.received_ns)
+    folds = [(frame.run + int((frame.received_ns - begins[frame.run]) / (FOLD_S * SECOND))) % FOLDS for frame in frames]
+    return _Sample(frames, [frame.run for frame in frames], folds, len(gathering.frames[0]))
+
+
+def _without_extremes(sample: _Sample, learning: Sequence[_Learning]) -> tuple[list[Odd], list[bool]]:
+    """The intervals that stand out most, and which frames are left."""
+    times = np.array([frame.received_ns for frame in sample.frames])
+    kept = np.ones(len(times), dtype=bool)
+    odd: list[Odd] = []
+    around_ns = int(AROUND_S * SECOND)
+    most = max(1, int(sample.steady * EXTREME_SHARE))
+    for one in learning:
+        scores, _ = one.told()
+        for index in np.sort(np.argsort(-scores, kind="stable")[:most]).tolist():
+            at_ns = int(times[index])
+            odd.append(Odd(at_ns - around_ns, at_ns + around_ns, f"{one.head.name} stands out most"))
+            kept &= np.abs(times - at_ns) > around_ns
+    return merged(odd), kept.tolist()
+
+
+def _copy(shot: Shot) -> Shot:
+    y, u, v = (None if plane is None else plane.copy() for plane in (shot.y, shot.u, shot.v))
+    assert y is not None
+    return Shot(shot.id, shot.received_ns, y, u=u, v=v, full_range=shot.full_range, bt709=shot.bt709)
