@@ -100,9 +100,29 @@ class Graph:
             with self._binding:
                 return self._run_bound(feeds)
         except Exception as error:
-            raise Unavailable(
-                self.what, f"fails: {first_line(error)}", "`trueframe models check` tells more."
-            ) from None
+            raise Unavailable(self.what, f"fails: {first_line(error)}", "Check the model: add it once more.") from None
+
+    def try_out(self, feeds: Feeds, limit_s: float) -> Arrays:
+        """As `run`, of a graph that nobody knows yet. Raises InvalidArgument: it fails, or takes longer than that."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            options.terminate = True
+
+        timer = threading.Timer(limit_s, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            return list(self._session.run(None, dict(feeds), options))
+        except Exception as error:
+            reason = f"takes longer than {limit_s:g} s" if is_late.is_set() else f"fails: {first_line(error)}"
+            raise InvalidArgument(self.what, f"{reason}, on a trial with noise", "Does it run elsewhere?") from None
+        finally:
+            timer.cancel()
 
     def _run_bound(self, feeds: Feeds) -> Arrays:
         key = tuple((name, array.shape) for name, array in feeds.items())

@@ -21,6 +21,9 @@ from mesh.logs import get_logger
 
 log = get_logger("detector_pool.onnx_models.shared")
 
+TRIAL_S = 60.0
+"""How long a graph may take for its first picture."""
+
 _preferred = "auto"
 _lock = threading.Lock()
 _graphs: WeakValueDictionary[tuple[str, str, str], Graph] = WeakValueDictionary()
@@ -56,6 +59,8 @@ class SharedRuns:
         declared = next(one.shape[0] for one in graph.inputs if one.name == input_name)
         began = time.perf_counter()
         is_cpu = graph.provider == CPU
+        first = np.repeat(row, declared or 1, axis=0)
+        graph.try_out({input_name: first} | self._repeated(len(first)), TRIAL_S)
         if declared is None:
             self.sizes = equal_sizes(self._run_batch, row, CPU_SIZES if is_cpu else GPU_SIZES)
         else:
@@ -79,10 +84,10 @@ class SharedRuns:
         return self._gathering.batches
 
     def _run_batch(self, rows: NDArray[Any]) -> Arrays:
-        feeds = {self._input: rows}
-        for name, value in self._constants.items():
-            feeds[name] = np.repeat(value, len(rows), axis=0)
-        return self.graph.run(feeds)
+        return self.graph.run({self._input: rows} | self._repeated(len(rows)))
+
+    def _repeated(self, count: int) -> dict[str, NDArray[Any]]:
+        return {name: np.repeat(value, count, axis=0) for name, value in self._constants.items()}
 
 
 def shared_runs(

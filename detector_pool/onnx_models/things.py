@@ -91,11 +91,13 @@ class Things:
         there = [box for box in followed if counts(box.x, box.y, box.width, box.height, regions)]
         shown = tuple(box for box in there if box.track or box.score >= settings.score_threshold)[:MAX_BOXES]
         score = max((box.score for box in there), default=0.0)
-        return Observation(score, shown, series=self._series(shown)), ThingState(tracks, due_ns)
+        return self._told(score, shown), ThingState(tracks, due_ns)
 
-    def _series(self, shown: Sequence[FoundBox]) -> tuple[tuple[str, float], ...]:
+    def _told(self, score: float, shown: tuple[FoundBox, ...]) -> Observation:
         number = Counter(box.label for box in shown)
-        return tuple((f"count.{label}", float(number[label])) for label in self._settings.classes[:MAX_SERIES])
+        said = ", ".join(label if count == 1 else f"{count} x {label}" for label, count in number.most_common(5))
+        series = tuple((f"count.{label}", float(number[label])) for label in self._settings.classes[:MAX_SERIES])
+        return Observation(score, shown, said=said, series=series)
 
     def pack(self, state: ThingState) -> bytes:
         """The state as bytes."""

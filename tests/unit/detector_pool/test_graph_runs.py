@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from detector_pool.onnx_models.batches import CPU_SIZES, GPU_SIZES, next_batch, stacked
 from detector_pool.onnx_models.gathering import Gathering, equal_sizes
@@ -17,7 +19,7 @@ from detector_pool.onnx_models.graph import CPU, Graph, has_cuda_device, provide
 from detector_pool.onnx_models.prepare import Placement, Preparation
 from detector_pool.onnx_models.sampling import SECOND, is_due
 from mesh.errors import InvalidArgument, Unavailable
-from tests.tiny_models import bright_finder, shot
+from tests.tiny_models import bright_finder, saved, shot, tensor
 
 WAIT_S = 30.0
 
@@ -195,9 +197,31 @@ def test_a_row_that_does_not_fit_fails_with_the_graphs_name(rows: list[np.ndarra
         graph.run({"images": rows[0][:, :1]})
 
 
-def test_a_graph_with_weights_elsewhere_is_refused(tmp_path: object) -> None:
-    import onnx
+def test_a_graph_that_does_not_come_to_an_end_is_stopped_on_its_trial() -> None:
+    graph = Graph("endless", "model.onnx", endless())
+    with pytest.raises(InvalidArgument, match=r"model\.onnx of model endless: takes longer than 0\.2 s"):
+        graph.try_out({"x": np.ones(1, np.float32)}, 0.2)
 
+
+def endless() -> bytes:
+    """A loop of more rounds than anybody waits for."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Neg", ["value"], ["turned"])],
+        "body",
+        [helper.make_tensor_value_info("round", TensorProto.INT64, []),
+         helper.make_tensor_value_info("go", TensorProto.BOOL, []), tensor("value", 1)],
+        [helper.make_tensor_value_info("go_on", TensorProto.BOOL, []), tensor("turned", 1)],
+    )  # fmt: skip
+    weights = {"rounds": np.array(2**62, np.int64), "yes": np.array(True)}
+    return saved(
+        [helper.make_node("Loop", ["rounds", "yes", "x"], ["y"], body=body)],
+        [tensor("x", 1)],
+        [tensor("y", 1)],
+        weights,
+    )
+
+
+def test_a_graph_with_weights_elsewhere_is_refused() -> None:
     model = onnx.load_from_string(bright_finder())
     for one in model.graph.initializer:
         one.data_location = onnx.TensorProto.EXTERNAL

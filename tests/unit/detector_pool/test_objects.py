@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ def test_a_bright_square_is_found_where_it_is_and_keeps_its_number(tiny: ModelFi
     assert (box.label, box.track, said[-1].score) == ("bright", 1, 1.0)
     assert said[-1].series == (("count.bright", 1.0), ("count.dark", 0.0))
     assert said[0].boxes[0].track == 0
+    assert [one.said for one in watched(detector, [shot(0, [(2, 4)]), shot(0, [(2, 4), (6, 6)])])] == [
+        "bright",
+        "2 x bright",
+    ]
 
 
 def test_nothing_in_the_picture_scores_nothing(tiny: ModelFiles) -> None:
@@ -101,6 +106,23 @@ def test_the_graph_runs_once_a_picture_for_all_its_detectors(tiny: ModelFiles) -
     one.inspect(picture, one.start(), ())
     other.inspect(picture, other.start(), ())
     assert sum(runs.batches.values()) == before + 1
+
+
+def test_cameras_that_share_a_graph_get_what_each_would_get_alone(tiny: ModelFiles) -> None:
+    def film(camera: int) -> list[Shot]:
+        return [shot(i, [((i + camera) % 8, camera % 8)], level=100 + 7 * camera) for i in range(40)]
+
+    alone = [watched(made(tiny), film(camera)) for camera in range(6)]
+    together: dict[int, list[Observation]] = {}
+    threads = [
+        threading.Thread(target=lambda camera=camera: together.update({camera: watched(made(tiny), film(camera))}))
+        for camera in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [together[camera] for camera in range(6)] == alone
 
 
 def test_a_state_goes_on_elsewhere_to_the_bit_and_not_with_another_model(tiny: ModelFiles, tmp_path: Path) -> None:
