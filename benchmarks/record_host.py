@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from broker.client import BatchReader
 from media_center.cutter import Limits
+from media_center.folder_notes import FolderNotes
 from media_center.keys import FootageSigner
 from media_center.recorder import Recorder
 from media_center.writer import FootageWriter
@@ -36,7 +37,7 @@ def main() -> None:
     root.mkdir()
     clock = SystemClock()
     signer = FootageSigner.of_folder(options.folder / "keys", clock.utc_ns())
-    writer = FootageWriter(root, {}, lambda _: None, clock, signer=signer)
+    writer = FootageWriter(root, {}, lambda _: None, clock, signer=signer, notes=FolderNotes(root))
     # It only ever asks its client for a subscription, and here the pipe is one.
     recorder = Recorder(cast(Any, None), writer, Limits(), clock, {})
     writer.start()

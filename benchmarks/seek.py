@@ -8,9 +8,11 @@
 * picture: `GetSnapshot` of a frame, full size, as PNG. `picture_1080` is the same of a camera of 1920x1080.
 * bare_picture: the same work, decoding from the join point and packing a PNG, in this process with nothing around it,
   measured right after: on a busy machine the ratio tells more than the milliseconds.
-* open: from starting the process over a catalogue of many cameras and days, left by a stop in order, to the answer to
-  the first question, less the same over an empty folder (interpreter, imports, gRPC: `open_empty_s`); medians. Of the
-  segments in the catalogues only the last of each camera is on disk: an opening looks at no other (`stop_mark`).
+* open: from starting the process over a catalogue of many cameras and days to the answer to the first question, less
+  the same over an empty folder (interpreter, imports, gRPC: `open_empty_s`); medians. `open_stopped_s` behind a stop in
+  order, `open_crashed_s` behind SIGKILL, `open_s` the slower of the two; `open_listed_s` is what it takes once if
+  nothing tells how the folders were left, and every name is looked at. Every segment and index has its name in its
+  folder, as hard links in a tmpfs of its own (`unshare -m -r`): eight million names.
   `open_locate_ms` is the first question about a camera's footage, while the catalogues are being read: median.
 
 The day is made of one recorded minute (`seek_footage`), H.264, GOP 30, 15 frames a second, coded so small that a day is
@@ -22,7 +24,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -45,7 +51,6 @@ from benchmarks.seek_footage import (
 from broker.client import WireFrame
 from media_center.client import SyncFootageClient
 from media_center.decoding import decode_exactly, encode_png
-from media_center.stop_mark import leave_marks
 from mesh.errors import TrueframeError
 from mesh.ids import FrameId
 
@@ -152,8 +157,10 @@ def measure_open(made: Instance, cameras: int, days: int, runs: int) -> dict[str
     left = {}
     for number in range(cameras):
         left[f"cam-{number}"] = make_long(media, f"cam-{number}", picture, BEGIN_NS, segments)
-    leave_marks(media, left)
-    times = [open_and_stop(made) for _ in range(runs + 1)]
+    listed = open_and_stop(made)
+    times = [open_and_stop(made) for _ in range(runs)]
+    open_and_stop(made, signal.SIGKILL)
+    crashed = [open_and_stop(made, signal.SIGKILL) for _ in range(runs)]
     child, footage, _ = serving(made)
     begin_ns = BEGIN_NS + SEGMENT_S * SECOND // 2
     locate_ms = [milliseconds(partial(footage.locate, camera, begin_ns)) for camera in left]
@@ -161,23 +168,46 @@ def measure_open(made: Instance, cameras: int, days: int, runs: int) -> dict[str
     child.stop()
     made.children.remove(child)
     return {
-        "open_s": round(max(0.0, statistics.median(times[1:]) - empty), 2),
-        "open_first_s": round(times[0] - empty, 2),
+        "open_s": round(max(0.0, *(statistics.median(one) - empty for one in (times, crashed))), 2),
+        "open_stopped_s": round(statistics.median(times) - empty, 2),
+        "open_crashed_s": round(statistics.median(crashed) - empty, 2),
+        "open_listed_s": round(listed - empty, 2),
         "open_empty_s": round(empty, 2),
         "open_locate_ms": round(percentile(locate_ms, 0.5), 1),
         "open_cameras": cameras,
         "open_days": days,
         "open_segments": cameras * segments,
+        "open_names": sum(1 for camera in left for _ in (media / camera).iterdir()),
     }
 
 
-def open_and_stop(made: Instance) -> float:
-    """Seconds until a media center answers; it is stopped again in order."""
+def open_and_stop(made: Instance, number: signal.Signals = signal.SIGTERM) -> float:
+    """Seconds until a media center answers; it is stopped again in order, or killed."""
     child, footage, seconds = serving(made)
     footage.close()
+    if number is signal.SIGKILL:
+        child.process.kill()
     child.stop()
     made.children.remove(child)
     return seconds
+
+
+def measure_open_apart(cameras: int, days: int, runs: int) -> dict[str, Any]:
+    """`measure_open` in a process whose temporary folder is a tmpfs of its own, which goes with it."""
+    with tempfile.TemporaryDirectory(prefix="trueframe-open-") as folder:
+        command = ["unshare", "-m", "-r", sys.executable, "-m", "benchmarks.seek", "--open-in", folder]
+        command += ["--cameras", str(cameras), "--days", str(days), "--runs", str(runs)]
+        found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        return found
+
+
+def open_in(folder: str, cameras: int, days: int, runs: int) -> dict[str, Any]:
+    """In a mount namespace of its own."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=0,size=50%", "tmpfs", folder], check=True)
+    tempfile.tempdir = folder
+    with instance() as made:
+        made.configure({}, media_center={"min_free_bytes": 0, "scrub_days": 0})
+        return measure_open(made, cameras, days, runs)
 
 
 def main() -> None:
@@ -190,16 +220,17 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30, help="of each of them")
     parser.add_argument("--runs", type=int, default=3, help="openings")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--open-in", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.open_in:
+        print(json.dumps(open_in(options.open_in, options.cameras, options.days, options.runs)))
+        return
     figures: dict[str, Any] = {}
     with instance() as made:
         made.configure({}, media_center={"min_free_bytes": 0})
         figures |= measure_seeks(made, options.seeks, options.hours * 60, options.seed)
     if options.cameras:
-        with instance() as made:
-            # What looks for segments that are not there would find all of them.
-            made.configure({}, media_center={"min_free_bytes": 0, "scrub_days": 0})
-            figures |= measure_open(made, options.cameras, options.days, options.runs)
+        figures |= measure_open_apart(options.cameras, options.days, options.runs)
     figures["machine"] = machine()
     if options.json:
         print(json.dumps(figures))

@@ -10,6 +10,7 @@ written of a camera that sends the same minute again and again. They carry no se
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -174,11 +175,24 @@ def write_records(folder: Path, records: Sequence[Segment]) -> None:
 
 
 def make_long(root: Path, camera: str, source: Clip, begin_ns: int, segments: int) -> tuple[str, int]:
-    """A camera with so many segments in its catalogue, of which only the last is there; returns what a stop notes."""
+    """A camera with so many segments in its catalogue; returns what a stop notes.
+
+    All of them have their names, and so have their indexes: the last one's files under other names.
+    """
     record = record_minute(root, camera, source, begin_ns)
     folder = root / camera
     for other in folder.iterdir():
         if other.suffix in (".mp4", ".idx") and other.stem != record.name.removesuffix(".mp4"):
             other.unlink()
-    write_records(folder, [earlier_record(record, segments - 1 - number) for number in range(segments)])
+    records = [earlier_record(record, segments - 1 - number) for number in range(segments)]
+    write_records(folder, records)
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        last = record.name.removesuffix(".mp4")
+        for earlier in records[:-1]:
+            stem = earlier.name.removesuffix(".mp4")
+            for suffix in (".mp4", ".idx"):
+                os.link(last + suffix, stem + suffix, src_dir_fd=at, dst_dir_fd=at)
+    finally:
+        os.close(at)
     return record.name, segments - 1

@@ -49,6 +49,35 @@ Records = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """What one more fragment adds to a segment."""
+
+    end: int
+    """File offset behind it."""
+    breaks: int
+    """Notes other than the epoch's start, and places inside it where a seq is missing."""
+    frames: int = 0
+    first_seq: int = -1
+    last_seq: int = -1
+    first_ns: int = 0
+    last_ns: int = 0
+    payload_bytes: int = 0
+
+    @classmethod
+    def of(cls, rows: Rows, end: int) -> Growth:
+        """Of a fragment's rows."""
+        frames = rows[rows["kind"] == FRAME]
+        breaks = int(np.count_nonzero((rows["kind"] != FRAME) & (rows["kind"] != EPOCH_STARTED)))
+        if not len(frames):
+            return cls(end, breaks)
+        seqs, received_ns = frames["seq"], frames["received_ns"]
+        return cls(
+            end, breaks + int(np.count_nonzero(np.diff(seqs) != 1)), len(frames), int(seqs[0]), int(seqs[-1]),
+            int(received_ns[0]), int(received_ns[-1]), int(frames["size"].sum(dtype=np.int64)),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """What the catalogue knows of one segment. Only what is confirmed on disk counts."""
 
@@ -88,26 +117,25 @@ class Segment:
         """The same with what its epoch says of the pictures."""
         return replace(self, codec=started.codec, width=min(started.width, 65535), height=min(started.height, 65535))
 
-    def extended(self, rows: Rows, size: int) -> Segment:
-        """The same with the rows of one more fragment, which ends at file offset `size`."""
-        frames = rows[rows["kind"] == FRAME]
-        breaks = self.breaks + int(np.count_nonzero((rows["kind"] != FRAME) & (rows["kind"] != EPOCH_STARTED)))
-        if not len(frames):
-            return replace(self, size=size, breaks=breaks)
-        seqs = frames["seq"]
-        breaks += int(np.count_nonzero(np.diff(seqs) != 1))
-        if self.frames and int(seqs[0]) != self.last_seq + 1:
-            breaks += 1
-        return replace(
-            self,
-            first_seq=self.first_seq if self.frames else int(seqs[0]),
-            first_ns=self.first_ns if self.frames else int(frames["received_ns"][0]),
-            last_seq=int(seqs[-1]),
-            last_ns=int(frames["received_ns"][-1]),
-            frames=self.frames + len(frames),
-            payload_bytes=self.payload_bytes + int(frames["size"].sum(dtype=np.int64)),
-            size=size,
-            breaks=breaks,
+    def grown(self, by: Growth) -> Segment:
+        """The same with one more fragment."""
+        if not by.frames:
+            return replace(self, size=by.end, breaks=self.breaks + by.breaks)
+        is_behind_hole = self.frames > 0 and by.first_seq != self.last_seq + 1
+        return Segment(
+            self.epoch,
+            self.opened_seq,
+            self.first_seq if self.frames else by.first_seq,
+            by.last_seq,
+            self.first_ns if self.frames else by.first_ns,
+            by.last_ns,
+            self.frames + by.frames,
+            self.payload_bytes + by.payload_bytes,
+            by.end,
+            self.breaks + by.breaks + is_behind_hole,
+            self.codec,
+            self.width,
+            self.height,
         )
 
 
@@ -116,7 +144,7 @@ def summarise(name: str, found: SegmentRows) -> Segment:
     parsed = parse_name(name)
     if parsed is None:
         raise ValueError(f"not the name of a segment: {name!r}")
-    segment = Segment(*parsed).extended(found.rows, found.end)
+    segment = Segment(*parsed).grown(Growth.of(found.rows, found.end))
     started = epoch_started(found)
     if started is not None:
         segment = segment.described(started)

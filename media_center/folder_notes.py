@@ -132,14 +132,17 @@ def _overwrite(path: Path, data: bytes) -> None:
 
 
 def _newest(root: Path) -> tuple[int, Mapping[str, FolderNote]]:
-    found = [_read(root / name) for name in NAMES]
-    return max(found, key=lambda one: one[0])
+    found: tuple[int, Mapping[str, FolderNote]] = (0, {})
+    for name in NAMES:
+        with contextlib.suppress(OSError):
+            found = max(found, parse_notes((root / name).read_bytes()), key=lambda one: one[0])
+    return found
 
 
-def _read(path: Path) -> tuple[int, dict[str, FolderNote]]:
-    """Number and notes of a file; 0 and none if it is not there or torn."""
+def parse_notes(data: bytes) -> tuple[int, dict[str, FolderNote]]:
+    """Number and notes of a file; 0 and none if it is torn."""
     try:
-        head, _, rest = path.read_bytes().partition(b"\n")
+        head, _, rest = data.partition(b"\n")
         crc, size = head.split()
         body = rest[: int(size)]
         if zlib.crc32(body) != int(crc, 16) or len(body) != int(size):
@@ -149,7 +152,7 @@ def _read(path: Path) -> tuple[int, dict[str, FolderNote]]:
         if form != _FORM:
             return 0, {}
         return int(number), {camera: _note(*fields) for camera, *fields in lines}
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return 0, {}
 
 

@@ -6,14 +6,17 @@ and how it reaches the disk (`segment`, `writer`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.client import WireFrame
 from media_center.boxes import Picture, Sample, media_data_header, movie_fragment, segment_header
+from media_center.catalogue import Growth
 from media_center.cutter import Fragment, Note, note_of
 from media_center.rows import (
     DAMAGED,
+    EPOCH_STARTED,
     FOLLOWS_DAMAGE,
     FRAME,
     HAS_CAMERA_TIME,
@@ -39,10 +42,8 @@ class Encoded:
     container: list[bytes]
     """The parts of `media` that are no samples."""
     row_box: bytes
-    size: int
-    """Bytes of both."""
-    frame_count: int
-    payload_bytes: int
+    growth: Growth
+    """What it adds to the segment's record."""
 
 
 class FragmentEncoder:
@@ -99,7 +100,20 @@ class FragmentEncoder:
             fragment.camera, self.started.epoch, self.number, start, media_size, moof, rows, note_bytes
         )
         container = media[: len(media) - len(frames)]
-        return Encoded(media, container, row_box, size + len(row_box), fragment.frame_count, fragment.payload_bytes)
+        end = position + size + len(row_box)
+        return Encoded(media, container, row_box, _growth(frames, [*notes, *fragment.items], end))
+
+
+def _growth(frames: Sequence[WireFrame], items: Sequence[WireFrame | Note], end: int) -> Growth:
+    """As `Growth.of`, from what the rows are made of."""
+    breaks = sum(isinstance(item, Note) and item.kind != EPOCH_STARTED for item in items)
+    if not frames:
+        return Growth(end, breaks)
+    first, last = frames[0], frames[-1]
+    if last.seq - first.seq != len(frames) - 1:
+        breaks += sum(behind.seq - before.seq != 1 for before, behind in itertools.pairwise(frames))
+    size = sum(len(frame.payload) for frame in frames)
+    return Growth(end, breaks, len(frames), first.seq, last.seq, first.received_ns, last.received_ns, size)
 
 
 def picture_of(started: frames_pb2.EpochStarted) -> Picture:

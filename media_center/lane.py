@@ -139,7 +139,7 @@ class Lane:
         try:
             position = opened.file.position
             encoded = opened.encoder.encode(fragment, [*lost, *fragment.lost], position, is_first=position == 0)
-            opened.file.append(encoded.media, encoded.row_box)
+            opened.file.append(encoded.media, encoded.row_box, encoded.growth)
         except (OSError, ValueError, struct.error) as error:
             opened.encoder.number = number
             self.drop(fragment, noticed_ns)

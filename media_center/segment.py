@@ -10,9 +10,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from media_center.catalogue import Segment
+from media_center.catalogue import Growth, Segment
 from media_center.index import index_path
-from media_center.rows import decode_row_box
 
 _MAX_BUFFERS = 512
 
@@ -29,7 +28,7 @@ class SegmentFile:
         self._fd = fd
         self._index_fd = -1
         self._index_is_lost = False
-        self._unsynced: list[bytes] = []
+        self._unsynced: list[tuple[bytes, Growth]] = []
         self._seal_size = 0
         self._is_new = record.size == 0
 
@@ -54,14 +53,14 @@ class SegmentFile:
         """Whether fragments wait for a sync."""
         return bool(self._unsynced or self._seal_size)
 
-    def append(self, media: list[bytes], row_box: bytes) -> None:
+    def append(self, media: list[bytes], row_box: bytes, growth: Growth) -> None:
         """Writes a fragment at the end. On OSError nothing of it remains."""
         try:
             self.position = _write_all(self._fd, [*media, row_box], self.position)
         except OSError:
             os.ftruncate(self._fd, self.position)
             raise
-        self._unsynced.append(row_box)
+        self._unsynced.append((row_box, growth))
 
     def append_seal(self, seal: bytes) -> None:
         """Writes the seal behind the last fragment; nothing may follow it. On OSError nothing of it remains."""
@@ -99,18 +98,17 @@ class SegmentFile:
 
         An index that cannot be written is removed: it is a cache, and readers make it again.
         """
-        boxes, self._unsynced = self._unsynced, []
-        if not boxes:
+        fragments, self._unsynced = self._unsynced, []
+        if not fragments:
             return self.record
-        for data in boxes:
-            box = decode_row_box(data)
-            self.record = self.record.extended(box.rows, box.end)
+        for _, growth in fragments:
+            self.record = self.record.grown(growth)
         if self._index_is_lost:
             return self.record
         try:
             self._open_index()
             end = os.lseek(self._index_fd, 0, os.SEEK_END)
-            _write_all(self._index_fd, boxes, end)
+            _write_all(self._index_fd, [row_box for row_box, _ in fragments], end)
         except OSError:
             self._index_is_lost = True  # a later one would lack what this one should have held
             self._close_index()

@@ -71,6 +71,11 @@ class Disk:
     unsynced_names: list[tuple[str, File | None]] = field(default_factory=list)
     """Changes of names since their folder was synced: (path, file or None)."""
     open_files: dict[int, tuple[str, File]] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    """How often names in each folder have changed: what stands for the time of its change."""
+    synced_versions: dict[str, int] = field(default_factory=dict)
+    left_versions: dict[str, int] = field(default_factory=dict)
+    """Of what the last `crash` left."""
     last_write: tuple[File, int, int, bytes] | None = None
     """The newest change if it was a write: file, offset, size, and what stood there before."""
 
@@ -123,6 +128,7 @@ class Disk:
         else:
             self.names[path] = file
         self.unsynced_names.append((path, file))
+        self.versions[_folder(path)] = self.versions.get(_folder(path), 0) + 1
 
     def _sync_names(self, folder: str) -> None:
         rest = []
@@ -134,14 +140,18 @@ class Disk:
             else:
                 self.synced_names[path] = file
         self.unsynced_names = rest
+        self.synced_versions[folder] = self.versions.get(folder, 0)
 
     def crash(self, way: Way, dice: random.Random) -> dict[str, bytes | None]:
         """Files by path as the next start may find them; None is a folder."""
         if way == "kill":
+            self.left_versions = dict(self.versions)
             return {path: self._killed(file, dice) for path, file in self.names.items()}
         names = dict(self.synced_names)
+        self.left_versions = dict(self.synced_versions)
         # Names are journalled in order: any number of the first of them has reached the disk.
         for path, file in self.unsynced_names[: dice.choice((0, dice.randint(0, len(self.unsynced_names)), 1 << 30))]:
+            self.left_versions[_folder(path)] = self.left_versions.get(_folder(path), 0) + 1
             if file is None:
                 names.pop(path, None)
             else:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from benchmarks.harness import machine
 from broker.client import WireFrame
+from media_center.folder_notes import NAMES, FolderNotes, parse_notes
 from media_center.footage import CameraFootage, RowCache
 from media_center.recovery import recover
 from media_center.seal import SEAL_SIZE
@@ -64,6 +65,8 @@ class Tally:
     torn_tails: int = 0
     torn_tails_unnamed: int = 0
     caches_spoilt: int = 0
+    folders_as_noted: int = 0
+    """Folders of cameras whose names nobody needs to look at."""
     went_on: int = 0
     """Times that recording went on behind a cut and the footage was the whole story in the end."""
     did_not_go_on: int = 0
@@ -142,7 +145,7 @@ def judge(folder: Path, scripts: dict[str, Script], confirmed: dict[str, tuple[i
     # A seal that was put on at an orderly stop is taken off again when recording goes on.
     sizes = {path: path.stat().st_size - (SEAL_SIZE if read_seal(path) else 0) for path in root.glob("*/*.mp4")}
     with listening() as heard:
-        recovered = recover(root, signer_of(folder))
+        recovered = recover(root, signer_of(folder), FolderNotes(root))
     close(recovered)
     said = [text for text in heard.texts if text.startswith(_TORN_WORDS)]
     for path, size in sizes.items():
@@ -281,12 +284,14 @@ def cut_story(
     scripts = story(seed)
     dice = random.Random(seed)
     disk = Disk()
+    times: dict[tuple[str, int], int] = {}
     moments = sorted(dice.randint(1, len(ops)) for _ in range(cuts))
     done = 0
     for number, moment in enumerate(moments):
         for op in ops[done:moment]:
             if not (syncs_lie and op.kind == SYNC and not disk.open_files[op.fd][1].is_folder):
                 disk.apply(op)
+                _take_note(op, disk, times)
         done = moment
         way = dice.choice(ways)
         files = disk.crash(way, dice)
@@ -296,6 +301,7 @@ def cut_story(
         shutil.rmtree(left, ignore_errors=True)
         (left / "media").mkdir(parents=True)
         lay({path: data for path, data in files.items() if "/keys" not in path}, folder, left)
+        tally.folders_as_noted += _set_times(folder, left, disk.left_versions, times)
         shutil.copytree(folder / "keys", left / "keys")
         if dice.random() < 0.3:
             tally.caches_spoilt += spoil_caches(left, dice)
@@ -313,6 +319,28 @@ def cut_story(
             tally.fail(f"story {seed}, moment {moment} of {len(ops)}, {way}: {error!r}")
             raise
     shutil.rmtree(folder)
+
+
+def _take_note(op: Op, disk: Disk, times: dict[tuple[str, int], int]) -> None:
+    """Keeps what time of change was noted of the names that each folder has now."""
+    if op.kind != SYNC or not disk.open_files[op.fd][0].endswith(NAMES):
+        return
+    path, file = disk.open_files[op.fd]
+    for camera, note in parse_notes(bytes(file.now))[1].items():
+        folder = f"{path.rpartition('/')[0]}/{camera}"
+        times[folder, disk.versions.get(folder, 0)] = note.changed_ns
+
+
+def _set_times(was: Path, left: Path, versions: dict[str, int], times: dict[tuple[str, int], int]) -> int:
+    """Gives folders with the names that were noted the time that was; returns how many. Others have that of now."""
+    count = 0
+    for folder, version in versions.items():
+        changed_ns = times.get((folder, version), 0)
+        target = left / Path(folder).relative_to(was) if changed_ns else left
+        if changed_ns and target.is_dir():
+            os.utime(target, ns=(changed_ns, changed_ns))
+            count += 1
+    return count
 
 
 def kill_recorders(workplace: Path, seed: int, kills: int, tally: Tally) -> None:

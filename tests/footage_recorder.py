@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from media_center.cutter import Cutter, Limits, StreamItem
+from media_center.folder_notes import FolderNotes
 from media_center.keys import FootageSigner
 from media_center.lane import Commit
 from media_center.recovery import recover
@@ -70,11 +71,12 @@ class Recording:
         root = folder / "media"
         durable_folder(root)
         signer = signer_of(folder)
-        recovered = recover(root, signer)
+        notes = FolderNotes(root)
+        recovered = recover(root, signer, notes)
         self._clock = SystemClock()
         self._acks = os.open(folder / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         lanes = {camera: found.lane for camera, found in recovered.items()}
-        self.writer = FootageWriter(root, lanes, self._tell, self._clock, sync_s=sync_s, signer=signer)
+        self.writer = FootageWriter(root, lanes, self._tell, self._clock, sync_s=sync_s, signer=signer, notes=notes)
         self._cutters = {camera: Cutter(camera, LIMITS, found.resumption) for camera, found in recovered.items()}
         self.last = {camera: cutter.last for camera, cutter in self._cutters.items()}
         self.writer.start()
