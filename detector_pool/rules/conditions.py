@@ -7,10 +7,13 @@ some time of the observed clock; what is not seen for a moment has not ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from detector_pool.detector import FoundBox
+from detector_pool.rules.geometry import points_in
 from detector_pool.rules.memory import Event, Held, RulesState, StepMemory, Thing
 from detector_pool.rules.terms import (
     MAX_RATE,
@@ -19,6 +22,7 @@ from detector_pool.rules.terms import (
     Crossing,
     Direction,
     Fall,
+    Filling,
     Left,
     Passage,
     Presence,
@@ -28,7 +32,7 @@ from detector_pool.rules.terms import (
     Unit,
     Where,
 )
-from detector_pool.rules.things import LOST_NS, Seen, speed_of
+from detector_pool.rules.things import LOST_NS, Ground, Seen, speed_of
 
 SCENE = 0
 """The key of what holds of the whole scene."""
@@ -64,6 +68,7 @@ class Look:
 
     seen: Seen
     state: RulesState
+    ground: Ground
     utc_ns: int
     score_above: float
 
@@ -85,6 +90,8 @@ def evaluated(step: Step, look: Look, memory: StepMemory) -> Outcome:
     match step.condition:
         case Presence(count=Count()) as presence:
             return _of_scene(step, presence, look, memory)
+        case Filling() as filling:
+            return _of_filling(step, filling, look, memory)
         case (Presence() | Speed() | Fall() | Left()) as condition:
             return _of_things(step, condition, look, memory)
         case Crossing(count=Count()) as crossing:
@@ -199,6 +206,38 @@ def _of_scene(step: Step, condition: Presence, look: Look, memory: StepMemory) -
     if held.seen_ns - held.since_ns < step.for_ns:
         return Outcome(progress=time_share if count.holds_of_none else 0.5 + 0.5 * time_share)
     return Outcome(tuple(there) or (SCENE,), held.since_utc_ns, tuple(_begun({SCENE: held}, look)), 1.0)
+
+
+def _of_filling(step: Step, condition: Filling, look: Look, memory: StepMemory) -> Outcome:
+    clock_ns = look.state.clock_ns
+    there = [one for one in look.meant(condition.subject) if clock_ns - one.seen_ns <= _PRESENT_NS]
+    share, keys = max((_filled(zone, there, look.ground) for zone in condition.zones), key=lambda found: found[0])
+    held = memory.held.get(SCENE)
+    if share > condition.percent / 100:
+        held = memory.held.setdefault(SCENE, Held(clock_ns, clock_ns, look.utc_ns))
+        held.seen_ns = clock_ns
+    elif held and clock_ns - held.seen_ns > _FLICKER_NS:
+        memory.held.clear()
+        held = None
+    if held is None:
+        return Outcome(progress=min(0.5, 50 * share / condition.percent))
+    lasted_ns = held.seen_ns - held.since_ns
+    if lasted_ns < step.for_ns:
+        return Outcome(progress=0.5 + 0.5 * lasted_ns / step.for_ns)
+    return Outcome(tuple(keys) or (SCENE,), held.since_utc_ns, tuple(_begun({SCENE: held}, look)), 1.0)
+
+
+def _filled(zone: str, there: Sequence[Thing], ground: Ground) -> tuple[float, list[int]]:
+    """The share of a zone that boxes cover, and whose boxes do."""
+    points = np.concatenate([points_in(tuple(corners)) for corners in ground.zones[zone]])
+    covered, keys = np.zeros(len(points), bool), []
+    for thing in there:
+        x, y, width, height, _ = thing.box
+        low, high = (x * ground.aspect, y), ((x + width) * ground.aspect, y + height)
+        own = ((points >= low) & (points < high)).all(axis=1)
+        covered |= own
+        keys += [thing.key] * bool(own.any())
+    return float(covered.mean()) if len(points) else 0.0, keys
 
 
 # Events

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 Point = tuple[float, float]
 
@@ -30,6 +34,19 @@ def depth_in(point: Point, corners: Sequence[Point]) -> float:
         nearest = min(nearest, _away(point, (ax, ay), (bx, by)))
         ax, ay = bx, by
     return nearest if is_inside else -nearest
+
+
+@lru_cache(maxsize=256)
+def points_in(corners: tuple[Point, ...], across: int = 32) -> NDArray[np.float64]:
+    """(n, 2): points spread evenly over a polygon, so many across the longer side of the box around it."""
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    step = max(max(xs) - min(xs), max(ys) - min(ys), 1e-6) / across
+    columns = np.arange(min(xs) + step / 2, max(xs), step)
+    rows = np.arange(min(ys) + step / 2, max(ys), step)
+    inside = [(x, y) for y in rows.tolist() for x in columns.tolist() if depth_in((x, y), corners) > 0]
+    points = np.array(inside, np.float64).reshape(-1, 2)
+    points.flags.writeable = False
+    return points
 
 
 def size_of(corners: Sequence[Point]) -> float:

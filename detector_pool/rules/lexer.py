@@ -15,7 +15,7 @@ from detector_pool.rules.problem import problem
 from detector_pool.rules.terms import MAX_NAME
 
 _CLOSING = {'"': '"”“', "“": "”“", "„": "“”", "«": "»", "»": "«", "‹": "›", "'": "'"}
-_MARKS = {"/": "/", "-": "-", "–": "-", ",": ","}
+_MARKS = {"/": "/", "%": "%", "-": "-", "–": "-", ",": ","}
 _NUMBER = re.compile(r"[0-9]+(?::[0-9]+|\.[0-9]+)?")
 MAX_TEXT = 100
 

@@ -4,7 +4,7 @@
     step      = condition [ "for" time ]
     condition = count things where | things where | things "crosses" line [way] [ "per" time ]
               | things ("enters" | "leaves") zones | things ("faster" | "slower") "than" number unit where
-              | things "left" where | things "falls" where
+              | things "left" where | things "falls" where | things "fills" "more than" n "%" "of" zones
     things    = class { "or" class }            where    = "in" zones | "outside" zones | "anywhere" | nothing
     count     = "more than" n | "at least" n | "fewer than" n | "at most" n | "exactly" n | n | "no"
     schedule  = "on" days | "between" time-of-day "and" time-of-day
@@ -15,27 +15,23 @@ Which names exist is not checked here (`check`). Every error points at its place
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Literal
 
-from detector_pool.rules.lexer import Kind, Statement, Token, lines_of, statements
-from detector_pool.rules.problem import RuleError, nearest, one_of, problem
+from detector_pool.rules.cursor import Cursor, told
+from detector_pool.rules.lexer import Kind, Token, lines_of, statements
+from detector_pool.rules.problem import nearest, problem
 from detector_pool.rules.terms import (
     MAX_BYTES,
-    MAX_COUNT,
-    MAX_DURATION,
     MAX_LIST,
     MAX_RATE,
     MAX_RULES,
-    MAX_SPEED,
     MAX_STEPS,
-    MILLISECOND,
-    SECOND,
     Condition,
     Count,
     Crossing,
     Direction,
     Fall,
+    Filling,
     Left,
     Passage,
     Presence,
@@ -45,28 +41,23 @@ from detector_pool.rules.terms import (
     Step,
     Subject,
     Than,
-    Unit,
     Where,
 )  # fmt: skip
 from detector_pool.rules.vocabulary import CLASSES, SAME, class_of
 from mesh.errors import InvalidArgument
 
-_UNITS = {
-    "ms": MILLISECOND, "millisecond": MILLISECOND, "milliseconds": MILLISECOND,
-    "s": SECOND, "sec": SECOND, "second": SECOND, "seconds": SECOND,
-    "min": 60 * SECOND, "minute": 60 * SECOND, "minutes": 60 * SECOND,
-    "h": 3600 * SECOND, "hour": 3600 * SECOND, "hours": 3600 * SECOND,
-}  # fmt: skip
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_OF = {name: number for names in (DAYS, _LONG_DAYS) for number, name in enumerate(names)}
 _DAY_SETS = {"weekdays": range(5), "weekend": (5, 6), "weekends": (5, 6)}
 _COUNTS = {"more": Than.MORE, "at": Than.LEAST, "fewer": Than.FEWER, "less": Than.FEWER, "exactly": Than.EXACTLY}
-_VERBS = ("in", "outside", "anywhere", "crosses", "enters", "leaves", "faster than", "slower than", "left", "falls")
+_VERBS = (
+    "in", "outside", "anywhere", "crosses", "enters", "leaves", "faster than", "slower than", "left", "falls", "fills",
+)  # fmt: skip
 _CLAUSES = ("for", "then", "within", "on", "between", "score above")
 _KEYWORDS = frozenset(
     word for phrase in (*_VERBS, *_CLAUSES, "or", "and", "per", "forwards", "backwards", "cross", "crossing", "enter",
-                        "leave", "fall", "above", "than", "daily", "everywhere") for word in phrase.split()
+                        "leave", "fall", "fill", "above", "than", "daily", "everywhere") for word in phrase.split()
 )  # fmt: skip
 _ARTICLES = ("a", "an", "the", "any")
 
@@ -116,20 +107,17 @@ def read_all(text: str) -> list[Read]:
 
 
 @dataclass(slots=True)
-class _Parser:
+class _Parser(Cursor):
     """One rule under way."""
 
-    statement: Statement
-    lines: list[str]
-    at: int = 0
     mentions: list[Mention] = field(default_factory=list)
 
     def rule(self) -> Rule:
         """The whole of it."""
         steps = [self._step(is_first=True)]
-        while self._skip("then"):
+        while self.skip("then"):
             if len(steps) == MAX_STEPS:
-                raise self._wrong(f"a rule has at most {MAX_STEPS} steps", self._previous)
+                raise self.wrong(f"a rule has at most {MAX_STEPS} steps", self.previous)
             steps.append(self._step(is_first=False))
         schedule, score_above = self._clauses(steps[-1])
         return Rule(self.statement.name, tuple(steps), schedule, score_above)
@@ -137,46 +125,46 @@ class _Parser:
     # Steps and clauses
 
     def _step(self, *, is_first: bool) -> Step:
-        begin = self._now
+        begin = self.now
         condition = self._condition()
         for_ns = within_ns = 0
-        while word := self._skip("for", "within"):
-            token = self._previous
+        while word := self.skip("for", "within"):
+            token = self.previous
             if word == "for" and not for_ns:
                 if isinstance(condition, (Crossing, Passage)):
-                    raise self._wrong("crossing, entering and leaving take no time: leave this out", token)
-                for_ns = self._duration()
+                    raise self.wrong("crossing, entering and leaving take no time: leave this out", token)
+                for_ns = self.duration()
             elif word == "within" and not within_ns and not is_first:
-                within_ns = self._duration()
+                within_ns = self.duration()
             elif word == "within" and is_first:
-                raise self._wrong('"within" stands behind the second condition: A then B within 5 s', token)
+                raise self.wrong('"within" stands behind the second condition: A then B within 5 s', token)
             else:
-                raise self._wrong(f'"{word}" stands here for the second time', token)
+                raise self.wrong(f'"{word}" stands here for the second time', token)
         if not is_first and not within_ns:
-            raise self._wrong('behind "then" and its condition, say how soon: "within 10 s"', self._now)
+            raise self.wrong('behind "then" and its condition, say how soon: "within 10 s"', self.now)
         if isinstance(condition, Presence) and condition.count and condition.count.holds_of_none and not for_ns:
             why = f'"{condition.count.than.value}" holds of an empty picture: say for how long, such as "for 10 min"'
-            raise self._wrong(why, begin)
+            raise self.wrong(why, begin)
         return Step(condition, for_ns, within_ns)
 
     def _clauses(self, last: Step) -> tuple[Schedule | None, float]:
         days: tuple[int, ...] | None = None
         span: tuple[int, int] | None = None
         score: float | None = None
-        while self._now.kind is not Kind.END:
-            token = self._now
-            word = self._skip("on", "daily", "between", "score")
+        while self.now.kind is not Kind.END:
+            token = self.now
+            word = self.skip("on", "daily", "between", "score")
             if not word:
-                raise self._unexpected(self._what_may_follow(last, days, span, score))
+                raise self.unexpected(self._what_may_follow(last, days, span, score))
             if word in ("on", "daily") and days is None:
                 days = () if word == "daily" else self._days()
             elif word == "between" and span is None:
                 span = self._span()
             elif word == "score" and score is None:
-                self._need("above")
-                score = self._score()
+                self.need("above")
+                score = self.score()
             else:
-                raise self._wrong(f'"{word}" stands here for the second time', token)
+                raise self.wrong(f'"{word}" stands here for the second time', token)
         schedule = None if days is None and span is None else Schedule(days or (), *(span or (0, 0)))
         return None if schedule == Schedule() else schedule, score or 0.0
 
@@ -192,111 +180,102 @@ class _Parser:
     def _days(self) -> tuple[int, ...]:
         found: set[int] = set()
         while True:
-            word = self._now.word
+            word = self.now.word
             if word in _DAY_SETS:
                 self.at += 1
                 found.update(_DAY_SETS[word])
             else:
                 first = last = self._day()
-                if self._skip("-", "to"):
+                if self.skip("-", "to"):
                     last = self._day()
                 found.update((first + step) % 7 for step in range((last - first) % 7 + 1))
-            if not self._skip(",", "and", "or"):
+            if not self.skip(",", "and", "or"):
                 return tuple(sorted(found)) if len(found) < 7 else ()
 
     def _day(self) -> int:
-        token = self._now
+        token = self.now
         if (day := _DAY_OF.get(token.word.removesuffix("s") if token.word not in _DAY_OF else token.word)) is None:
-            raise self._unexpected([*DAYS, *_DAY_SETS], "a day")
+            raise self.unexpected([*DAYS, *_DAY_SETS], "a day")
         self.at += 1
         return day
 
     def _span(self) -> tuple[int, int]:
-        begin = self._time_of_day()
-        self._need("and")
-        token = self._now
-        end = self._time_of_day()
+        begin = self.time_of_day()
+        self.need("and")
+        token = self.now
+        end = self.time_of_day()
         if begin == end and begin != 0:
-            raise self._wrong("this is when it begins, too: leave the times out for the whole day", token)
+            raise self.wrong("this is when it begins, too: leave the times out for the whole day", token)
         return begin, end
-
-    def _time_of_day(self) -> int:
-        token = self._now
-        if token.kind is not Kind.TIME:
-            raise self._wrong(f"expected a time of day such as 22:00, not {_told(token)}", token)
-        hours, minutes = token.text.split(":")
-        minute = int(hours) * 60 + int(minutes) if len(token.text) <= 5 else -1
-        if len(minutes) != 2 or int(minutes) > 59 or not 0 <= minute <= 24 * 60:
-            raise self._wrong("a time of day goes from 00:00 to 24:00", token)
-        self.at += 1
-        return minute % (24 * 60)
 
     # Conditions
 
     def _condition(self) -> Condition:
         count = self._count()
         subject = self._subject(counted=count is not None)
-        if self._skip("crosses", "cross", "crossing"):
+        if self.skip("crosses", "cross", "crossing"):
             return self._crossing(subject, count)
-        if count is None and (word := self._skip("enters", "enter", "leaves", "leave")):
+        if count is None and (word := self.skip("enters", "enter", "leaves", "leave")):
             return Passage(subject, self._zones(), word.startswith("enter"))
-        if count is None and (word := self._skip("faster", "slower")):
-            self._need("than")
-            limit, unit = self._speed(), self._unit()
+        if count is None and (word := self.skip("faster", "slower")):
+            self.need("than")
+            limit, unit = self.speed(), self.unit()
             return Speed(subject, limit, unit, word == "faster", self._where())
-        if count is None and self._skip("left"):
+        if count is None and self.skip("left"):
             return Left(subject, self._where())
-        if count is None and self._skip("falls", "fall"):
+        if count is None and self.skip("falls", "fall"):
             return Fall(subject, self._where())
-        if count is not None and self._now.word in ("enters", "leaves", "faster", "slower", "left", "falls"):
-            why = f'"{self._now.text}" is looked at for each by itself: leave out how many'
-            raise self._wrong(why, self._now)
+        if count is None and self.skip("fills", "fill"):
+            return Filling(subject, self.percent(), self._zones())
+        if count is not None and self.now.word in ("enters", "leaves", "faster", "slower", "left", "falls", "fills"):
+            why = f'"{self.now.text}" is looked at for each by itself: leave out how many'
+            raise self.wrong(why, self.now)
         return Presence(subject, self._where(), count)
 
     def _crossing(self, subject: Subject, count: Count | None) -> Crossing:
         line = self._name(is_line=True)
-        way = self._skip("forwards", "forward", "backwards", "backward")
+        way = self.skip("forwards", "forward", "backwards", "backward")
         direction = Direction.EITHER if not way else Direction[f"{way.removesuffix('s').upper()}S"]
         if count is None:
             return Crossing(subject, line, direction)
-        if not self._skip("per", "in", "every"):
-            raise self._unexpected(["per"], 'how many in what time, such as "per 1 min"')
-        token = self._previous
-        per_ns = self._duration(may_be_one=True)
+        if not self.skip("per", "in", "every"):
+            raise self.unexpected(["per"], 'how many in what time, such as "per 1 min"')
+        token = self.previous
+        per_ns = self.duration(may_be_one=True)
         if count.number > MAX_RATE:
-            raise self._wrong(f"at most {MAX_RATE} crossings are counted", token)
+            raise self.wrong(f"at most {MAX_RATE} crossings are counted", token)
         if count.holds_of_none:
-            raise self._wrong('a rate is told when it is reached: take "more than" or "at least"', token)
+            raise self.wrong('a rate is told when it is reached: take "more than" or "at least"', token)
         return Crossing(subject, line, direction, count, per_ns)
 
     def _count(self) -> Count | None:
-        token = self._now
-        if self._skip("nobody"):
+        token = self.now
+        if self.skip("nobody"):
             self.at -= 1  # the word names the things as well
             return Count(Than.NONE)
-        if self._skip("no"):
+        if self.skip("no"):
             return Count(Than.NONE)
         if token.kind is Kind.NUMBER:
-            return Count(Than.EXACTLY, self._whole())
-        word = self._skip(*_COUNTS)
+            return Count(Than.EXACTLY, self.whole())
+        word = self.skip(*_COUNTS)
         if not word:
             return None
         than = _COUNTS[word]
         if word == "at":
-            than = Than.MOST if self._need("least", "most") == "most" else Than.LEAST
+            than = Than.MOST if self.need("least", "most") == "most" else Than.LEAST
         elif word != "exactly":
-            self._need("than")
-        number = self._whole()
+            self.need("than")
+        number = self.whole()
         if (than is Than.FEWER and number == 0) or (than is Than.LEAST and number == 0):
-            raise self._wrong("nothing is fewer than 0, and everything is at least 0", self._previous)
+            raise self.wrong("nothing is fewer than 0, and everything is at least 0", self.previous)
         return Count(than, number)
 
     def _subject(self, *, counted: bool) -> Subject:
         classes = [self._class(counted)]
-        while self._skip("or"):
-            token = self._now
+        while self.skip("or"):
+            token = self.now
             if len(classes) == MAX_LIST:
-                raise self._wrong(f"at most {MAX_LIST} classes in one condition", token)
+                raise self.wrong(f"at most {MAX_LIST} classes in one condition", token)
             one = self._class(counted=False)
             if one not in classes:
                 classes.append(one)
@@ -304,21 +283,21 @@ class _Parser:
 
     def _class(self, counted: bool) -> str:
         if not counted:
-            self._skip(*_ARTICLES)
-        token = self._now
+            self.skip(*_ARTICLES)
+        token = self.now
         name = self._class_name(counted)
         self.mentions.append(Mention(name, "class", token))
         return name
 
     def _class_name(self, counted: bool) -> str:
-        if counted and self._skip("nobody"):
+        if counted and self.skip("nobody"):
             return "person"
-        token = self._now
+        token = self.now
         if token.kind is Kind.TEXT:
             self.at += 1
             return token.text
         if token.kind is Kind.WORD and token.word not in _KEYWORDS:
-            following = self._tokens[self.at + 1]
+            following = self.tokens[self.at + 1]
             if following.kind is Kind.WORD and (found := class_of(f"{token.word} {following.word}")):
                 self.at += 2
                 return found
@@ -327,131 +306,39 @@ class _Parser:
                 return found
             near = nearest(token.text, [*CLASSES, *SAME, *(_COUNTS if not counted else ()), "no", "nobody"])
             why = f'no class is called "{token.text}" (one of your own model stands in quotation marks){near}'
-            raise self._wrong(why, token)
-        raise self._wrong(f"expected a class such as person, car or object, not {_told(token)}", token)
+            raise self.wrong(why, token)
+        raise self.wrong(f"expected a class such as person, car or object, not {told(token)}", token)
 
     # Places
 
     def _where(self) -> Where:
-        if self._skip("anywhere", "everywhere"):
+        if self.skip("anywhere", "everywhere"):
             return Where()
-        if self._skip("in", "inside"):
-            return Where() if self._skip("anywhere") else Where(self._zones())
-        if self._skip("outside"):
+        if self.skip("in", "inside"):
+            return Where() if self.skip("anywhere") else Where(self._zones())
+        if self.skip("outside"):
             return Where(self._zones(), True)
         return Where()
 
     def _zones(self) -> tuple[str, ...]:
         zones = [self._name(is_line=False)]
-        while self._now.word == "or" and self._is_name(self._tokens[self.at + 1]):
+        while self.now.word == "or" and self._is_name(self.tokens[self.at + 1]):
             self.at += 1
             if len(zones) == MAX_LIST:
-                raise self._wrong(f"at most {MAX_LIST} zones in one condition", self._now)
+                raise self.wrong(f"at most {MAX_LIST} zones in one condition", self.now)
             name = self._name(is_line=False)
             if name not in zones:
                 zones.append(name)
         return tuple(zones)
 
     def _name(self, *, is_line: bool) -> str:
-        token = self._now
+        token = self.now
         if not self._is_name(token):
             kind = "line" if is_line else "zone"
-            raise self._wrong(f"expected the name of a {kind} in quotation marks, not {_told(token)}", token)
+            raise self.wrong(f"expected the name of a {kind} in quotation marks, not {told(token)}", token)
         self.at += 1
         self.mentions.append(Mention(token.text, "line" if is_line else "zone", token))
         return token.text
 
     def _is_name(self, token: Token) -> bool:
         return token.kind is Kind.TEXT or (token.kind is Kind.WORD and token.word not in _KEYWORDS)
-
-    # Numbers
-
-    def _whole(self) -> int:
-        token = self._number("a number of things")
-        if not token.text.isdigit() or int(token.text) > MAX_COUNT:
-            raise self._wrong(f"expected a whole number up to {MAX_COUNT}", token)
-        return int(token.text)
-
-    def _score(self) -> float:
-        token = self._number("a score from 0 to 1")
-        if not 0.0 <= float(token.text) < 1.0:
-            raise self._wrong("a score goes from 0 to 1", token)
-        return float(token.text)
-
-    def _speed(self) -> float:
-        token = self._number("a speed such as 1.5 body heights/s")
-        if not 0.0 < float(token.text) <= MAX_SPEED:
-            raise self._wrong(f"a speed is more than 0 and at most {MAX_SPEED:g}", token)
-        return float(token.text)
-
-    def _unit(self) -> Unit:
-        kind = self._skip("picture", "body")
-        if not self._skip("heights", "height"):
-            expected = ["heights"] if kind else ["picture heights/s", "body heights/s"]
-            raise self._unexpected(expected, "" if kind else "the unit")
-        if not self._skip("/", "per"):
-            raise self._unexpected(["/s", "per second"])
-        if not self._skip("s", "sec", "second"):
-            raise self._unexpected(["s"], "seconds: speeds are heights/s")
-        return Unit.BODY if kind == "body" else Unit.PICTURE
-
-    def _duration(self, *, may_be_one: bool = False) -> int:
-        begin = self._now
-        number = Fraction(1)
-        if not (may_be_one and begin.word in _UNITS):
-            number = Fraction(self._number("a time such as 5 s or 10 min").text)
-        word = self._skip(*_UNITS)
-        if not word:
-            raise self._unexpected(["ms", "s", "min", "h"], "the unit of the time")
-        exact = number * _UNITS[word]
-        if exact.denominator != 1 or exact % MILLISECOND or not 0 < exact <= MAX_DURATION:
-            raise self._wrong("a time is from 1 ms to 24 h, in whole milliseconds", begin)
-        return int(exact)
-
-    def _number(self, what: str) -> Token:
-        token = self._now
-        if token.kind is not Kind.NUMBER or len(token.text) > 12:
-            raise self._wrong(f"expected {what}, not {_told(token)}", token)
-        self.at += 1
-        return token
-
-    # Tokens
-
-    @property
-    def _tokens(self) -> list[Token]:
-        return self.statement.tokens
-
-    @property
-    def _now(self) -> Token:
-        return self._tokens[self.at]
-
-    @property
-    def _previous(self) -> Token:
-        return self._tokens[self.at - 1]
-
-    def _skip(self, *words: str) -> str:
-        """The word that stands here, if it is one of these, and goes on behind it; else nothing."""
-        word = self._now.word
-        if word and word in words:
-            self.at += 1
-            return word
-        return ""
-
-    def _need(self, *words: str) -> str:
-        found = self._skip(*words)
-        if not found:
-            raise self._unexpected(list(words))
-        return found
-
-    def _unexpected(self, words: list[str], what: str = "") -> RuleError:
-        token = self._now
-        near = nearest(token.text, words) if token.kind is Kind.WORD else ""
-        expected = f"{what} ({one_of(words)})" if what else one_of(words)
-        return self._wrong(f"expected {expected}, not {_told(token)}{near}", token)
-
-    def _wrong(self, why: str, token: Token) -> RuleError:
-        return problem(token.line, token.column, token.width, self.lines[token.line - 1], why)
-
-
-def _told(token: Token) -> str:
-    return "the end of the rule" if token.kind is Kind.END else f'"{token.text}"'

@@ -12,6 +12,7 @@ from detector_pool.rules.terms import (
     Count,
     Crossing,
     Fall,
+    Filling,
     Left,
     Passage,
     Presence,
@@ -63,6 +64,8 @@ def condition_text(condition: Condition) -> str:
             return joined(things, "left", where_text(where))
         case Fall(_, where):
             return joined(things, "falls", where_text(where))
+        case Filling(_, percent, zones):
+            return joined(things, "fills more than", decimal(percent), "% of", names(zones))
 
 
 def subject_text(subject: Subject) -> str:

@@ -28,7 +28,7 @@ from detector_pool.rules.printer import printed
 from detector_pool.rules.problem import nearest
 from detector_pool.rules.schedule import is_in_force, local, zone_of
 from detector_pool.rules.sentences import sentence
-from detector_pool.rules.terms import SECOND, Crossing, Left, Passage, Rule, Step, Where
+from detector_pool.rules.terms import SECOND, Crossing, Filling, Left, Passage, Rule, Step, Where
 from detector_pool.rules.things import Ground, Seen
 
 CUT_NS = 1_500_000_000
@@ -102,7 +102,7 @@ class RuleSet:
                 state.rules[number] = _fresh(rule)
                 progress.append(0.0)
                 continue
-            truth, share = self._judged(rule, state.rules[number], seen, state, time_ns)
+            truth, share = self._judged(rule, state.rules[number], seen, ground, state, time_ns)
             progress.append(share)
             if truth:
                 fired.append(truth)
@@ -148,9 +148,9 @@ class RuleSet:
         state.last_utc_ns = time_ns
 
     def _judged(
-        self, rule: Rule, remembered: RuleMemory, seen: Seen, state: RulesState, time_ns: int
+        self, rule: Rule, remembered: RuleMemory, seen: Seen, ground: Ground, state: RulesState, time_ns: int
     ) -> tuple[Fired | None, float]:
-        look = Look(seen, state, time_ns, rule.score_above)
+        look = Look(seen, state, ground, time_ns, rule.score_above)
         outcomes = [evaluated(step, look, own) for step, own in zip(rule.steps, remembered.steps, strict=True)]
         if len(rule.steps) > 1:
             return self._in_turn(rule, remembered, outcomes, state)
@@ -255,7 +255,7 @@ def _missing(rule: Rule, ground: Ground) -> str:
 
 def _zones_of(step: Step) -> tuple[str, ...]:
     condition = step.condition
-    if isinstance(condition, Passage):
+    if isinstance(condition, (Passage, Filling)):
         return condition.zones
     where: Where = Where() if isinstance(condition, Crossing) else condition.where
     return where.zones

@@ -12,6 +12,7 @@ from detector_pool.rules.terms import (
     Crossing,
     Direction,
     Fall,
+    Filling,
     Left,
     Passage,
     Presence,
@@ -62,6 +63,8 @@ def _what(condition: Condition) -> str:
             return printer.joined(things, "left", _place(where))
         case Fall(_, where):
             return printer.joined(things, "fell", _place(where))
+        case Filling(_, percent, zones):
+            return printer.joined(things, "fills more than", printer.decimal(percent), "% of", " or ".join(zones))
 
 
 def _place(where: Where) -> str:

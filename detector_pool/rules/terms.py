@@ -162,7 +162,17 @@ class Fall:
     where: Where = Where()
 
 
-Condition = Presence | Crossing | Passage | Speed | Left | Fall
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Things take up more than that part of a zone, as it is seen: a crowd that cannot be counted."""
+
+    subject: Subject
+    percent: float
+    zones: tuple[str, ...]
+    """Any of them."""
+
+
+Condition = Presence | Crossing | Passage | Speed | Left | Fall | Filling
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,17 @@ def test_a_crowd_is_counted_with_those_hidden_for_a_moment() -> None:
     assert Run('crowd: more than 5 person in "yard"').see(crowd, 5) == []
 
 
+def test_a_full_zone_needs_no_count_and_overlapping_boxes_fill_it_once() -> None:
+    """The yard is half of the picture: a box of 0.4 x 0.5 of the picture is 40 % of it."""
+    text = 'full: person fills more than 45 % of "yard" for 2 s'
+    half = FoundBox(0.55, 0.2, 0.4, 0.5, "person", 0.9, 1)
+    assert Run(text).see(lambda _: [half, replace(half, track=2)], 4) == []
+    run = Run(text)
+    assert run.see(lambda _: [half, replace(half, y=0.4, track=2)], 4)[0] == 2.0
+    assert len(run.fired[0][1].boxes) == 2
+    assert Run(text).see(lambda _: [replace(half, x=0.05)], 4) == []
+
+
 def test_absence_needs_no_boxes_and_a_ghost_of_one_frame_does_not_end_it() -> None:
     run = Run('nobody: no person in "hall" for 5 s')
     run.see(standing(0.2), 2)

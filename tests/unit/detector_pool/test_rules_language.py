@@ -12,6 +12,7 @@ from detector_pool.rules.terms import (
     Crossing,
     Direction,
     Fall,
+    Filling,
     Left,
     Passage,
     Presence,
@@ -62,6 +63,8 @@ def only(text: str) -> Rule:
                              Step(Crossing(PERSON, "door", Direction.FORWARDS), 0, 2 * SECOND)))),
         ('rush: more than 20 person cross "door" per min',
          Rule("rush", (Step(Crossing(PERSON, "door", Direction.EITHER, Count(Than.MORE, 20), 60 * SECOND)),))),
+        ('full: people fill more than 37.5 % of "a" or "b" for 3 s',
+         Rule("full", (Step(Filling(PERSON, 37.5, ("a", "b")), 3 * SECOND),))),
         ('enters: person enters "a" or „Höf“ on sat, sun',
          Rule("enters", (Step(Passage(PERSON, ("a", "Höf"))),), Schedule((5, 6)))),
         ('入侵: "forklift truck" or cell phones in 院子  # a comment: with "marks',
@@ -103,6 +106,7 @@ def test_every_kind_of_rule_is_read(text: str, rule: Rule) -> None:
         ('a: person crosses "gate" for 2 s', 1, "for", "take no time"),
         ('a: more than 3 person cross "gate"', 1, "", "in what time"),
         ("a: more than 3 person falls", 1, "falls", "leave out how many"),
+        ('a: person fills more than 120 % of "yard"', 1, "120", "less than 100 %"),
         ("a: person & car", 1, "&", "no meaning"),
         ("a: person score above 1", 1, "1", "from 0 to 1"),
         ("a:", 1, "", "expected a class"),
@@ -184,6 +188,7 @@ lasting = st.one_of(
     st.builds(Speed, subjects, speeds, st.sampled_from(Unit), st.booleans(), places),
     st.builds(Left, subjects, places),
     st.builds(Fall, subjects, places),
+    st.builds(Filling, subjects, st.integers(1, 999).map(lambda number: number / 10), zones),
 )
 moments = st.one_of(
     st.builds(Crossing, subjects, names, st.sampled_from(Direction)),
