@@ -13,8 +13,10 @@ With `--brokers N` the same cameras also go through N broker processes that shar
 stream of each. Which comes first changes from run to run. `shards` has their figures, `ratio_cpu` and `ratio_p99` are
 those of the shards over those of one process, medians of pairs.
 
-`sent_share` is how much of its units the simulator got out, `simulator_core`, `subscribers_core` and `machine_busy`
-(of all cores, whoever uses them) say whether the broker or the machine was the limit.
+`lost` is what was not in a subscriber's hands half a second after the end; `overruns` are gaps that the broker told
+because a reader fell behind its rings. `sent_share` is how much of its units the simulator got out, `simulator_core`,
+`subscribers_core` and `machine_busy` (of all cores, whoever uses them) say whether the broker or the machine was the
+limit.
 
 With `--peer` the same cameras then go through a restreamer to as many viewers of each (`benchmarks.restream`):
 `ratio_peer` is the broker's CPU over the restreamer's, both by delivered unit.
@@ -38,7 +40,7 @@ from benchmarks.harness import Child, Instance, MachineTime, Simulation, instanc
 
 WARM_UP_S = 3.0
 FLAT_FROM_S = 20.0
-SUMMED = ("lost", "different", "units")
+SUMMED = ("lost", "different", "overruns", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def measure(
     return {
         "lost": sum(r["lost"] + r["holes"] for r in reports),
         "different": sum(r["different"] + r["mismatched"] for r in reports),
+        "overruns": sum(r["gaps"].get("overrun", 0) for r in reports),
         "units": sum(r["sent"] for r in reports),
         "delivered_share": sum(r["delivered"] for r in reports) / max(1, sum(r["sent"] for r in reports)),
         "broker_us_per_unit": cores["broker_core"] * 1e6 / rate,
