@@ -32,6 +32,7 @@ SETTINGS = {
     "media_center.warn_free_bytes": str(WARN),
 }
 _REMOVED_AT_FIRST = 8
+_FRAMES_WHILE_FULL = 40
 
 
 def main(folder: Path) -> dict[str, Any]:
@@ -74,7 +75,11 @@ def main(folder: Path) -> dict[str, Any]:
         until(lambda: _is_told(client, "only_held_footage"), 30, "an alarm that only held footage is left")
         until(lambda: _is_told(client, "disk_full"), 30, "an alarm that the disk is full")
         count = len(_removals(media, cameras))
-        time.sleep(3)
+        # So many more frames of each came, and nothing of them could be recorded.
+        goal = {camera.spec.id: camera.frames + _FRAMES_WHILE_FULL for camera in client.broker.list_cameras()}
+        until(
+            lambda: all(camera.frames >= goal[camera.spec.id] for camera in client.broker.list_cameras()), 60, "frames"
+        )
         second = {
             "removed_meanwhile": len(_removals(media, cameras)) - count,
             "held": _frames(client, gate, begin_ns, held_to_ns) == before,

@@ -35,6 +35,8 @@ CAMERAS = ("yard", "gate", "hall")
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 KILLS = 12
+AT_ONCE = 20
+"""Anomalies that are under way."""
 STATES = {
     State.NONE: events_pb2.ALARM_STATE_UNSPECIFIED,
     State.NORMAL: events_pb2.ALARM_STATE_NORMAL,
@@ -113,50 +115,84 @@ def stack(tmp_path: Path) -> Iterator[InspectionStack]:
         yield stack
 
 
-async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
-    """As an operator does it: once more, until it is answered."""
-    while True:
-        try:
-            return await call()
-        except (Unavailable, DeadlineExceeded, NotFound):
-            await asyncio.sleep(0.1)
+@dataclass
+class Work:
+    """All that is told and done, and how far it is."""
+
+    planned: list[Plan]
+    dice: random.Random
+    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    asked: int = 0
+    answered: int = 0
+
+    @property
+    def in_all(self) -> int:
+        return sum(plan.versions + plan.comments + plan.is_seen for plan in self.planned)
+
+    async def until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
+        """As an operator does it: once more, until it is answered."""
+
+        async def answers() -> list[T]:
+            self.asked += 1
+            with contextlib.suppress(Unavailable, DeadlineExceeded, NotFound):
+                return [await call()]
+            return []
+
+        (answer,) = await auntil(answers, 120, "an answer")
+        self.answered += 1
+        return answer
+
+    async def let_others(self) -> None:
+        """Others come between, by chance."""
+        for _ in range(self.dice.randint(0, 8)):
+            await asyncio.sleep(0)
 
 
-async def tell(bus: Bus, plan: Plan, dice: random.Random) -> None:
+async def tell(bus: Bus, plan: Plan, work: Work) -> None:
     """As the aggregate's outbox does it: each version until the stream has it, in order."""
     for version in range(1, plan.versions + 1):
         message = plan.message(version)
         subject, payload = anomaly_subject(plan.camera), message.SerializeToString()
         event_id = f"{plan.id}-{version}"
-        await until_answered(
+        await work.until_answered(
             lambda s=subject, p=payload, e=event_id: bus.publish(s, p, event_id=e, type="trueframe.anomaly.updated")  # type: ignore[misc]
         )
         plan.told.set()
-        await asyncio.sleep(dice.uniform(0.0, 0.4))
+        await work.let_others()
 
 
-async def operate(events: EventClient, plan: Plan, dice: random.Random) -> None:
+async def operate(events: EventClient, plan: Plan, work: Work) -> None:
     await plan.told.wait()
-    await asyncio.sleep(dice.uniform(0.0, 1.0))
+    await work.let_others()
     for number in range(plan.comments):
         request_id = f"{plan.id}-{number}"
-        await until_answered(
+        await work.until_answered(
             lambda n=number, r=request_id: events.comment(plan.id, f"remark {n}", request_id=r, timeout_s=2.0)  # type: ignore[misc]
         )
     if plan.is_seen:
-        await until_answered(lambda: events.acknowledge(plan.id, timeout_s=2.0))
+        await work.until_answered(lambda: events.acknowledge(plan.id, timeout_s=2.0))
 
 
-async def kill_at_random(stack: InspectionStack, dice: random.Random) -> Counter[str]:
+async def go_through(bus: Bus, events: EventClient, plan: Plan, work: Work) -> None:
+    async with work.at_once, asyncio.TaskGroup() as tasks:
+        tasks.create_task(tell(bus, plan, work))
+        tasks.create_task(operate(events, plan, work))
+
+
+async def kill_at_random(stack: InspectionStack, work: Work) -> Counter[str]:
+    """Kills all along the work, when some more of it was answered. Who is killed stays away while some more is asked."""
     killed: Counter[str] = Counter()
+    dice = work.dice
     for number in range(KILLS):
         # Each at least once, then as it comes.
         victims: list[Process] = [stack.event_center, stack.media_center, stack.nats]
         victim = victims[number % 3] if number < 3 else dice.choice(victims)
-        await asyncio.sleep(dice.uniform(0.3, 1.5))
+        goal = work.in_all * (number + dice.random()) / (KILLS + 1)
+        await auntil(lambda goal=goal: work.answered >= goal, 120, "more of the work")  # type: ignore[misc]
         victim.end()
         killed[victim.name] += 1
-        await asyncio.sleep(dice.uniform(0.0, 1.0))
+        goal = min(work.asked + dice.randint(0, AT_ONCE), work.in_all)
+        await auntil(lambda goal=goal: work.asked >= goal, 120, "more asking")  # type: ignore[misc]
         await asyncio.to_thread(victim.start)
     return killed
 
@@ -201,11 +237,10 @@ async def test_three_hundred_alarms_survive_every_kill(stack: InspectionStack, s
     ):
         await bus.ensure_stream()
         async with asyncio.TaskGroup() as tasks:
-            killing = tasks.create_task(kill_at_random(stack, dice))
+            work = Work(planned, dice)
+            killing = tasks.create_task(kill_at_random(stack, work))
             for plan in planned:
-                tasks.create_task(tell(bus, plan, dice))
-                tasks.create_task(operate(events, plan, dice))
-                await asyncio.sleep(0.04)
+                tasks.create_task(go_through(bus, events, plan, work))
         assert sum(killing.result().values()) == KILLS
         assert len(killing.result()) == 3
 

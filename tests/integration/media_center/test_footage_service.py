@@ -137,7 +137,7 @@ def test_nobody_is_served_without_a_token(archive: Any) -> None:
         (NotFound, lambda f: f.recordings(["cellar"])),
         (NotFound, lambda f: list(f.replay("cellar"))),
         (NotFound, lambda f: f.snapshot(frame(1000))),
-        (NotFound, lambda f: f.export("gate", "/tmp/none.mp4", start=frame(70))),
+        (NotFound, lambda f: f.export("gate", "none.mp4", start=frame(70))),
         (InvalidArgument, lambda f: f.recordings(["No Slug"])),
         (InvalidArgument, lambda f: f.recordings(from_ns=9, to_ns=5)),
         (InvalidArgument, lambda f: list(f.frames("gate", start=frame(9), end=frame(3)))),
@@ -149,13 +149,17 @@ def test_nobody_is_served_without_a_token(archive: Any) -> None:
         (InvalidArgument, lambda f: list(f.replay([]))),
         (InvalidArgument, lambda f: list(f.replay([footage_range("gate"), footage_range("gate")]))),
         (InvalidArgument, lambda f: f.snapshot(frame(5), max_width=1 << 20)),
-        (FailedPrecondition, lambda f: f.export("yard", "/tmp/none.mp4", start=frame(57, "yard"))),
+        (FailedPrecondition, lambda f: f.export("yard", "none.mp4", start=frame(57, "yard"))),
     ],
 )  # fmt: skip
-def test_a_bad_request_is_refused_with_a_clear_error(archive: Any, error: type[TrueframeError], ask: Any) -> None:
+def test_a_bad_request_is_refused_with_a_clear_error(
+    archive: Any, error: type[TrueframeError], ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with archive.footage() as footage, pytest.raises(error) as raised:
         ask(footage)
     assert len(str(raised.value)) > 20
+    assert list(tmp_path.iterdir()) == []
     assert "internal" not in str(raised.value).lower()
 
 

@@ -19,7 +19,7 @@ from media_center.catalogue import epoch_started
 from media_center.client import export_parts
 from media_center.decoding import render
 from media_center.errors import CodecChanges
-from media_center.export import plan_export, write_export
+from media_center.export import plan_export
 from media_center.footage import CameraFootage
 from media_center.ranges import Bounds
 from media_center.sample_entries import avc_configuration, hevc_configuration
@@ -39,6 +39,7 @@ from tests.footage import (
     record,
     replayed,
 )
+from tests.footage_exports import between, export, frame
 from tests.real_peers import require
 from trueframe.v1 import footage_pb2, frames_pb2
 
@@ -59,21 +60,6 @@ def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
 def footage(tmp_path: Path, kind: dict[str, Any]) -> CameraFootage:
     record(tmp_path / "media", clip_script(**kind).items)
     return footage_of(tmp_path / "media")
-
-
-def frame(seq: int, epoch: int = EPOCH) -> FrameId:
-    return FrameId("gate", epoch, seq)
-
-
-def between(first: int, last: int) -> Bounds:
-    return Bounds("gate", frame(first), None, frame(last), None)
-
-
-def export(footage: CameraFootage, path: Path, bounds: Bounds) -> Path:
-    plan = plan_export(footage, bounds)
-    path.write_bytes(b"".join(write_export(footage, plan)))
-    assert path.stat().st_size == plan.size_bytes
-    return path
 
 
 def shown_by_ffmpeg(path: Path) -> list[int]:

@@ -35,23 +35,9 @@ from tests.footage import (
     read_bars,
     record,
 )
+from tests.footage_exports import between, export, frame
 from tests.players import chromium_shows_first
 from tests.real_peers import require
-
-
-def frame(seq: int, epoch: int = EPOCH) -> FrameId:
-    return FrameId("gate", epoch, seq)
-
-
-def between(first: int, last: int) -> Bounds:
-    return Bounds("gate", frame(first), None, frame(last), None)
-
-
-def export(footage: CameraFootage, path: Path, bounds: Bounds) -> Path:
-    plan = plan_export(footage, bounds)
-    path.write_bytes(b"".join(write_export(footage, plan)))
-    assert path.stat().st_size == plan.size_bytes
-    return path
 
 
 def take_snapshot(footage: CameraFootage, wanted: FrameId, max_width: int) -> tuple[bytes, Coded]:
