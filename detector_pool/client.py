@@ -17,7 +17,7 @@ from detector_pool.models import ModelFiles, check_model, open_files, open_model
 from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
-from detector_pool.train_footage import FootageModel, train_from_footage
+from detector_pool.train_footage import FootageModel, Odd, train_from_footage
 
 # As others know it.
 opened_files = opened
@@ -35,6 +35,7 @@ __all__ = [
     "Moment",
     "NoScore",
     "Observation",
+    "Odd",
     "check_model",
     "choose",
     "evaluate",

@@ -16,8 +16,9 @@ from simulator.spec import SceneSpec
 from tests.embedded import Embedded, embedded
 from tests.films import write_mp4
 
-SCENE = SceneSpec("hall", seed=4, width=320, height=180, fps=8, loop_s=70, incidents=())
-SPAN = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:14:28+00:00")
+SCENE = SceneSpec("hall", seed=4, width=320, height=180, fps=6, loop_s=66, incidents=())
+SPAN = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:14:24+00:00")
+FRAMES = 64 * SCENE.fps + 1
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +49,22 @@ def command(instance: Embedded, folder: Path, *arguments: str, expect: int = 0) 
 def test_a_model_is_trained_from_footage_with_its_card(instance: Embedded, film: Path, tmp_path: Path) -> None:
     start = ("--start", "2023-11-14T22:13:20+00:00", "--no-inspect")
     command(instance, tmp_path, "import", str(film), "--camera", "gate", *start)
-    made = json.loads(command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model.zip", "--json"))
-    assert (made["frames"], made["damaged_left_out"]) == (545, 0)
+    made = json.loads(command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model.zip", "--publish", "--json"))
+    assert (made["frames"], made["damaged_left_out"]) == (FRAMES, 0)
     assert made["dropped"]
     assert made["card"]["camera"] == "gate"
-    told = command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model")
-    # Same footage, same model; and it says what it rests on, what was dropped, and what comes next.
-    assert made["digest"][:12] in told
+    assert made["published"] == {"model": "gate.normality", "digest": made["digest"], "speaks": True}
+    told = command(instance, tmp_path, "train", "gate", *SPAN, "--seed", "1", "--publish")
+    # The first speaks, the second is tried; and it says what it rests on, what was dropped, and what comes next.
+    assert f"runs in the shadow of {made['digest'][:12]}" in told
     assert "Learnt from" in told
     assert "dropped: 2023-11-14" in told
-    assert "models publish" in told
-    again = command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model", expect=2)
+    assert "inspections start gate.normality" in told
+    (listed,) = (json.loads(line) for line in command(instance, tmp_path, "models", "list", "--json").splitlines())
+    assert listed["promoted"] == made["digest"]
+    assert listed["shadow"] not in (None, made["digest"])
+    assert "No normality inspection" in command(instance, tmp_path, "train", "--due")
+    again = command(instance, tmp_path, "train", "gate", *SPAN, "-o", "model.zip", expect=2)
     assert "exists already" in again
 
 

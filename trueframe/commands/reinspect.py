@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Another model begins from nothing: it is shown so much before the range, and is warm when the range begins.
 _LEAD_NS = 30_000_000_000
+_SHORTEST = 8
+"""Digits that name a version."""
 
 
 @click.command("reinspect")
@@ -138,11 +140,16 @@ def _with_model(
 
 def _opened(tf: Client, model: str) -> LoadedModel:
     """A model from this disk, or a published version."""
-    from detector_pool.client import open_model
+    from detector_pool.client import open_model, opened_files
 
     if Path(model).exists():
         return open_model(Path(model))
-    raise NotFound(f"model {model}", "is no folder and no zip here", "`trueframe models list` shows published ones.")
+    versions = [version for one in tf.models.list() for version in one.versions]
+    found = [one.digest for one in versions if len(model) >= _SHORTEST and one.digest.startswith(model.lower())]
+    if len(set(found)) == 1:
+        return opened_files(b"".join(tf.models.fetch(found[0])), found[0])
+    why = "begins several versions" if found else "is no folder or zip here, and no version"
+    raise NotFound(f"model {model}", why, "`trueframe models list` shows published versions.")
 
 
 @dataclass(slots=True)
