@@ -11,10 +11,10 @@ from typing import Any
 
 from detector_pool.canvas import RegionMask
 
-SOURCES = ["motion", "static"]
+SOURCES = ["static"]
 RULES = {
     "intrusion": 'object in "restricted" for 1 s',
-    "running": 'object faster than {speed} body heights/s in "walk"',
+    "running": 'object faster than {speed} body heights/s in "walk" for 1 s',
     "left-object": 'object left in "square" for 12 s',
     "crowd": 'object fills more than 35 % of "square" for 4 s',
     "fall": 'object falls in "square"',

@@ -3,10 +3,9 @@
 Two backgrounds of one grid of small cells (about 160 across): a slow one that does not take in what stands there, and
 a fast one that does within seconds (the idea of Porikli, "Detection of temporarily static regions by processing video
 at different frame rates", AVSS 2007). What differs from the slow one is something; what agrees with the fast one as
-well stands still. A still thing was left behind if something clearly larger moved over its place just before it stood
-still and is gone: somebody with a bag is larger than the bag. Where the background has the edges and the present
-picture has not, something was taken away instead (after Spagnolo et al., "An abandoned/removed objects detection
-algorithm", 2006).
+well stands still. A still thing was left behind if it stands apart and something clearly higher moved over its place
+just before: somebody with a bag is higher than the bag. Where the background has the edges and the present picture has
+not, something was taken away instead (after Spagnolo et al., "An abandoned/removed objects detection algorithm", 2006).
 
 It does not tell what a thing is, and not a bag from a child that stands still after its parents have gone on.
 """
@@ -54,8 +53,16 @@ class StaticSettings:
     quantile_per_s: float = 0.6
     """Speed at which a cell's noise estimate follows, in grey levels a second."""
     least_cells: int = 4
-    larger: float = 1.6
-    """Who brings something is so many times larger than it."""
+    lower: float = 0.6
+    """What was left is at most so high, of the height of who brought it."""
+    much_lower: float = 0.35
+    """A thing as slim as a person who stands has to be so low."""
+    slim: float = 1.6
+    """Height over width from which on a thing is slim."""
+    apart: float = 1.8
+    """It is looked at once nothing hangs together with it that makes it so many times larger."""
+    mover_s: float = 1.5
+    """Time constant with which it is forgotten how high a group was before it came apart."""
     remembered_s: float = 10.0
     """How long it is remembered who was at a place where nothing is any more."""
     covered_s: float = 30.0
@@ -67,6 +74,11 @@ class StaticSettings:
     max_candidates: int = 64
 
 
+OPEN, LEFT, OTHER = range(3)
+"""What is known of something that stands still: nothing while it hangs together with more; left behind; or neither that
+nor anything to tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Something that stands still. Sides are cells; times are of the observed clock."""
@@ -74,7 +86,8 @@ class Candidate:
     id: int
     since_ns: int
     seen_ns: int
-    is_left: int
+    kind: int
+    """OPEN, LEFT or OTHER."""
     left: int
     top: int
     right: int
@@ -97,7 +110,7 @@ class StaticState:
     still_s: Grey | None = None
     """Seconds for which a cell has shown the same thing."""
     brought: Grey | None = None
-    """Size of the largest thing that moved here lately."""
+    """Height, in cells, of what moved here last."""
     brought_age_s: Grey | None = None
     candidates: tuple[Candidate, ...] = ()
 
@@ -209,8 +222,8 @@ class StaticObjects:
         is_thing &= grid.seen
         stands: Mask = is_thing & (state.still_s >= settings.still_after_s)
         self._match(stands, is_thing, cells, lit, state)
-        left = [one for one in state.candidates if one.is_left]
-        free = is_thing.copy()
+        left = [one for one in state.candidates if one.kind == LEFT]
+        free = is_thing.copy()  # What was left is told of as such, not as a thing that stays.
         for one in left:
             free[one.top : one.bottom, one.left : one.right] &= ~stands[one.top : one.bottom, one.left : one.right]
         things = self._things(free, elapsed_s, is_thing, state)
@@ -237,15 +250,19 @@ class StaticObjects:
         rows, columns = free.shape
         still, brought, age = state.still_s.ravel(), state.brought.ravel(), state.brought_age_s.ravel()
         state.brought_age_s += np.float32(elapsed_s)
+        fading = np.float32(np.exp(-elapsed_s / settings.mover_s))
         found = []
         for group in groups(free):
             if len(group) < settings.least_cells:
                 continue
+            ys = group // columns
+            height = int(ys[-1] - ys[0]) + 1
             moves = float((still[group] < 0.5 * settings.still_after_s).mean()) >= 0.3
             if moves:
-                brought[group] = np.maximum(brought[group], np.float32(len(group)))
+                brought[group] = np.maximum(brought[group] * fading, np.float32(height))
                 age[group] = 0.0
-            elif float((brought[group] >= 0.5 * len(group)).mean()) < 0.5:
+            elif float((brought[group] >= 0.5 * height).mean()) < 0.5:
+                # It never came: a change of light, or of the scene.
                 continue
             score = len(group) ** 2 / (len(group) ** 2 + 36.0)
             found.append(_group_box(group, rows, columns, THING_LABEL, round(score, 4)))
@@ -261,6 +278,7 @@ class StaticObjects:
         assert state.brought is not None
         settings, columns = self._settings, stands.shape[1]
         clock_ns = state.clock_ns
+        together = _sizes(is_thing) if stands.any() else np.zeros(0, np.int64)
         waiting = list(state.candidates)
         kept: list[Candidate] = []
         for group in groups(stands, 1):
@@ -271,20 +289,29 @@ class StaticObjects:
             same = max(waiting, key=lambda one: _overlap(one, sides), default=None)
             if same is not None and _overlap(same, sides) >= 0.4:
                 waiting.remove(same)
-                kept.append(Candidate(same.id, same.since_ns, clock_ns, same.is_left, *sides))
-                continue
-            mover = float(np.median(state.brought.ravel()[group]))
-            is_left = mover >= settings.larger * len(group) and _has_edges(group, stands.shape, cells, lit)
-            since_ns = clock_ns - round(settings.still_after_s * SECOND)
-            kept.append(Candidate(state.next_id, since_ns, clock_ns, int(is_left), *sides))
-            state.next_id += 1
+                now = Candidate(same.id, same.since_ns, clock_ns, same.kind, *sides)
+            else:
+                since_ns = clock_ns - round(settings.still_after_s * SECOND)
+                now = Candidate(state.next_id, since_ns, clock_ns, OPEN, *sides)
+                state.next_id += 1
+            if now.kind == OPEN and int(together[group].max()) <= settings.apart * len(group):
+                mover = float(np.median(state.brought.ravel()[group]))
+                is_left = self._is_low(now, mover) and _has_edges(group, stands.shape, cells, lit)
+                now = replace(now, kind=LEFT if is_left else OTHER)
+            kept.append(now)
         for one in waiting:
             hidden_ns = clock_ns - one.seen_ns
             covered = float(is_thing[one.top : one.bottom, one.left : one.right].mean()) >= 0.4
-            if hidden_ns <= (settings.covered_s if covered and one.is_left else settings.gone_s) * SECOND:
+            if hidden_ns <= (settings.covered_s if covered and one.kind == LEFT else settings.gone_s) * SECOND:
                 kept.append(one)
         kept.sort(key=lambda one: one.id)
         state.candidates = tuple(kept[: settings.max_candidates])
+
+    def _is_low(self, one: Candidate, mover: float) -> bool:
+        """Whether it is no more than a part of who brought it."""
+        height, width = one.bottom - one.top, one.right - one.left
+        is_slim = height > self._settings.slim * width
+        return height <= (self._settings.much_lower if is_slim else self._settings.lower) * mover
 
     def _adapt(
         self, cells: Grey, lit: Grey, difference: Grey, is_thing: Mask, elapsed_s: float, state: StaticState
@@ -301,6 +328,14 @@ class StaticObjects:
         step = np.where(is_thing, 0.0, settings.quantile_per_s * elapsed_s).astype(np.float32)
         state.noise += np.where(difference > state.noise, step * np.float32(0.95), step * np.float32(-0.05))
         np.maximum(state.noise, 0.0, out=state.noise)
+
+
+def _sizes(mask: Mask) -> NDArray[np.int64]:
+    """For each cell, flat, of how many the group is that it belongs to."""
+    sizes = np.zeros(mask.size, np.int64)
+    for group in groups(mask):
+        sizes[group] = len(group)
+    return sizes
 
 
 def _has_edges(group: Cells, shape: tuple[int, int], cells: Grey, lit: Grey) -> bool:
