@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from detector_pool.detector import Detector, DetectorType, Judging, Setup
+from detector_pool.health.detector import TYPE as HEALTH
 from detector_pool.motion import Motion
 from detector_pool.normality.detector import TYPE as NORMALITY
 from detector_pool.onnx_models import clip, objects, pose
@@ -32,6 +33,7 @@ BUILT_IN: tuple[DetectorType, ...] = (
     DetectorType("signal", "1", "A picture that shows nothing, or that stands still while frames go on.",
                  lambda setup: SignalHealth(),
                  Judging(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2_000_000_000)),
+    HEALTH,
     objects.TYPE,
     pose.TYPE,
     clip.TYPE,
