@@ -13,7 +13,7 @@ from detector_pool.canvas import RegionMask
 from detector_pool.detector import Detector, NoScore, Observation, Setup
 from detector_pool.golden import write_golden
 from detector_pool.models import ModelFiles, check_model, open_files
-from detector_pool.onnx_models import clip, objects, pose
+from detector_pool.onnx_models import clip, objects, places, pose
 from detector_pool.picture import Shot
 from detector_pool.registry import detector_types
 from mesh.errors import DataLoss, InvalidArgument
@@ -76,6 +76,23 @@ def test_only_what_lies_in_a_region_counts(tiny: ModelFiles) -> None:
     ignored = RegionMask(True, left.corners)
     assert watched(made(tiny), [shot(0, [(1, 2)])], (ignored,))[0].score == 0.0
     assert watched(made(tiny), [shot(0, [(6, 2)])], (ignored,))[0].score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ignored_from", "counts_there"),
+    [(0.0, False), (0.3, False), (0.45, False), (0.75, True), (1.0, True)],
+)
+def test_what_stands_in_an_ignored_region_counts_if_most_of_it_is_seen(ignored_from: float, counts_there: bool) -> None:
+    below = RegionMask(True, ((0.0, ignored_from), (1.0, ignored_from), (1.0, 1.1), (0.0, 1.1)))
+    assert places.counts(0.4, 0.0, 0.2, 1.0, (below,)) is counts_there
+
+
+def test_lines_bound_nothing_and_what_lies_half_in_a_region_counts() -> None:
+    line = RegionMask(False, ((0.0, 0.0), (1.0, 1.0)), is_line=True)
+    assert places.counts(0.1, 0.1, 0.1, 0.1, (line,))
+    upper = RegionMask(False, ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (0.0, 0.5)))
+    assert places.counts(0.4, 0.2, 0.2, 0.5, (upper, line))
+    assert not places.counts(0.4, 0.4, 0.2, 0.5, (upper, line))
 
 
 def test_small_things_do_not_count_where_they_shall_not(tiny: ModelFiles) -> None:
@@ -222,10 +239,11 @@ def grey(index: int, level: int) -> Shot:
 
 def test_a_clip_is_scored_when_it_is_full_and_every_stride_frames(tmp_path: Path) -> None:
     detector = clip.make(Setup(model=model_of(tmp_path, CLIP_TOML, change_scorer()), options={"stride": 2}))
-    said = watched(detector, [grey(i, min(i * 20, 255)) for i in range(9)])
+    said = watched(detector, [grey(i, i * i * 3) for i in range(9)])
     assert [one.reason for one in said[:3]] == [NoScore.WARMING_UP] * 3
-    assert said[3].score == pytest.approx(60 / 255, abs=0.01)
+    assert said[3].score == pytest.approx(27 / 255, abs=0.01)
     assert said[4].score == said[3].score
+    assert said[5].score == pytest.approx((75 - 12) / 255, abs=0.01)
     steady = watched(detector, [grey(i, 100) for i in range(9)])
     assert steady[-1].score == pytest.approx(0.0, abs=1e-6)
 

@@ -106,6 +106,13 @@ def test_one_flash_gets_no_number() -> None:
     assert set(followed(iter([{"a": box(0.5, 0.5)}, {}, {}, {"a": box(0.5, 0.5)}]))["a"]) == {0}
 
 
+def test_where_one_sighting_is_enough_each_thing_gets_its_own_number_at_once() -> None:
+    frames = [{"a": box(0.2, 0.5)}, {"a": box(0.2, 0.5), "b": box(0.5, 0.5), "c": box(0.8, 0.5)}]
+    assert followed(iter(frames), settings=TrackerSettings(sightings=1)) == {
+        "a": Counter({1: 2}), "b": Counter({2: 1}), "c": Counter({3: 1}),
+    }  # fmt: skip
+
+
 def test_things_of_different_kinds_are_different_things() -> None:
     frames = [{"a": box(0.5, 0.5, label="person" if i < 5 else "dog")} for i in range(10)]
     assert set(followed(iter(frames))["a"]) == {0, 1, 2}
