@@ -17,6 +17,8 @@ from detector_pool.models import ModelFiles, check_model, open_files, open_model
 from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
+from detector_pool.rules import check as check_rules
+from detector_pool.rules import printed as printed_rules
 from detector_pool.train_footage import FootageModel, Odd, train_from_footage
 
 # As others know it.
@@ -37,6 +39,7 @@ __all__ = [
     "Observation",
     "Odd",
     "check_model",
+    "check_rules",
     "choose",
     "evaluate",
     "fetch_model",
@@ -46,6 +49,7 @@ __all__ = [
     "open_model",
     "opened_files",
     "packed",
+    "printed_rules",
     "reinspect",
     "train_from_footage",
     "with_model",

@@ -21,6 +21,7 @@ COMMANDS = {
     "events": ("trueframe.commands.events", "List, show, watch, acknowledge and comment events."),
     "inspections": ("trueframe.commands.inspections", "List, start, stop and change inspections."),
     "models": ("trueframe.commands.models", "Add, try, promote, roll back and compare models."),
+    "rules": ("trueframe.commands.rules", "Check rules before they are put into force."),
     "explain": ("trueframe.commands.explain", "Say why a frame raised an alarm, or why not."),
     "coverage": ("trueframe.commands.coverage", "Say how completely a camera was recorded and inspected."),
     "reinspect": (
