@@ -30,6 +30,7 @@ class SegmentFile:
         self._index_is_lost = False
         self._unsynced: list[tuple[bytes, Growth]] = []
         self._seal_size = 0
+        self._is_longer = False  # than `position`: what was to be taken back is still there
         self._is_new = record.size == 0
 
     @classmethod
@@ -55,19 +56,21 @@ class SegmentFile:
 
     def append(self, media: list[bytes], row_box: bytes, growth: Growth) -> None:
         """Writes a fragment at the end. On OSError nothing of it remains."""
+        self._shorten()
         try:
             self.position = _write_all(self._fd, [*media, row_box], self.position)
         except OSError:
-            os.ftruncate(self._fd, self.position)
+            self._take_back()
             raise
         self._unsynced.append((row_box, growth))
 
     def append_seal(self, seal: bytes) -> None:
         """Writes the seal behind the last fragment; nothing may follow it. On OSError nothing of it remains."""
+        self._shorten()
         try:
             _write_all(self._fd, [seal], self.position)
         except OSError:
-            os.ftruncate(self._fd, self.position)
+            self._take_back()
             raise
         self._seal_size = len(seal)
 
@@ -89,9 +92,20 @@ class SegmentFile:
             self._unsynced.clear()
             self._seal_size = 0
             self.position = self.record.size
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.position)
+            self._take_back()
             raise
+
+    def _take_back(self) -> None:
+        """Removes what lies behind `position`; a disk that refuses that, too, is asked again before the next write."""
+        self._is_longer = True
+        with contextlib.suppress(OSError):
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Raises OSError: what follows would stand before something that was told as lost."""
+        if self._is_longer:
+            os.ftruncate(self._fd, self.position)
+            self._is_longer = False
 
     def commit(self) -> Segment:
         """Enters the synced fragments into index and record, so that readers see them. Returns the record.

@@ -180,7 +180,7 @@ async def go_through(bus: Bus, events: EventClient, plan: Plan, work: Work) -> N
 
 
 async def kill_at_random(stack: InspectionStack, work: Work) -> Counter[str]:
-    """Kills all along the work, when some more of it was answered. Who is killed stays away while some more is asked."""
+    """Kills all along the work, when some more of it was answered. Who is killed stays away while more is asked."""
     killed: Counter[str] = Counter()
     dice = work.dice
     for number in range(KILLS):

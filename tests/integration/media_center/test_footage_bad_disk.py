@@ -11,6 +11,7 @@ import pytest
 
 import simulator.testing
 from broker.client import WireFrame
+from media_center.client import SyncFootageClient
 from tests.footage_cuts import build_shim
 from tests.support import until
 from trueframe.v1 import footage_pb2, frames_pb2
@@ -45,24 +46,21 @@ def made(make_instance: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.
     return instance, BadDisk(tmp_path / "faults")
 
 
-def detail(instance: Any) -> str:
-    with instance.footage() as footage:
-        return str(primary(footage.storage()).detail)
+def detail(footage: SyncFootageClient) -> str:
+    return str(primary(footage.storage()).detail)
 
 
 def primary(storage: footage_pb2.GetStorageResponse) -> footage_pb2.StorageTier:
     return storage.tiers[0]
 
 
-def recorded(instance: Any) -> int:
-    with instance.footage() as footage:
-        return sum(span.frames for span in footage.recordings().recordings)
+def recorded(footage: SyncFootageClient) -> int:
+    return sum(span.frames for span in footage.recordings().recordings)
 
 
-def everything_adds_up(instance: Any, sent: list[bytes]) -> tuple[int, list[frames_pb2.Gap]]:
+def everything_adds_up(footage: SyncFootageClient, sent: list[bytes]) -> tuple[int, list[frames_pb2.Gap]]:
     """Every frame is served with its own bytes or told in a counted gap; returns how many, and the gaps."""
-    with instance.footage() as footage:
-        items = list(footage.replay("cam-1"))
+    items = list(footage.replay("cam-1"))
     frames = [item for item in items if isinstance(item, WireFrame)]
     gaps = [item for item in items if isinstance(item, frames_pb2.Gap)]
     first = sent.index(frames[0].digest)
@@ -78,26 +76,26 @@ def test_a_disk_that_refuses_in_the_middle_costs_counted_frames_and_is_an_alarm_
     made: tuple[Any, BadDisk], fault: str
 ) -> None:
     instance, disk = made
-    with simulator.testing.running(1, fps=FPS) as sim, instance.broker() as broker:
+    # One client for all questions: a connection for each would be the load that it waits for.
+    with simulator.testing.running(1, fps=FPS) as sim, instance.broker() as broker, instance.footage() as footage:
         broker.add_camera("cam-1", sim.urls["cam-1"])
-        until(lambda: recorded(instance) > 40, 30)
-        assert detail(instance) == ""
+        until(lambda: recorded(footage) > 40, 30)
+        assert detail(footage) == ""
         if fault == "read-only":
             disk.set(write=errno.EROFS, sync=errno.EROFS)
         else:
             disk.set(**{fault.rpartition("-")[2]: errno.EIO})
-        until(lambda: "refuses to write" in detail(instance), 20)
-        assert ("Read-only" if fault == "read-only" else "Input/output") in detail(instance)
-        until(lambda: "frames are not recorded" in detail(instance), 20)
+        until(lambda: "refuses to write" in detail(footage), 20)
+        assert ("Read-only" if fault == "read-only" else "Input/output") in detail(footage)
+        until(lambda: "frames are not recorded" in detail(footage), 20)
         # What was confirmed before is served all the while.
-        with instance.footage() as footage:
-            assert len([item for item in footage.replay("cam-1") if isinstance(item, WireFrame)]) > 40
+        assert len([item for item in footage.replay("cam-1") if isinstance(item, WireFrame)]) > 40
         disk.set()
-        before = recorded(instance)
-        until(lambda: recorded(instance) > before + 60, 30)
-        until(lambda: "refuses to write" not in detail(instance), 20)
+        before = recorded(footage)
+        until(lambda: recorded(footage) > before + 60, 30)
+        until(lambda: "refuses to write" not in detail(footage), 20)
         sent = [unit.digest for unit in sim.log("cam-1")]
-    missing, gaps = everything_adds_up(instance, sent)
+        missing, gaps = everything_adds_up(footage, sent)
     assert missing > 0
     assert {gap.reason for gap in gaps} == {frames_pb2.GAP_REASON_NOT_RECORDED}
     assert "Traceback" not in instance.log("media_center")
@@ -105,17 +103,17 @@ def test_a_disk_that_refuses_in_the_middle_costs_counted_frames_and_is_an_alarm_
 
 def test_a_disk_that_hangs_is_told_before_a_frame_is_lost(made: tuple[Any, BadDisk]) -> None:
     instance, disk = made
-    with simulator.testing.running(1, fps=FPS) as sim, instance.broker() as broker:
+    # One client for all questions: a connection for each would be the load that it waits for.
+    with simulator.testing.running(1, fps=FPS) as sim, instance.broker() as broker, instance.footage() as footage:
         broker.add_camera("cam-1", sim.urls["cam-1"])
-        until(lambda: recorded(instance) > 40, 30)
+        until(lambda: recorded(footage) > 40, 30)
         disk.set(sync_ms=2500)
-        until(lambda: "frames will be lost" in detail(instance), 20)
-        with instance.footage() as footage:
-            storage = footage.storage()
+        until(lambda: "frames will be lost" in detail(footage), 20)
+        storage = footage.storage()
         assert primary(storage).write_p99_ns > 500_000_000
         assert storage.queued_bytes < storage.queue_limit_bytes / 4
         disk.set()
-        before = recorded(instance)
-        until(lambda: recorded(instance) > before + 60, 30)
+        before = recorded(footage)
+        until(lambda: recorded(footage) > before + 60, 30)
         sent = [unit.digest for unit in sim.log("cam-1")]
-    assert everything_adds_up(instance, sent) == (0, [])
+        assert everything_adds_up(footage, sent) == (0, [])

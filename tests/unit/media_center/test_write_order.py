@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from media_center.cutter import Cutter, Limits
-from media_center.lane import Commit
+from media_center.lane import Commit, Lane
+from media_center.scan import scan
 from media_center.writer import FootageWriter
 from mesh.clocks import SystemClock
 from tests.footage import EPOCH, SECOND, Script, footage_of, record, replayed
@@ -132,3 +133,43 @@ def test_a_camera_whose_next_sync_succeeds_ails_no_more(tmp_path: Path, monkeypa
             assert bool(writer.reading().refusals) == watched.refuses, number
             watched.refuses = False
     assert writer.stop()
+
+
+def test_what_could_not_be_taken_back_is_gone_before_anything_is_written_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that turns read-only refuses to shorten a file as it refuses to sync it."""
+    watched = Watched(monkeypatch)
+    root = tmp_path / "media"
+    root.mkdir()
+    shorten, lane, cutter = os.ftruncate, Lane("gate", root / "gate", None), Cutter("gate", LIMITS)
+    script = Script().start().frames(49, gop=1000)
+    fragments = [f for item in script.items for f in cutter.take(item, 0)] + cutter.flush()
+    assert len(fragments) == 5
+
+    def refuses(fd: int, size: int) -> None:
+        raise OSError(30, "Read-only file system")
+
+    def write(*some: int) -> None:
+        for number in some:
+            assert lane.write(fragments[number], 1) is None
+
+    write(0)
+    assert lane.sync(1) is None
+    lane.commit()
+    write(1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("media_center.segment.os.ftruncate", refuses)
+        watched.refuses = True
+        assert lane.sync(1) is not None
+        watched.refuses = False
+        lane.commit()
+        assert lane.write(fragments[3], 1) is not None, "it would stand before what was told as lost"
+    monkeypatch.setattr("media_center.segment.os.ftruncate", shorten)
+    write(4)
+    assert lane.sync(1) is None
+    lane.commit()
+    lane.close()
+    (segment,) = (root / "gate").glob("*.mp4")
+    found = scan(segment)
+    assert (len(found.boxes), found.damaged, found.good_size) == (2, [], found.file_size)
