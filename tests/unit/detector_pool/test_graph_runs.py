@@ -133,6 +133,25 @@ def test_lanes_run_side_by_side() -> None:
     assert len(answers) == 3
 
 
+def test_lanes_that_come_free_at_once_all_go_on() -> None:
+    held = Held()
+    gathering = Gathering("graph", held, sizes=(1,), lanes=2)
+    threads, answers = asking(gathering, [1, 2, 3, 4])
+    wait_for_waiting(gathering, 2)
+    for _ in range(2):
+        assert held.began.acquire(timeout=WAIT_S)
+    for _ in range(2):
+        held.go.release()
+    # Nobody is let go any more: both others run, or one of them was forgotten.
+    for _ in range(2):
+        assert held.began.acquire(timeout=WAIT_S)
+    for _ in range(2):
+        held.go.release()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert len(answers) == 4
+
+
 def test_many_threads_all_get_their_own_answers() -> None:
     gathering = Gathering("graph", lambda rows: [rows * 2], sizes=(1, 2, 4), lanes=2)
     wrong: list[int] = []
