@@ -6,7 +6,7 @@ frames is skipped up to a limit.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcpy, memmove
@@ -28,6 +28,11 @@ Event = tuple
 
 class InterleavedError(ValueError):
     """The bytes of the connection are not RTSP, or a length is beyond all bounds: the connection is of no use."""
+
+
+cdef inline bytearray _memory(Py_ssize_t size):
+    """Not cleared: what no read ever fills takes no memory of the machine, and a hundred connections have it."""
+    return PyByteArray_FromStringAndSize(NULL, size)
 
 
 cdef class InterleavedParser:
@@ -52,7 +57,7 @@ cdef class InterleavedParser:
     cdef readonly Py_ssize_t skipped_bytes
 
     def __cinit__(self):
-        self._store = bytearray(STORE)
+        self._store = _memory(STORE)
         self._sinks = [None] * 256
 
     def attach(self, int channel, Depacketiser depacketiser or None):
@@ -105,13 +110,13 @@ cdef class InterleavedParser:
         if held == 0:
             self._begin = self._end = 0
             if size > STORE:
-                self._store = bytearray(STORE)
+                self._store = _memory(STORE)
             return 0
         if size - self._end >= wanted:
             return 0
         if size - held < wanted:
             # A new array, not a resized one: somebody may still hold the memory of the last get_buffer.
-            larger = bytearray(size * 2)
+            larger = _memory(size * 2)
             memcpy(PyByteArray_AS_STRING(larger), PyByteArray_AS_STRING(self._store) + self._begin, held)
             self._store = larger
         else:
