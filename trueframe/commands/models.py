@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesh.errors import DataLoss, InvalidArgument, NotFound, Unavailable
+from mesh.errors import DataLoss, InvalidArgument, NotFound
 from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
 from trueframe.times import show_time
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from trueframe.client import Client
 
 SHORT = 12
-_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 1 << 20
 
 
 @click.group("models")
@@ -207,29 +205,16 @@ def _add(tf: Client, source: str, sha256: str) -> tuple[ModelVersion, bool]:
 
 
 def _downloaded(url: str, sha256: str) -> bytes:
-    """A file from a server. Raises InvalidArgument, Unavailable, DataLoss."""
-    from http.client import HTTPException
-    from urllib.error import URLError
-    from urllib.request import urlopen
+    """A file from a server. Raises what `fetch_model` raises."""
+    from tempfile import TemporaryDirectory
 
-    if not url.startswith(("http://", "https://")):
-        raise InvalidArgument(f"URL {url[:200]!r}", "is neither http:// nor https://")
+    from detector_pool.client import fetch_model
+
     if not sha256:
         remedy = "Give --sha256 as whoever offers the model names it: what comes over a network may be anything."
         raise InvalidArgument(f"URL {url[:200]}", "has no pinned hash", remedy)
-    data = bytearray()
-    try:
-        with urlopen(url, timeout=_TIMEOUT_S) as answer:
-            while chunk := answer.read(_CHUNK_BYTES):
-                data += chunk
-                if len(data) > 512 << 20:
-                    raise InvalidArgument(f"model at {url[:200]}", "is larger than 512 MiB")
-    except (URLError, HTTPException, OSError, ValueError) as error:
-        if isinstance(error, InvalidArgument):
-            raise
-        raise Unavailable(f"model at {url[:200]}", f"cannot be had: {error}") from None
-    _verify(bytes(data), sha256, url)
-    return bytes(data)
+    with TemporaryDirectory(prefix="tf-") as folder:
+        return fetch_model(url, sha256, Path(folder)).read_bytes()
 
 
 def _verify(data: bytes, sha256: str, source: str) -> None:
