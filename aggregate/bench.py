@@ -64,6 +64,8 @@ class Docket:
     camera_name: str = ""
     since_ns: int = 0
     """Since when the order has been in force without a break, UTC."""
+    heard_since_ns: int = 0
+    """`since_ns` as it was when the last verdict was heard."""
     begins: bool = True
     """Whether the next verdict is the first of a detector that began from nothing."""
     spoken_ns: int = 0
@@ -88,7 +90,9 @@ class Docket:
     @property
     def resume_after(self) -> FrameId | None:
         """The frame behind which a worker goes on; None if none was spoken of since the inspection was started."""
-        return self.state.last if self.spoken_ns >= self.since_ns else None
+        # Replayed frames are older than the order that has them looked at.
+        has_spoken = self.heard_since_ns == self.since_ns or self.spoken_ns >= self.since_ns
+        return self.state.last if has_spoken else None
 
     @property
     def rules(self) -> Rules:
@@ -159,6 +163,7 @@ class Bench:
             docket.state, said = judge(docket.state, rules, docket.order.id, fresh)
             docket.spoken_ns = max(docket.spoken_ns, fresh.received_ns)
             docket.alignment = fresh.alignment or docket.alignment
+            docket.heard_since_ns = docket.since_ns
             findings += said
         docket.detector = detector
         docket.checkpoint = checkpoint or docket.checkpoint
@@ -316,6 +321,7 @@ def _body(docket: Docket) -> dict[str, Any]:
         "judge": state_document(docket.state),
         "ledger": list(docket.notebook.position),
         "spoken_ns": docket.spoken_ns,
+        "heard_since_ns": docket.heard_since_ns,
         "begins": docket.begins,
         "calibrated": docket.calibrated,
         "home": docket.home,
@@ -333,5 +339,6 @@ def _docket(order: Order, body: dict[str, Any] | None, camera_name: str, base: R
     docket.spoken_ns, docket.begins = spoken_ns, body.get("begins", False)
     docket.calibrated, docket.is_provisional = body.get("calibrated", 0.0), body.get("is_provisional", False)
     docket.home = body.get("home", 0.0)
+    docket.heard_since_ns = body.get("heard_since_ns", -1)
     docket.alignment = tuple(body.get("alignment", ()))
     return docket

@@ -421,18 +421,21 @@ class Inspections:
             await self._models.golden(report.model, report.golden, differs=report.golden_differs)
 
     def block_came(self, session: Session, block: inspection_pb2.VerdictBlock) -> None:
-        """Judges a block, or refuses it as stale; either way it will be acknowledged. Raises BadVerdicts."""
+        """Judges a block, or refuses it as stale, and acknowledges what need not come again. Raises BadVerdicts."""
         self.worker_heard(session)
 
         def acknowledge() -> None:
-            acknowledgement = inspection_pb2.BlockAcknowledgement(number=block.number)
+            acknowledgement = inspection_pb2.BlockAcknowledgement(number=block.number, fence=block.fence)
             session.say(inspection_pb2.JoinPoolResponse(acknowledgement=acknowledgement))
 
         docket = self._bench.docket(block.inspection)
         speaker = (session.worker, block.inspection, block.fence)
         if docket is None or not (self._scheduler.accepts(*speaker) or self._is_last_word(*speaker)):
             _refused.labels("stale").inc()
-            acknowledge()
+            seat = self._scheduler.seat(block.inspection)
+            if seat is None or seat.worker != session.worker:
+                acknowledge()
+            # Otherwise its new assignment is on the way, and under that it sends again what is not acknowledged.
             return
         try:
             verdicts = verdicts_from_proto(docket.order.camera, block)
@@ -477,16 +480,18 @@ class Inspections:
         docket = self._bench.docket(order.id)
         if docket is None:
             raise AssertionError(f"inspection {order.id} was placed before its docket was opened")
-        last = docket.resume_after
         # A worker that goes on with changed orders keeps what its detector has learnt.
-        is_kept = last is not None and docket.worker == instruction.worker
+        is_kept = docket.resume_after is not None and docket.worker == instruction.worker
         checkpoint = None
-        if last is not None and not is_kept:
-            checkpoint = await self._archive.checkpoints.newest(order.id, last)
-        docket.fence, docket.worker = instruction.fence, instruction.worker
-        docket.begins = not is_kept and checkpoint is None
-        self.reports.lowered(order, instruction.fps)
         try:
+            if not is_kept:
+                # The newest state may be heard of and not stored yet.
+                await self._bench.settle(docket)
+                if (last := docket.resume_after) is not None:
+                    checkpoint = await self._archive.checkpoints.newest(order.id, last)
+            docket.fence, docket.worker = instruction.fence, instruction.worker
+            docket.begins = not is_kept and checkpoint is None
+            self.reports.lowered(order, instruction.fps)
             await self._bench.settle(docket)
         except TrueframeError as error:
             # An assignment that is not stored must not be heard of. The worker comes again.

@@ -114,8 +114,14 @@ class KeptBlocks:
         self._blocks[block.number] = block
         return block
 
-    def acknowledged(self, number: int) -> None:
-        """A block was judged, or refused for good."""
+    def acknowledged(self, number: int, fence: int = 0) -> None:
+        """A block was judged, or refused for good; `fence`: as which it had been sent.
+
+        One that has another fence by now was refused for its old one: it goes out again.
+        """
+        block = self._blocks.get(number)
+        if block is not None and fence and block.fence != fence:
+            return
         self._blocks.pop(number, None)
         self._sent.discard(number)
 

@@ -174,7 +174,7 @@ class Worker:
                 if self._fences.get(revocation.inspection, -1) <= revocation.fence:
                     self._put_down(revocation.inspection)
             case "acknowledgement":
-                self._kept.acknowledged(response.acknowledgement.number)
+                self._kept.acknowledged(response.acknowledgement.number, response.acknowledgement.fence)
                 _kept.set(len(self._kept))
                 if not len(self._kept):
                     self._emptied.set()
@@ -194,7 +194,9 @@ class Worker:
             "inspection taken up", inspection=task.inspection, fence=assignment.fence,
             after=str(task.after) if task.after else "",
         )  # fmt: skip
-        self._to_send.extend(self._kept.assigned(task.inspection, assignment.fence))
+        # In the order of their numbers, whatever of them waits already: a verdict that comes late is not heard.
+        again = self._kept.assigned(task.inspection, assignment.fence)
+        self._to_send = deque([*(number for number in self._to_send if number not in set(again)), *again])
         self._news.set()
 
     def _prepared(self, task: Task, assignment: inspection_pb2.Assignment) -> Prepared:

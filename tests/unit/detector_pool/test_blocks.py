@@ -91,3 +91,16 @@ def test_without_room_scores_are_given_up_but_no_frame(names: list[str]) -> None
         assert frames(verdicts) == count
         ends = [v.next_seq for v in verdicts]
         assert [v.id.seq for v in verdicts] == [0, *ends[:-1]]
+
+
+def test_a_block_refused_for_its_old_fence_is_not_forgotten_before_it_is_sent_under_the_new_one() -> None:
+    kept = KeptBlocks()
+    block = kept.keep(Block("i", "motion@1", (verdict(0),)), fence=1)
+    assert kept.get(block.number) is not None
+    assert kept.assigned("i", 2) == [block.number]
+    kept.acknowledged(block.number, fence=1)
+    again = kept.get(block.number)
+    assert again is not None
+    assert again.fence == 2
+    kept.acknowledged(block.number, fence=2)
+    assert len(kept) == 0
