@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_CANDIDATES = 512
+_FAR = 1e6
+"""Pixels."""
 Floats = NDArray[np.float32]
 Wanted = NDArray[np.bool_] | None
 """Which classes are wanted; None: all."""
@@ -58,14 +60,15 @@ def suppressed(candidates: Candidates, overlap: float) -> Candidates:
 
     At most MAX_CANDIDATES of the highest scores are looked at; of equal scores the earlier one comes first.
     """
-    order = np.argsort(-candidates.scores, kind="stable")[:MAX_CANDIDATES]
+    # A graph may put out anything: what is nowhere is nothing.
+    somewhere = np.flatnonzero((np.abs(candidates.corners) < _FAR).all(axis=1))
+    order = somewhere[np.argsort(-candidates.scores[somewhere], kind="stable")[:MAX_CANDIDATES]]
     sorted_ = candidates.chosen(order)
     count = len(sorted_)
     if count < 2:
         return sorted_
     corners = sorted_.corners
     areas = np.maximum(corners[:, 2:] - corners[:, :2], 0).prod(axis=1)
-    clashes = None
     kept = np.ones(count, bool)
     for best in range(count - 1):
         if not kept[best]:

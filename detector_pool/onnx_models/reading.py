@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +71,10 @@ def _inputs(graph: Graph) -> tuple[TensorKind, list[TensorKind]]:
 def _boxes(found: Candidates, place: Placement, labels: Sequence[str]) -> list[FoundBox]:
     corners = place.fractions(found.corners.reshape(-1, 2)).reshape(-1, 4)
     # What is out of the picture cannot be seen; and a graph may put out anything.
-    corners = np.clip(np.nan_to_num(corners), 0.0, 1.0)
-    points = None if found.points is None else place.fractions(found.points[:, :, :2].reshape(-1, 2))
+    corners = _bounded(corners, 0.0, 1.0)
+    points = (
+        None if found.points is None else _bounded(place.fractions(found.points[:, :, :2].reshape(-1, 2)), -1.0, 2.0)
+    )
     boxes = []
     for index, (left, top, right, bottom) in enumerate(corners.tolist()):
         if right <= left or bottom <= top:
@@ -79,9 +82,14 @@ def _boxes(found: Candidates, place: Placement, labels: Sequence[str]) -> list[F
         key_points: tuple[KeyPoint, ...] = ()
         if points is not None and found.points is not None:
             count = found.points.shape[1]
-            scores = found.points[index, :, 2].tolist()
+            scores = _bounded(found.points[index, :, 2], 0.0, 1.0).tolist()
             xy = points[index * count : (index + 1) * count].tolist()
             key_points = tuple(KeyPoint(x, y, score) for (x, y), score in zip(xy, scores, strict=True))
-        label, score = labels[int(found.classes[index])], float(found.scores[index])
+        label, score = labels[int(found.classes[index])], min(float(found.scores[index]), 1.0)
         boxes.append(FoundBox(left, top, right - left, bottom - top, label, score, key_points=key_points))
     return boxes
+
+
+def _bounded(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    bounded: NDArray[Any] = np.clip(np.nan_to_num(values), low, high)
+    return bounded

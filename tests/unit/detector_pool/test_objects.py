@@ -16,6 +16,7 @@ from detector_pool.models import ModelFiles, check_model, open_files
 from detector_pool.onnx_models import clip, objects, places, pose
 from detector_pool.picture import Shot
 from detector_pool.registry import detector_types
+from detector_pool.soundness import sound
 from mesh.errors import DataLoss, InvalidArgument
 from tests.tiny_models import CLIP_TOML, TINY_TOML, bright_finder, change_scorer, constant_graph, model_of, shot
 
@@ -229,6 +230,21 @@ def test_a_pose_brings_its_key_points(tmp_path: Path) -> None:
     assert len(box.key_points) == 17
     assert (box.key_points[0].x, box.key_points[0].y) == pytest.approx((0.5, 0.25))
     assert said.score == pytest.approx(0.8)
+
+
+def test_whatever_a_graph_puts_out_what_is_said_of_it_is_sound(tmp_path: Path) -> None:
+    persons = np.zeros((1, 6, 56), np.float32)
+    persons[0, :, 51:] = [0.2, 0.2, 0.8, 0.8, 1.0005]
+    persons[0, 0, :51], persons[0, 1, 5] = np.nan, np.inf
+    persons[0, 2, 51:55], persons[0, 3, 51:55] = np.nan, [-1e30, -1e30, 1e30, 1e30]
+    persons[0, 4, 51:55], persons[0, 5, 51:55] = [0.9, 0.9, 0.1, 0.1], [-0.1, -0.1, 0.15, 0.15]
+    persons[0, 1, 51:55] = [0.85, 0.85, 1.3, 1.3]
+    toml = 'detector = "pose"\nname = "poses"\ndecoder = "movenet"\n'
+    detector = pose.make(Setup(model=model_of(tmp_path, toml, constant_graph([persons]))))
+    for said in watched(detector, [shot(i) for i in range(3)]):
+        assert sound(said) == said
+        assert said.score == 1.0
+        assert len(said.boxes) == 3
 
 
 def grey(index: int, level: int) -> Shot:
