@@ -195,14 +195,18 @@ class RetentionKeeper:
     def second_tier(self) -> footage_pb2.StorageTier:
         """The second tier as it is, for a report. Only where there is one."""
         assert self.second is not None
-        total, free = self.second.space() or (0, 0)
+        space = self.second.space()
+        total, free = space or (0, 0)
+        detail = "" if self.second.is_open else "It cannot be used: nothing is moved there."
+        if space is not None and not total:
+            detail = "It is not there: is its disk mounted? What was moved there cannot be read."
         return footage_pb2.StorageTier(
             name="second",
             location=self.second.location,
             total_bytes=total,
             free_bytes=free,
             footage_bytes=self.second.bytes,
-            detail="" if self.second.is_open else "It cannot be used: nothing is moved there.",
+            detail=detail,
         )
 
     def footages(self, cameras: Iterable[str]) -> dict[str, CameraFootage]:

@@ -77,7 +77,8 @@ def command(
                 raise InvalidArgument(f"file {file}", "does not say when it was recorded", remedy)
             click.echo(f"{file.name} says that it begins {show_time(start_ns)}; --start tells otherwise", err=True)
         began_s = time.monotonic()
-        imported = _import(tf.footage, file, camera, start_ns, is_shown=_is_shown(as_json))
+        with _told_if_interrupted(lambda: _how_far(tf.footage, file, camera, start_ns)):
+            imported = _import(tf.footage, file, camera, start_ns, is_shown=_is_shown(as_json))
         import_s = time.monotonic() - began_s
         subject = Subject.of(tf.footage, file, imported, import_s)
         if as_json:
@@ -87,7 +88,27 @@ def command(
             for note in imported.notes:
                 click.echo(f"  {note}")
         if folder is not None:
-            _inspect(tf, subject, detectors or _DETECTORS, views, folder, as_json=as_json)
+            left = f"{file.name} is footage of {camera}; it was not inspected to its end, and there is no whole report."
+            with _told_if_interrupted(lambda: left):
+                _inspect(tf, subject, detectors or _DETECTORS, views, folder, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _told_if_interrupted(left: Callable[[], str]) -> Iterator[None]:
+    """Says on Ctrl-C how things were left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. {left()}", err=True)
+        raise
+
+
+def _how_far(footage: SyncFootageClient, file: Path, camera: str, start_ns: int) -> str:
+    """Whether an import that was interrupted had happened: all of it or nothing."""
+    with contextlib.suppress(NotFound):
+        if footage.recordings([camera], start_ns, start_ns).recordings:
+            return f"{file.name} had become footage of {camera} already; it was not inspected."
+    return f"Nothing of {file.name} became footage."
 
 
 def _report_folder(report: Path | None, camera: str, file: Path) -> Path:

@@ -45,7 +45,7 @@ def command(context: click.Context, data: str, as_json: bool) -> None:
         show_json(record(found))
         return
     show_table(
-        ("tier", "location", "footage", "free", "of", "write p99", "state"),
+        ("TIER", "LOCATION", "FOOTAGE", "FREE", "OF", "WRITE P99", "STATE"),
         (
             (
                 tier.name,

@@ -206,3 +206,9 @@ def test_a_failed_copy_names_the_segment(place: Place, monkeypatch: pytest.Monke
     assert second is not None
     with pytest.raises(DataLoss, match=place.names[0]):
         second.bring_back("gate", place.names[0])
+
+
+async def test_a_second_disk_that_is_not_mounted_is_told_before_anything_is_moved(place: Place) -> None:
+    assert place.keeper.second_tier().detail == ""
+    place.second.rename(place.second.with_name("unmounted"))
+    assert "is its disk mounted?" in place.keeper.second_tier().detail
