@@ -24,7 +24,7 @@ from simulator.onvif_command import onvif
 from simulator.rtsp import Ports
 from simulator.scene import LAYOUTS
 from simulator.service import Plan
-from simulator.spec import IncidentSpec, SceneSpec, SpecError
+from simulator.spec import INCIDENT_KINDS, IncidentSpec, SceneSpec, SpecError
 from simulator.traits import Traits, parse
 
 PORT = click.IntRange(0, 65535)
@@ -247,15 +247,30 @@ def _explained(error: OSError, given: dict[str, Any]) -> str:
 def fault(kind: str, camera: str, share: float, seed: int, by_s: float, for_s: float, port: int) -> None:
     """Give cameras a fault, or take it away (none)."""
     request = {"camera": camera, "fault": kind, "share": share, "seed": seed, "by_s": by_s, "for_s": for_s}
+    click.echo(json.dumps(_asked(port, request)["cameras"]))
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(list(INCIDENT_KINDS)))
+@click.option("--camera", required=True, help="Its id.")
+@click.option("--length-s", default=0.0, help="How long it lasts. [what is usual for its kind]")
+@click.option("--control", "port", required=True, type=int, help="Control port, as the ready line names it.")
+def incident(kind: str, camera: str, length_s: float, port: int) -> None:
+    """Let something happen in a camera's scene, once; prints in how many seconds."""
+    click.echo(json.dumps(_asked(port, {"camera": camera, "incident": kind, "length_s": length_s})))
+
+
+def _asked(port: int, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the control port. Raises ClickException: nobody answers, or it refuses."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(connection.makefile().readline())
+            answer: dict[str, Any] = json.loads(connection.makefile().readline())
     except OSError as error:
         raise click.ClickException(f"no simulator answers on control port {port}: {error.strerror}") from error
-    if not answer["ok"]:
+    if not answer.pop("ok"):
         raise click.ClickException(answer["error"])
-    click.echo(json.dumps(answer["cameras"]))
+    return answer
 
 
 @main.command(name="log")

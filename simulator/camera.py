@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ _NS_PER_TICK_NUM, _NS_PER_TICK_DEN = 100_000, 9  # 1e9 / 90000
 _REPORT_EVERY_NS = 1_000_000_000
 _HOPELESSLY_LATE_NS = 2_000_000_000
 """Units that are overdue by more (the machine slept) are never sent; their numbers pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A clip that a camera shows once round instead of its own."""
+
+    show: Show
+    before: int
+    """Index of the unit before which it has to come in."""
+    begins: Callable[[int], None]
+    """Told as it comes in: the running number of the loop's first unit."""
 
 
 class Camera:
@@ -55,6 +67,8 @@ class Camera:
         self.fault = Fault()
         self._other = other
         self._is_resizing = False
+        self._home = show
+        self._guest: Guest | None = None
         self._stagger_ns = stagger_ns
         self._log = log.LogWriter(log.path_of(log_folder, camera_id))
         self._first_number = self._log.next_number
@@ -180,9 +194,38 @@ class Camera:
         self.viewers.clear()
 
     def _change(self) -> None:
+        if self._guest:
+            self.show, self._guest = self._home, None
         if self._other:
             self.show, self._other = self._other, self.show
         self._is_resizing = False
+
+    # Shows for one round
+
+    @property
+    def index(self) -> int:
+        """The unit of the loop that is sent next."""
+        return self._position % len(self.clip.units)
+
+    def invite(self, guest: Guest) -> None:
+        """Shows another clip of the same form from a join point before its incident to the end of the loop, once.
+
+        Raises ValueError: it has another form, or the camera does not show its own clip.
+        """
+        own, clip = self._home.clip, guest.show.clip
+        if self.show is not self._home:
+            raise ValueError(f"camera {self.id} shows something else")
+        if (len(clip.units), clip.codec, clip.parameter_sets) != (len(own.units), own.codec, own.parameter_sets):
+            raise ValueError(f"camera {self.id} cannot show a clip of another form")
+        self._guest = guest
+
+    def _welcome(self, position: int, index: int) -> None:
+        guest = self._guest
+        if guest and self.show is guest.show and index == 0:
+            self.show, self._guest = self._home, None
+        elif guest and self.show is self._home and index <= guest.before and self.clip.units[index].joins:
+            self.show = guest.show
+            guest.begins(self._number_at(position - index))
 
     # Sending
 
@@ -190,6 +233,8 @@ class Camera:
         index = position % len(self.clip.units)
         if self._is_resizing and self.clip.units[index].joins:
             self._change()
+        if self._guest:
+            self._welcome(position, index)
         unit = self.clip.units[index]
         if not self.viewers or self.fault.kind in ("stall", "hang") or unit.silent:
             return

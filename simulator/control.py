@@ -5,6 +5,7 @@ What belongs here: the requests and their refusals. Loopback only. Requests:
     {"camera": "cam-1", "fault": "lose", "share": 0.01, "seed": 7}    any kind of `faults.KINDS`; camera "*" means all
     {"camera": "cam-1", "fault": "stall", "for_s": 3}                 heals by itself
     {"camera": "cam-1", "fault": "jump", "by_s": -5}                  what has a length
+    {"camera": "cam-1", "incident": "fall", "length_s": 12}           happens once, in half a minute or so
     {"command": "status"}                                             counters of every camera
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 
 from simulator.camera import Camera
 from simulator.faults import Fault, FaultError
+from simulator.incidents import Incidents
+from simulator.spec import SpecError
 
 
 class ControlError(ValueError):
@@ -25,8 +28,9 @@ class ControlError(ValueError):
 class Control:
     """Answers control requests for these cameras."""
 
-    def __init__(self, cameras: dict[str, Camera]) -> None:
+    def __init__(self, cameras: dict[str, Camera], incidents: Incidents | None = None) -> None:
         self._cameras = cameras
+        self._incidents = incidents
         self._server: asyncio.Server | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.port = 0
@@ -59,15 +63,17 @@ class Control:
             if not isinstance(request, dict):
                 raise ControlError("a request is a JSON object")
             return {"ok": True, **self.act(request)}
-        except (FaultError, ControlError, TypeError, ValueError) as error:
+        except (FaultError, ControlError, SpecError, TypeError, ValueError) as error:
             return {"ok": False, "error": str(error)}
 
     def act(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Does what the request says. Raises ControlError or FaultError, and then has done nothing."""
+        """Does what the request says. Raises ControlError, FaultError or SpecError, and then has done nothing."""
         if request.get("command") == "status":
             return {"cameras": {name: camera.status() for name, camera in self._cameras.items()}}
+        if "incident" in request:
+            return self._trigger(request)
         if "fault" not in request:
-            raise ControlError('a request has a "fault" or {"command": "status"}')
+            raise ControlError('a request has a "fault", an "incident" or {"command": "status"}')
         unknown = set(request) - {"camera", "fault", "share", "seed", "for_s", "by_s"}
         if unknown:
             raise ControlError(
@@ -92,3 +98,13 @@ class Control:
                 heal = self._cameras[camera].set_fault
                 self._timers[camera] = asyncio.get_running_loop().call_later(for_s, heal, Fault())
         return {"cameras": {camera: self._cameras[camera].status() for camera in chosen}}
+
+    def _trigger(self, request: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(request) - {"camera", "incident", "length_s"}
+        if unknown:
+            raise ControlError(f"{', '.join(sorted(unknown))}: unknown; there are camera, incident, length_s")
+        name = request.get("camera", "")
+        if name not in self._cameras or self._incidents is None:
+            raise ControlError(f"camera {name!r} is unknown; there are {', '.join(self._cameras)}")
+        starts_in_s = self._incidents.trigger(name, str(request["incident"]), float(request.get("length_s", 0)))
+        return {"camera": name, "starts_in_s": round(starts_in_s, 1)}

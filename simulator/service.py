@@ -20,6 +20,7 @@ from simulator.camera import Camera
 from simulator.clip import Clip
 from simulator.control import Control
 from simulator.http_server import HttpPorts, HttpServer
+from simulator.incidents import Incidents
 from simulator.jpeg import ORDINARY
 from simulator.rtsp import Ports, RtspServer
 from simulator.show import Show
@@ -145,7 +146,9 @@ async def serve(plan: Plan, cameras: dict[str, Camera], ready: Callable[[dict[st
     Raises OSError when a port cannot be had or a log cannot be written.
     """
     rtsp, http = RtspServer(cameras, plan.login), HttpServer(cameras, plan.login)
-    control = Control(cameras)
+    scenes = {name: scene_of(spec, plan.traits_of(name)) for name, spec in plan.scenes.items()}
+    incidents = Incidents(scenes, plan.traits, cameras, plan.cache, plan.log / "truth.json")
+    control = Control(cameras, incidents)
     secure = tls.prepare(plan.log) if any(_needs_tls(camera.traits) for camera in cameras.values()) else None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -190,6 +193,7 @@ async def serve(plan: Plan, cameras: dict[str, Camera], ready: Callable[[dict[st
             raise failures[0]
     finally:
         await control.close()
+        await incidents.close()
         for camera in cameras.values():
             camera.close()
         await rtsp.close()

@@ -43,7 +43,7 @@ class Scene:
         if drawn:
             spec = self.spec = replace(spec, width=drawn.width, height=drawn.height)
         self._stage = STAGES[spec.layout]
-        self.incidents = _incidents_of(spec, self.layout)
+        self.incidents = incidents_of(spec)
         light = self.layout.light
         painted = backdrop.paint(self.view, self.layout.ground, self.layout.patches, self.layout.boxes, light)
         self._background, self._depth, self._sunlit = painted.picture, painted.depth, painted.sunlit
@@ -250,14 +250,14 @@ def _is_in(square: tuple[layouts.Corner, ...], moment: Moment) -> bool:
     return x0 <= moment.x <= x1 and y0 <= moment.y <= y1
 
 
-def _incidents_of(spec: SceneSpec, layout: layouts.Layout) -> tuple[IncidentSpec, ...]:
+def incidents_of(spec: SceneSpec) -> tuple[IncidentSpec, ...]:
     """Those asked for, or the layout's own, drawn in for loops shorter than a minute."""
     if spec.incidents is not None:
         return spec.incidents
     share = min(1.0, spec.loop_s / 60)
     return tuple(
         replace(incident, start_s=incident.start_s * share, length_s=max(2.0, incident.length_s * share))
-        for incident in layout.incidents
+        for incident in layouts.LAYOUTS[spec.layout]().incidents
     )
 
 
