@@ -212,6 +212,9 @@ def _of_zip(data: bytes, what: str) -> dict[str, bytes]:
                     raise InvalidArgument(f"file {name!r:.80} of {what}", "is a link or no plain file")
                 if one.flag_bits & 1:
                     raise InvalidArgument(f"file {name!r:.80} of {what}", "is encrypted", "Zip it without a password.")
+                if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    remedy = "Zip it with the usual method (deflate)."
+                    raise InvalidArgument(f"file {name!r:.80} of {what}", "is compressed in an unusual way", remedy)
                 _check_name(name, what)
                 if name in files:
                     raise InvalidArgument(f"file {name} of {what}", "is in it twice")
@@ -221,7 +224,19 @@ def _of_zip(data: bytes, what: str) -> dict[str, bytes]:
                 if len(content) != one.file_size:
                     raise InvalidArgument(f"file {name} of {what}", "has another size than the zip says")
                 files[name] = content
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, UnicodeDecodeError) as error:
+    except InvalidArgument:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        # The library has no error of its own for much of what can be wrong with a zip.
         remedy = "Make it again: `zip -r model.zip FOLDER`, or give the folder itself."
         raise InvalidArgument(what, f"is no zip that can be read ({str(error)[:120]})", remedy) from None
     return files

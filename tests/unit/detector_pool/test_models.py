@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import stat
 import struct
 import zipfile
@@ -122,6 +123,28 @@ def test_a_list_of_files_that_is_larger_than_any_models_is_not_read() -> None:
 def test_a_zip_that_is_cut_is_refused(cut: int) -> None:
     with pytest.raises(InvalidArgument, match="no zip that can be read"):
         opened(zip_of({"detector.toml": TOML, "model.onnx": b"\1" * 50})[:cut])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_done_to_a_zip_it_is_a_model_or_refused(seed: int) -> None:
+    rng = random.Random(seed)
+    good = zip_of({"detector.toml": TOML, "model.onnx": bytes(range(256)), "golden/000.grey": b"\0" * 9})
+    refused = 0
+    for _ in range(250):
+        data = bytearray(good)
+        for _ in range(rng.choice((1, 1, 2, 8))):
+            at = rng.randrange(len(data))
+            data[at : at + rng.choice((1, 1, 1, 12))] = rng.randbytes(rng.choice((0, 1, 1, 1, 5)))
+        try:
+            opened(bytes(data))
+        except InvalidArgument:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_zip_of_an_unusual_method_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="compressed in an unusual way"):
+        opened(zip_of({"detector.toml": TOML}, zipfile.ZIP_LZMA))
 
 
 def test_a_path_without_a_model_says_what_to_name(tmp_path: Path) -> None:
