@@ -149,7 +149,7 @@ def orders_for(layout: str, detectors: Iterable[str], minutes: float) -> list[Or
         if name == "normality":
             orders.append(_learnt(layout, minutes))
         elif name == "rules":
-            orders.append(Order(name, take.regions, {"rules": text(), "sources": SOURCES}))
+            orders.append(Order(name, take.regions, {"rules": text(layout), "sources": SOURCES}))
         else:
             orders.append(Order(name, restricted if name == "motion" else ()))
     return orders

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detector_pool.detector import Detector, Setup
-from detector_pool.evaluation.clips import CAMERA
+from detector_pool.evaluation.clips import CAMERA, Clip
 from detector_pool.evaluation.dataset import Dataset
 from detector_pool.evaluation.run import Progress, sampled
 from detector_pool.models import open_model
@@ -17,6 +17,9 @@ from detector_pool.options import checked
 from detector_pool.picture import Shot
 from detector_pool.registry import detector_types
 from mesh.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from detector_pool.training import Odd
 
 TRAINED = "normality"
 """The detector that learns one camera's normal motion from its footage."""
@@ -82,7 +85,14 @@ def _trained(
         trained.write(Path(folder))
         loaded = open_model(Path(folder))
     detector = detector_types()[TRAINED].make(Setup(CAMERA, values, loaded))
-    return Chosen(detector, shots.count, tuple(str(one) for one in trained.odd))
+    return Chosen(detector, shots.count, tuple(_place(dataset.train, one) for one in trained.odd))
+
+
+def _place(clips: Sequence[Clip], odd: Odd) -> str:
+    """A stretch that was dropped, in the terms of the benchmark: clips have no dates."""
+    clip = max((one for one in clips if one.time_ns(0) <= odd.to_ns), key=lambda one: one.number, default=clips[0])
+    first_s, last_s = (max(time_ns - clip.time_ns(0), 0) / 1e9 for time_ns in (odd.from_ns, odd.to_ns))
+    return f"{clip.name} from {first_s:.1f} to {last_s:.1f} s: {odd.why}"
 
 
 class _Counted:

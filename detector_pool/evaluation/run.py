@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,8 @@ class Evaluation:
     leakage: float | None
     frames_per_second: float
     """Of the detector alone, without reading pictures."""
+    frames_per_cpu_second: float
+    """The same by the CPU time of all threads: a busy machine changes it little."""
     unscored: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -135,6 +138,7 @@ def measured(name: str, clips: Sequence[ClipResult], meter: _Meter) -> Evaluatio
         at_rates([one.timed for one in clips]),
         leakage(scored),
         meter.shown / meter.seconds if meter.seconds > 0 else 0.0,
+        meter.shown / meter.cpu_seconds if meter.cpu_seconds > 0 else 0.0,
         sum((one.unscored for one in clips), Counter()),
     )
 
@@ -161,13 +165,20 @@ class _Meter:
         self._done = 0
         self.shown = 0
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
 
-    def count(self, seconds: float | None) -> None:
-        """One more frame; `seconds`: that the detector took, None if it was not shown."""
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """The detector looks at a frame."""
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        yield
+        self.shown += 1
+        self.seconds += time.perf_counter() - wall_s
+        self.cpu_seconds += time.process_time() - cpu_s
+
+    def count(self) -> None:
+        """One more frame, looked at or not."""
         self._done += 1
-        if seconds is not None:
-            self.shown += 1
-            self.seconds += seconds
         if self._progress is not None:
             self._progress(self._done, self._whole)
 
@@ -188,15 +199,14 @@ def _clip(
         if frame >= one.labels.size:
             raise InvalidArgument(f"clip {one.clip.path}", f"has more than the {one.labels.size} frames of before")
         size = shot.y.shape
-        observation, seconds = Observation(reason=NoScore.NOT_SAMPLED), None
+        observation = Observation(reason=NoScore.NOT_SAMPLED)
         if is_due:
-            began_s = time.perf_counter()
             try:
-                observation, state = detector.inspect(shot, state, regions)
+                with meter.looking():
+                    observation, state = detector.inspect(shot, state, regions)
             except Exception as error:
                 log.warning("detector fails on it", clip=one.clip.name, frame=frame, error=str(error))
                 observation, state = Observation(reason=NoScore.DETECTOR_FAILED), detector.start()
-            seconds = time.perf_counter() - began_s
         if observation.reason is None:
             last = float(observation.score)
         else:
@@ -204,7 +214,7 @@ def _clip(
         scores[frame], times[frame] = last, shot.received_ns
         if one.boxes is not None or not one.labels.any():
             said += [SaidBox(frame, box.score, (box.x, box.y, box.width, box.height)) for box in observation.boxes]
-        meter.count(seconds)
+        meter.count()
         frame += 1
     if frame < one.labels.size:
         raise InvalidArgument(f"clip {one.clip.path}", f"has {frame} frames, and had {one.labels.size} before")

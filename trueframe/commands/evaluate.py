@@ -113,6 +113,7 @@ def record(dataset: Dataset, chosen: Chosen, found: Evaluation, shake: float, se
             for row in found.rates
         ],
         "frames_per_second": round(found.frames_per_second, 1),
+        "frames_per_cpu_second": round(found.frames_per_cpu_second, 1),
         "position_auc": found.leakage,
         "shake_px": shake,
         "seed": seed,
@@ -149,7 +150,8 @@ def _show(chosen: Chosen, found: Evaluation) -> None:
     if found.regions is not None:
         click.echo(f"RBDC           {_percent(found.regions.rbdc)}")
         click.echo(f"TBDC           {_percent(found.regions.tbdc)}")
-    click.echo(f"speed          {found.frames_per_second:.0f} frames per second, without reading pictures")
+    speeds = f"{found.frames_per_second:.0f} frames per second, {found.frames_per_cpu_second:.0f} per CPU-second"
+    click.echo(f"speed          {speeds}, without reading pictures")
     if found.unscored:
         reasons = ", ".join(f"{count} {reason}" for reason, count in found.unscored.items())
         click.echo(f"without score  {reasons}; they keep the score before them")
