@@ -75,7 +75,9 @@ def decode_exactly(codec: int, units: Sequence[CodedUnit]) -> av.VideoFrame | No
 
 def _pictures(decoder: Any, units: Sequence[CodedUnit]) -> Iterable[av.VideoFrame]:
     for seq, payload in units:
-        packet: Any = av.Packet(payload)
+        # Not made of the payload itself: decoders read on behind a unit that is cut off, and there must be zeros.
+        packet: Any = av.Packet(len(payload))
+        packet.update(payload)
         packet.pts = packet.dts = seq
         packet.time_base = Fraction(1, 1)
         yield from _tolerantly(decoder, packet)
