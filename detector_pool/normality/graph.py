@@ -18,16 +18,22 @@ import onnx
 from detector_pool.normality.building import Building
 from detector_pool.normality.grid import (
     DECAY,
+    FLOW_CHANNELS,
     HIGHEST,
     KEEPING,
     LARGEST_STEP,
     LEAST_CHANGE,
+    LEAST_FLOW_PX,
     LEAST_SHARE,
+    MOTION_CHANNELS,
     SLACK,
     STATE_CHANNELS,
     Canvas,
-)
+)  # fmt: skip
 from detector_pool.normality.heads import CEILING, HEADS, HeadModel
+
+# The first are sums of two pictures over two pixels, four times the gradient.
+_GRADIENTS = np.array([1, 1, 0.25, 0.25, 1], np.float32).reshape(1, MOTION_CHANNELS, 1, 1)
 
 
 def features_graph(canvas: Canvas, noise: float) -> onnx.ModelProto:
@@ -107,18 +113,73 @@ def _features(graph: Building, canvas: Canvas, noise: float) -> tuple[list[_Feat
     values = graph.op("Mul", graph.op("Concat", speed, *halves, axis=1), moving)
     cells = graph.pool(graph.op("Concat", moving, values, axis=1), (4, 4), 4)
     cells = graph.op("Mul", cells, seen)
-    share = np.array([1, 1, 0.25, 0.25, 1], np.float32).reshape(1, STATE_CHANNELS, 1, 1) * np.float32(1 - KEEPING)
+    flowing = graph.op("Mul", _flowing(graph, canvas, current, previous, noise), seen)
+    fresh = graph.op("Concat", graph.op("Mul", cells, graph.constant(_GRADIENTS)), flowing, axis=1)
     new_state = graph.op(
-        "Add", graph.op("Mul", state, graph.constant(KEEPING)), graph.op("Mul", cells, graph.constant(share))
+        "Add",
+        graph.op("Mul", state, graph.constant(KEEPING)),
+        graph.op("Mul", fresh, graph.constant(1.0 - KEEPING)),
     )
-    return [_motion(graph, new_state, judged)], new_state
+    motion = graph.part(new_state, 1, 0, MOTION_CHANNELS)
+    flow = graph.part(new_state, 1, MOTION_CHANNELS, STATE_CHANNELS)
+    return [_motion(graph, motion, judged), *_flow(graph, canvas, flow, judged)], new_state
+
+
+def _flowing(graph: Building, canvas: Canvas, current: str, previous: str, noise: float) -> str:
+    """Means over cells of what Lucas and Kanade's equations (1981) are made of, (1, 7, R, C), at half the size.
+
+    Where something changes: share of it, gx gx, gx gy, gy gy, gx gt, gy gt, gt gt.
+    """
+    height, width = canvas.height // 2, canvas.width // 2
+    change = graph.pool(graph.op("Sub", current, previous), (2, 2), 2)
+    both = graph.pool(graph.op("Add", current, previous), (2, 2), 2)
+    wide = graph.op("Pad", both, graph.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="edge")
+    rows, columns = graph.part(wide, 2, 1, height + 1), graph.part(wide, 3, 1, width + 1)
+    across = graph.op("Sub", graph.part(rows, 3, 2, width + 2), graph.part(rows, 3, 0, width))
+    down = graph.op("Sub", graph.part(columns, 2, 2, height + 2), graph.part(columns, 2, 0, height))
+    # Of halved pictures, noise is half; a lower threshold takes in the fainter edges of what moves.
+    threshold = graph.constant(float(max(LEAST_CHANGE, 4 * noise)) * 0.53)
+    active = graph.op("Cast", graph.op("Greater", graph.op("Abs", change), threshold), to=onnx.TensorProto.FLOAT)
+    gx, gy, gt = (graph.op("Mul", one, active) for one in (across, down, change))
+    products = [graph.op("Mul", *pair) for pair in ((gx, gx), (gx, gy), (gy, gy), (gx, gt), (gy, gt), (gt, gt))]
+    # Differences of sums of two pictures over two pixels: four times the gradient.
+    quarters = np.array([1, 1 / 16, 1 / 16, 1 / 16, 1 / 4, 1 / 4, 1], np.float32).reshape(1, FLOW_CHANNELS, 1, 1)
+    means = graph.pool(graph.op("Concat", active, *products, axis=1), (4, 4), 4)
+    return graph.op("Mul", means, graph.constant(quarters))
+
+
+def _flow(graph: Building, canvas: Canvas, state: str, judged: str) -> list[_Features]:
+    """Speed of displacement, and its direction at its place."""
+    windows = graph.pool(state, (5, 3))
+    area, xx, xy, yy, xt, yt, tt = (graph.part(windows, 1, number, number + 1) for number in range(FLOW_CHANNELS))
+    # One grey level squared, over the same area, keeps flat windows from giving wild answers.
+    ground = graph.op("Max", area, graph.constant(1e-3))
+    xx, yy = graph.op("Add", xx, ground), graph.op("Add", yy, ground)
+    determinant = graph.op("Sub", graph.op("Mul", xx, yy), graph.op("Mul", xy, xy))
+    # Two pixels of the canvas are one of the halved picture.
+    u = graph.op("Sub", graph.op("Mul", xy, yt), graph.op("Mul", yy, xt))
+    v = graph.op("Sub", graph.op("Mul", xy, xt), graph.op("Mul", xx, yt))
+    u, v = (graph.op("Mul", graph.op("Div", one, determinant), graph.constant(2.0)) for one in (u, v))
+    squared = graph.op("Add", graph.op("Mul", u, u), graph.op("Mul", v, v))
+    length = graph.op("Sqrt", squared)
+    normal = graph.op("Mul", graph.op("Sqrt", graph.op("Div", tt, graph.op("Add", xx, yy))), graph.constant(2.0))
+    one = graph.constant(1.0)
+    logs = [graph.op("Log", graph.op("Add", value, one)) for value in (length, normal)]
+    own = graph.op("Greater", graph.part(state, 1, 0, 1), graph.constant(LEAST_SHARE))
+    active = graph.op("Mul", graph.op("Cast", own, to=onnx.TensorProto.FLOAT), judged)
+    goes = graph.op("Greater", length, graph.constant(LEAST_FLOW_PX))
+    going = graph.op("Mul", active, graph.op("Cast", goes, to=onnx.TensorProto.FLOAT))
+    least = graph.op("Max", length, graph.constant(LEAST_FLOW_PX))
+    places = np.broadcast_to((np.arange(canvas.columns) + 0.5) / canvas.columns, (1, 1, canvas.rows, canvas.columns))
+    way = graph.op("Concat", _floats(graph, places), graph.op("Div", u, least), graph.op("Div", v, least), axis=1)
+    return [_Features(graph.op("Concat", area, *logs, axis=1), active), _Features(way, going)]
 
 
 def _motion(graph: Building, state: str, judged: str) -> _Features:
     windows = graph.pool(state, (5, 3))
     area = graph.part(windows, 1, 0, 1)
     least = graph.op("Max", area, graph.constant(1e-4))
-    means = graph.op("Div", graph.part(windows, 1, 1, STATE_CHANNELS), least)
+    means = graph.op("Div", graph.part(windows, 1, 1, MOTION_CHANNELS), least)
     speed = graph.op("Log", graph.op("Add", graph.part(means, 1, 0, 1), graph.constant(1.0)))
     edges = graph.op("Sqrt", graph.part(means, 1, 1, 4))
     own = graph.op("Greater", graph.part(state, 1, 0, 1), graph.constant(LEAST_SHARE))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CELL = 8
-STATE_CHANNELS = 5
+MOTION_CHANNELS = 5
+FLOW_CHANNELS = 7
+STATE_CHANNELS = MOTION_CHANNELS + FLOW_CHANNELS
 LEAST_CHANGE = 4.0
 """Grey levels of change that count as motion, at least; with much noise, four times that."""
 LEAST_SHARE = 0.05
 """Share of a cell that has to be in motion for it to count."""
+LEAST_FLOW_PX = 0.3
+"""Displacement from one frame to the next below which there is no direction."""
 KEEPING = 0.5
 """Of the exponential average over frames."""
 HIGHEST = 4

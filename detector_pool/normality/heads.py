@@ -51,9 +51,24 @@ MOTION = Head(
                   "of a shape not seen here: fewer level edges"),
         Attribute("change", "changes more than anything seen here", "changes less than anything seen here", 0.6),
     ),
-    0.5,
+    0.4,
 )  # fmt: skip
-HEADS = (MOTION,)
+FLOW = Head(
+    "flow",
+    (
+        Attribute("area", "larger than anything seen here", "smaller than anything seen here", 0.8),
+        Attribute("displacement", "faster than anything seen here", "slower than anything seen here"),
+        Attribute("normal flow", "faster than anything seen here", "slower than anything seen here"),
+    ),
+    0.4,
+)  # fmt: skip
+_WAY = ("moves a way that nobody moves here",) * 2
+DIRECTION = Head(
+    "direction",
+    (Attribute("place", *_WAY), Attribute("rightwards", *_WAY), Attribute("downwards", *_WAY)),
+    0.1,
+)  # fmt: skip
+HEADS = (MOTION, FLOW, DIRECTION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_shake_of_half_a_pixel_is_not_news(model_folder: Path) -> None:
     seen = watched(detector(model_folder), shots)
     calm = [one.score for one in seen[: round(RUNS_S[0] * FPS)]]
     assert highest(seen, *RUNS_S) > 0.7
-    assert np.quantile(calm, 0.9) < 0.5
+    assert np.quantile(calm, 0.9) < 0.55
     # Not stabilised, each shift would be motion of the whole picture.
     assert max(calm) < highest(seen, *RUNS_S)
 
