@@ -50,6 +50,8 @@ class StaticSettings:
     noise_margin: float = 1.6
     still_floor: float = 6.0
     still_after_s: float = 2.0
+    moved_within_s: float = 0.4
+    """A cell belongs to something that moves if it has shown the same thing for no longer."""
     quantile_per_s: float = 0.6
     """Speed at which a cell's noise estimate follows, in grey levels a second."""
     least_cells: int = 4
@@ -217,6 +219,8 @@ class StaticObjects:
         state.still_s += np.float32(elapsed_s)
         state.still_s[~rests] = 0.0
         state.fast += (cells - state.fast) * np.float32(1 - np.exp(-elapsed_s / settings.fast_s))
+        # What shows something else begins anew: a strong contrast is not waited for longer than a weak one.
+        state.fast[~rests] = cells[~rests]
 
         grid = region_grid(tuple(regions), *cells.shape)
         is_thing &= grid.seen
@@ -257,12 +261,12 @@ class StaticObjects:
                 continue
             ys = group // columns
             height = int(ys[-1] - ys[0]) + 1
-            moves = float((still[group] < 0.5 * settings.still_after_s).mean()) >= 0.3
+            moves = float((still[group] <= settings.moved_within_s).mean()) >= 0.3
             if moves:
                 brought[group] = np.maximum(brought[group] * fading, np.float32(height))
                 age[group] = 0.0
             elif float((brought[group] >= 0.5 * height).mean()) < 0.5:
-                # It never came: a change of light, or of the scene.
+                # It never came: light that changes slowly, or the scene itself.
                 continue
             score = len(group) ** 2 / (len(group) ** 2 + 36.0)
             found.append(_group_box(group, rows, columns, THING_LABEL, round(score, 4)))

@@ -38,11 +38,11 @@ class Source:
 
 
 def chosen(wanted: Sequence[str], model: LoadedModel | None, *, needs_left: bool) -> list[str]:
-    """The sources to take: those that were named, else what the model is for, or motion; and what rules cannot do
+    """The sources to take: those that were named, else what the model is for, or static; and what rules cannot do
     without. Those that know classes come first, for what they say outranks the others. Raises InvalidArgument."""
     names = list(dict.fromkeys(wanted))
     if not names:
-        names = [str(model.manifest["detector"])] if model else ["motion"]
+        names = [str(model.manifest["detector"])] if model else ["static"]
     if needs_left and "static" not in names:
         names.append("static")
     if len(names) > MAX_SOURCES:
