@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector_pool.canvas import Grey, reduction
-from detector_pool.health.structure import Edges, Resemblance, compare, edges, noise_energy
+from detector_pool.health.structure import WHITE, Edges, Resemblance, compare, edges, noise_energy
 from detector_pool.picture import Picture
 from detector_pool.stabilise import moved, shift_between
 
@@ -142,9 +142,8 @@ class SceneMemory:
 
     def _noise(self, raw: Edges, noise: float, factor: int, elapsed_s: float) -> float:
         """Mean squared gradient that noise makes in the smoothed picture."""
-        # Of white noise, softened by [1, 2, 1] / 4 both ways and differenced: 0.47 of its variance. Codecs make it
-        # coarser; a scene that changes as a whole must not pass for noise.
-        most = 4.0 * 0.47 * (noise / factor) ** 2 + 0.2
+        # Codecs make noise coarser than white; a scene that changes as a whole must not pass for it.
+        most = 4.0 * WHITE * (noise / factor) ** 2 + 0.2
         energy = most / 4.0
         if self.previous is not None and 0.0 < elapsed_s <= 5.0:
             energy = min(most, noise_energy(raw, edges(self.previous)))
