@@ -47,4 +47,7 @@ RULES: dict[str, Rules] = {
     "signal": Rules(0.7, 0.7, min_duration_ns=500_000_000, merge_gap_ns=2 * SECOND),
     # Faults must last before its score rises at all; a lapse of some seconds is the same fault.
     "health": Rules(0.5, 0.7, min_duration_ns=500_000_000, merge_gap_ns=5 * SECOND),
+    # Rules know times of their own. Nearly true is not true: their scores jump from at most 0.49 to 1.
+    "rules": Rules(0.5, 0.99, min_duration_ns=0, merge_gap_ns=3 * SECOND),
+    "static": Rules(0.5, 0.9, min_duration_ns=0, merge_gap_ns=3 * SECOND),
 }

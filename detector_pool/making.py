@@ -94,7 +94,9 @@ class Workshop:
         except Exception as error:
             log.exception("detector cannot be made", inspection=task.inspection, error=type(error).__name__)
             return Made(None, name, digest, f"{name} cannot be made: {type(error).__name__}: {str(error)[:200]}")
-        golden, differs = self._compared(model, detector) if model is not None else ("", False)
+        # Of rules, the source that works with the model: golden frames are about that.
+        of_model = getattr(detector, "of_model", detector)
+        golden, differs = self._compared(model, of_model) if model is not None else ("", False)
         return Made(detector, detector.name, digest, "", golden, differs)
 
     def _model(self, kind: DetectorType, version: models_pb2.ModelVersion | None) -> LoadedModel | None:
