@@ -380,10 +380,11 @@ def test_a_state_goes_on_in_another_process_to_the_bit() -> None:
     assert parted.rules.pack(parted.state) == whole.rules.pack(whole.state)
 
 
-@pytest.mark.parametrize("data", [b"", b"TFDS", RuleSet.of("a: person\nb: car").pack(RuleSet.of("a: person\nb: car").start())])  # fmt: skip
-def test_what_is_no_state_of_these_rules_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="state|read"):
-        RuleSet.of("a: person").unpack(data)
+def test_what_is_no_state_of_these_rules_is_refused() -> None:
+    others = RuleSet.of("a: person\nb: car")
+    for data in (b"", b"TFDS", others.pack(others.start())):
+        with pytest.raises(ValueError, match=r"state|read"):
+            RuleSet.of("a: person").unpack(data)
 
 
 def test_a_full_state_stays_below_its_bound() -> None:

@@ -151,8 +151,8 @@ def test_classes_of_the_sources_are_checked_if_they_are_known() -> None:
 
 
 def test_anything_at_all_is_read_or_refused_with_a_place() -> None:
-    words = ["a:", "person", "no", "more", "than", "3", "in", '"y"', "for", "2", "s", "then", "within", "on", "mon", "-",
-             "between", "22:00", "and", "crosses", "'", '"', "\n", "faster", "/", "heights", ":", "#", "\\", "é", "."]  # fmt: skip
+    words = [*'a: person no more than 3 in "y" for 2 s then within on mon - between 22:00 and crosses / heights'.split(),
+             "'", '"', "\n", "faster", ":", "#", "\\", "é", ".", "%"]  # fmt: skip
 
     @given(st.lists(st.sampled_from(words), max_size=14))
     @settings(max_examples=150, deadline=None)
@@ -175,11 +175,11 @@ places = st.builds(Where, zones, st.booleans()) | st.just(Where())
 classes = st.sampled_from(["person", "car", "traffic light", "object", "forklift truck", 'a "b', "People"])
 subjects = st.lists(classes, min_size=1, max_size=3, unique=True).map(lambda some: Subject(tuple(some)))
 times = st.integers(1, 24 * 3600 * 1000).map(lambda ms: ms * 1_000_000)
-counts = st.builds(
-    Count,
-    st.sampled_from([Than.MORE, Than.MOST, Than.EXACTLY]),
-    st.integers(0, 1000),
-) | st.builds(Count, st.sampled_from([Than.LEAST, Than.FEWER]), st.integers(1, 1000)) | st.just(Count(Than.NONE))  # fmt: skip
+counts = st.one_of(
+    st.builds(Count, st.sampled_from([Than.MORE, Than.MOST, Than.EXACTLY]), st.integers(0, 1000)),
+    st.builds(Count, st.sampled_from([Than.LEAST, Than.FEWER]), st.integers(1, 1000)),
+    st.just(Count(Than.NONE)),
+)
 rates = counts.filter(lambda count: not count.holds_of_none)
 speeds = st.integers(1, 100_000).map(lambda number: number / 1000)
 lasting = st.one_of(
