@@ -11,7 +11,7 @@ from detector_pool.blobs import groups
 from detector_pool.canvas import Grey, RegionMask
 from detector_pool.detector import DetectorType, FoundBox, Judging, NoScore, Observation, Setup
 from detector_pool.normality.grid import CELL, STATE_CHANNELS, Canvas
-from detector_pool.normality.heads import HEADS
+from detector_pool.normality.heads import HEADS, Level
 from detector_pool.normality.view import SECOND, Pace, PaceState, canvas_of, cells, drawn
 from detector_pool.options import checked
 from detector_pool.packing import pack, unpack
@@ -23,8 +23,9 @@ from mesh.errors import InvalidArgument
 SCHEMA = 1
 VERSION = "1"
 SCORE_SENTENCE = (
-    "Of each head: v / (v + level), where v is the mean of the four highest cells of its linked accumulator; the "
-    "greatest of all heads is the score."
+    "The greatest of all heads' v^p / (1 + v^p), where v is the mean of now / level.now and event / level.event: of "
+    "the four highest cells of the frame, and of the accumulator that links it to those before. p is 1 for motion and "
+    "flow, 4 for the others."
 )
 BREAK_INTERVALS = 3.0
 FORGET_S = 60.0
@@ -153,8 +154,10 @@ class Normality:
              "judged": looked.judged, "state": state.graph_state, "accumulator": state.accumulator}
         )  # fmt: skip
         state.graph_state, state.accumulator = out["new_state"], out["new_accumulator"]
-        values = [float(value) for value in out["event"]]
-        scores = [value / (value + level) for value, level in zip(values, self._levels, strict=True)]
+        scores = [
+            head.squashed(level.normalised(float(now), float(event)))
+            for head, level, now, event in zip(HEADS, self._levels, out["score"], out["event"], strict=True)
+        ]
         best = int(np.argmax(scores))
         boxes: list[FoundBox] = []
         for number in range(len(HEADS)):
@@ -162,14 +165,7 @@ class Normality:
                 boxes += self._boxes(number, out, scores[number], shift)
         boxes.sort(key=lambda box: -box.score)
         said = next((box.said for box in boxes if box.label == HEADS[best].name), "")
-        series = tuple(
-            pair
-            for number, head in enumerate(HEADS)
-            for pair in (
-                (head.name, round(scores[number], 5)),
-                (f"{head.name}.now", round(float(out["score"][number]), 4)),
-            )
-        )
+        series = tuple((head.name, round(score, 5)) for head, score in zip(HEADS, scores, strict=True))
         return Observation(scores[best], tuple(boxes[:MAX_BOXES]), said=said, series=series)
 
     def _boxes(self, number: int, out: dict[str, Grey], score: float, shift: Shift) -> list[FoundBox]:
@@ -199,14 +195,14 @@ class Normality:
         return found
 
 
-def _levels(listed: object, what: str) -> list[float]:
+def _levels(listed: object, what: str) -> list[Level]:
     """The levels of the heads as `detector.toml` has them."""
     try:
         if not isinstance(listed, list):
             raise TypeError("heads are missing")
-        levels = {str(one["name"]): float(one["level"]) for one in listed}
+        levels = {str(one["name"]): Level(float(one["now"]), float(one["event"])) for one in listed}
         found = [levels[head.name] for head in HEADS]
-        if not all(0 < level < float("inf") for level in found):
+        if not all(0 < value < float("inf") for level in found for value in (level.now, level.event)):
             raise ValueError("a level is not above 0")
     except (TypeError, KeyError, ValueError) as error:
         raise InvalidArgument(f"detector.toml of {what}", f"lacks or garbles its heads: {error}",

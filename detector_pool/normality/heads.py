@@ -38,6 +38,26 @@ class Head:
     attributes: tuple[Attribute, ...]
     budget: float
     """Its share of the false alarms."""
+    power: int = 1
+    """Its normalised value is raised to this before it is squashed: a head that is blind to most of what happens stays
+    out of the others' way until it is sure."""
+
+    def squashed(self, value: float) -> float:
+        """A score from 0 to 1 of a normalised value, 0.5 for 1."""
+        raised = max(value, 0.0) ** self.power
+        return raised / (1.0 + raised)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What a head exceeds in its share of normal frames: the mean of the highest cells, now and accumulated."""
+
+    now: float
+    event: float
+
+    def normalised(self, now: float, event: float) -> float:
+        """1 where a head is at its level."""
+        return 0.5 * (now / self.now + event / self.event)
 
 
 MOTION = Head(
@@ -67,6 +87,7 @@ DIRECTION = Head(
     "direction",
     (Attribute("place", *_WAY), Attribute("rightwards", *_WAY), Attribute("downwards", *_WAY)),
     0.1,
+    4,
 )  # fmt: skip
 HEADS = (MOTION, FLOW, DIRECTION)
 

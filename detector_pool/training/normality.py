@@ -11,7 +11,7 @@ import numpy as np
 from detector_pool.canvas import RegionMask
 from detector_pool.normality.graph import normality_graph
 from detector_pool.normality.grid import Canvas
-from detector_pool.normality.heads import HEADS, HeadModel
+from detector_pool.normality.heads import HEADS, HeadModel, Level
 from detector_pool.normality.mixture import Floats
 from detector_pool.normality.view import SECOND, Pace, PaceState, stride
 from detector_pool.picture import Shot
@@ -126,11 +126,12 @@ class _Learning:
         values = self._scale.of(self._canvas, cells, self._values[:steady])
         return events(self._canvas, cells, values, self._sample.runs[:steady])
 
-    def level(self, kept: Sequence[bool]) -> float:
+    def level(self, kept: Sequence[bool]) -> Level:
         """What the head exceeds in its share of all frames that may be exceeded."""
-        _, found = self.told()
-        normal = found[np.asarray(kept[: self._sample.steady])]
-        return max(float(np.quantile(normal, 1.0 - EXCEEDED_SHARE * self.head.budget)), LEAST_LEVEL)
+        normal = np.asarray(kept[: self._sample.steady])
+        share = 1.0 - EXCEEDED_SHARE * self.head.budget
+        now, event = (max(float(np.quantile(one[normal], share)), LEAST_LEVEL) for one in self.told())
+        return Level(now, event)
 
 
 def _sample(gathering: Gathering) -> _Sample:

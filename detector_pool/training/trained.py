@@ -17,7 +17,7 @@ from detector_pool.golden import write_golden
 from detector_pool.models import MANIFEST, open_model
 from detector_pool.normality.detector import SCHEMA, SCORE_SENTENCE, Normality
 from detector_pool.normality.grid import Canvas
-from detector_pool.normality.heads import HEADS
+from detector_pool.normality.heads import HEADS, Level
 from detector_pool.picture import Shot
 
 GRAPH = "model.onnx"
@@ -61,8 +61,8 @@ class TrainedModel:
     interval_ns: float
     noise: float
     graph: bytes
-    levels: tuple[float, ...]
-    """By head: the value that is 0.5 when squashed."""
+    levels: tuple[Level, ...]
+    """By head: where its score is 0.5."""
     odd: tuple[Odd, ...]
     """Stretches that were not learnt from."""
     seconds: float
@@ -99,7 +99,7 @@ class TrainedModel:
 
     def _manifest(self) -> str:
         heads = "\n".join(
-            f'[[heads]]\nname = "{head.name}"\nlevel = {level!r}\n'
+            f'[[heads]]\nname = "{head.name}"\nnow = {level.now!r}\nevent = {level.event!r}\n'
             for head, level in zip(HEADS, self.levels, strict=True)
         )
         return (
@@ -124,7 +124,10 @@ class TrainedModel:
             "left_out": [str(one) for one in self.odd],
             "noise": round(self.noise, 4),
             "score": SCORE_SENTENCE,
-            "levels": {head.name: level for head, level in zip(HEADS, self.levels, strict=True)},
+            "levels": {
+                head.name: {"now": level.now, "event": level.event}
+                for head, level in zip(HEADS, self.levels, strict=True)
+            },
             "threshold": 0.5,
             "runtime": f"onnxruntime {_runtime_version()}, CPUExecutionProvider, 1 thread",
         }

@@ -15,6 +15,7 @@ from detector_pool.detector import Observation, Setup
 from detector_pool.evaluation.shake import shaking
 from detector_pool.models import check_model, open_model
 from detector_pool.normality.detector import Normality
+from detector_pool.normality.heads import Level
 from detector_pool.reasons import NoScore
 from detector_pool.training import TrainedModel, train_normality
 from mesh.errors import InvalidArgument
@@ -53,12 +54,12 @@ def test_what_is_odd_is_said_and_shown_where_it_is(model_folder: Path) -> None:
     middle = seen[round(5.5 * FPS)]
     assert middle.said == "faster than anything seen here"
     box = middle.boxes[0]
-    assert box.label == "motion"
+    assert box.label in ("motion", "flow")
     assert box.said == middle.said
     x = 5.0 * 15 / WIDTH
     assert box.x - 0.06 < x < box.x + box.width + 0.06
     assert box.y < 62 / HEIGHT < box.y + box.height
-    assert dict(middle.series)["motion"] == pytest.approx(middle.score, abs=1e-4)
+    assert max(dict(middle.series).values()) == pytest.approx(middle.score, abs=1e-4)
 
 
 def test_the_first_frame_has_no_score_and_says_so(model_folder: Path) -> None:
@@ -123,6 +124,7 @@ from pathlib import Path
 from detector_pool.detector import Setup
 from detector_pool.models import open_model
 from detector_pool.normality.detector import Normality
+from detector_pool.normality.heads import Level
 from tests.normal_traffic import traffic
 one = Normality(Setup("yard", {}, open_model(Path(sys.argv[1]))))
 state = one.unpack(sys.stdin.buffer.read())
@@ -148,7 +150,7 @@ def test_another_process_goes_on_with_equal_scores(model_folder: Path) -> None:
 
 
 def test_a_state_of_another_model_is_refused(model_folder: Path, trained: TrainedModel, tmp_path: Path) -> None:
-    replace(trained, levels=tuple(level * 2 for level in trained.levels)).write(tmp_path / "other")
+    replace(trained, levels=tuple(Level(one.now * 2, one.event) for one in trained.levels)).write(tmp_path / "other")
     other = detector(tmp_path / "other")
     with pytest.raises(ValueError, match="is a state of"):
         other.unpack(detector(model_folder).pack(detector(model_folder).start()))
