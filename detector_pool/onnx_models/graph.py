@@ -72,8 +72,13 @@ class Graph:
         if provider == "cuda" and self.provider != CUDA:
             remedy = "Is there a device, and its driver? `nvidia-smi` tells. Or choose the provider auto."
             raise Unavailable(f"CUDA for {self.what}", "was asked for and does not run", remedy)
-        self.inputs = [_kind(self.what, one) for one in self._session.get_inputs()]
-        self.outputs = [_kind(self.what, one) for one in self._session.get_outputs()]
+        try:
+            self.inputs = [_kind(self.what, one) for one in self._session.get_inputs()]
+            self.outputs = [_kind(self.what, one) for one in self._session.get_outputs()]
+        except UnicodeDecodeError:
+            raise InvalidArgument(self.what, "has names that are no text in UTF-8", "Export it again.") from None
+        if not self.inputs or not self.outputs:
+            raise InvalidArgument(self.what, "takes nothing, or puts out nothing")
         self._binds = self.provider == CUDA if binds is None else binds
         self._device = "cuda" if self.provider == CUDA else "cpu"
         self._bound: dict[tuple[tuple[str, tuple[int, ...]], ...], _Bound] = {}
@@ -191,7 +196,8 @@ def _session(what: str, data: bytes, provider: str) -> onnxruntime.InferenceSess
         _load_cuda(onnxruntime)
         providers.insert(0, (CUDA, _CUDA_OPTIONS))
     try:
-        return onnxruntime.InferenceSession(data, options, providers=providers)
+        # Its own falling back prints to the terminal, and tries the same once more.
+        return onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
     except Exception as error:
         remedy = "It must be one ONNX file with its weights inside, of standard operators up to opset 23."
         raise InvalidArgument(what, f"cannot be loaded: {first_line(error)}", remedy) from None

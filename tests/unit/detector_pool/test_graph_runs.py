@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -238,6 +240,17 @@ def endless() -> bytes:
         [tensor("y", 1)],
         weights,
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_done_to_a_graph_it_loads_or_is_refused(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(60):
+        data = bytearray(bright_finder())
+        for _ in range(rng.choice((1, 1, 4))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        with contextlib.suppress(InvalidArgument):
+            Graph("spoilt", "model.onnx", bytes(data))
 
 
 def test_a_graph_with_weights_elsewhere_is_refused() -> None:
