@@ -301,6 +301,19 @@ class SiteConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningConfig:
+    """What `trueframe up` learns of each camera by itself: a model of what is normal, from recorded footage."""
+
+    enabled: bool = option(True, "Learn what is normal for each camera, and inspect it by that.")
+    first_after_s: float = option(
+        600.0, "Footage of a camera, in seconds, from which its first model is made.", at_least=60
+    )
+    check_s: float = option(300.0, "How often it is looked at what there is to learn.", at_least=1)
+    fps: float = option(10.0, "Frames a second that inspections begun by themselves look at.", at_least=1, at_most=100)
+    trial_s: float = option(86_400.0, "How long a later model runs silently before it may speak.", at_least=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything."""
 
@@ -315,6 +328,7 @@ class Config:
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
     event_center: EventCenterConfig = field(default_factory=EventCenterConfig)
     detector_pool: DetectorPoolConfig = field(default_factory=DetectorPoolConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
     inspections: tuple[InspectionSeed, ...] = ()
 
     @property

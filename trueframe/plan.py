@@ -58,4 +58,8 @@ def service_specs(config: Config, layout: Layout, environment: Mapping[str, str]
 
     broker, *others = (spec(*service) for service in SERVICES)
     worker = ChildSpec("worker", (sys.executable, "-m", "detector_pool", "--config", str(layout.config)), environment)
-    return [[broker], others, [worker]]
+    groups = [[broker], others, [worker]]
+    if config.learning.enabled:
+        command = (sys.executable, "-m", "trueframe.learner", "--config", str(layout.config))
+        groups.append([ChildSpec("learner", command, environment)])
+    return groups

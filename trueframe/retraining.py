@@ -5,7 +5,7 @@ What should not be in this module: training (`commands.train`), reading footage 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DETECTOR = "normality"
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
+# A model of little footage is made anew after a day and after a week; the later ones last for a month.
+AGES_NS = (DAY_NS, 7 * DAY_NS, 30 * DAY_NS)
 SAMPLES = 48
 SAMPLE_NS = 60_000_000_000
 
@@ -31,10 +33,17 @@ class Standing:
     """Digest of one that is being tried; empty if none is."""
     changed_ns: int
     """Of the last step of the roll-out."""
+    versions: int = 0
+    """How many there have been."""
+
+    @property
+    def max_age_ns(self) -> int:
+        """How old its model may become when nobody says otherwise."""
+        return AGES_NS[min(max(self.versions, 1), len(AGES_NS)) - 1]
 
 
 def standings(inspections: Sequence[Inspection], models: Sequence[Model], camera: str = "") -> list[Standing]:
-    """Inspections whose models are trained from their camera, of one camera or all, with where these stand."""
+    """Inspections whose models are trained from their own camera, of one camera or all, with where these stand."""
     by_name = {model.name: model for model in models}
     found = []
     for inspection in inspections:
@@ -42,14 +51,17 @@ def standings(inspections: Sequence[Inspection], models: Sequence[Model], camera
             continue
         if camera and inspection.camera != camera:
             continue
-        name = inspection.model or f"{inspection.camera}.{DETECTOR}"
+        name = f"{inspection.camera}.{DETECTOR}"
+        if inspection.model not in ("", name):
+            # It was told to run somebody else's model.
+            continue
         model = by_name.get(name)
-        version, shadow, changed_ns = None, "", 0
+        version, shadow, changed_ns, versions = None, "", 0, 0
         if model is not None:
             rollout = model.rollout
             version = next((one for one in model.versions if one.digest == rollout.promoted), None)
-            shadow, changed_ns = rollout.shadow, rollout.changed_ns
-        found.append(Standing(inspection, name, version, shadow, changed_ns))
+            shadow, changed_ns, versions = rollout.shadow, rollout.changed_ns, len(model.versions)
+        found.append(Standing(inspection, name, version, shadow, changed_ns, versions))
     return found
 
 
@@ -79,3 +91,9 @@ def sampled_minutes(from_ns: int, to_ns: int) -> list[tuple[int, int]]:
     step = (to_ns - from_ns - SAMPLE_NS) / (SAMPLES - 1)
     starts = [from_ns + round(number * step) for number in range(SAMPLES)]
     return [(start, start + SAMPLE_NS) for start in starts]
+
+
+def beginners(cameras: Iterable[str], inspections: Iterable[Inspection]) -> list[str]:
+    """Cameras that nobody has ordered an inspection by what is normal for, nor stopped one."""
+    ordered = {inspection.camera for inspection in inspections if inspection.detector == DETECTOR}
+    return [camera for camera in sorted(cameras) if camera not in ordered]

@@ -102,7 +102,7 @@ def _train(
         made = trained(tf, camera, from_ns, to_ns, seed, like=like, is_shown=not as_json)
         if place is not None:
             write_model(made, place)
-        told = publish(tf, made, like.model if like is not None else "") if is_published else None
+        told = publish(tf, made) if is_published else None
     if as_json:
         record = {"model": str(place) if place is not None else None, "digest": made.digest, **_counts(made)}
         show_json(record | {"card": made.card, "published": told.record() if told is not None else None})
@@ -111,8 +111,8 @@ def _train(
     if place is not None:
         click.echo(f"model: {place}, {made.digest[:12]}")
     click.echo(told.sentence if told is not None else f"publish it: trueframe models publish {place}")
-    if is_published and like is None:
-        click.echo(f"inspect with it: trueframe inspections start {camera}.{DETECTOR}")
+    if is_published and (like is None or like.model not in ("", f"{camera}.{DETECTOR}")):
+        click.echo(f"inspect with it: trueframe inspections start {camera}.{DETECTOR} --model {camera}.{DETECTOR}")
 
 
 def show_card(made: Made) -> None:

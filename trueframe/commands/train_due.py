@@ -34,7 +34,7 @@ def train_due(data: str, camera: str, max_age_s: float, trial_s: float, seed: in
             click.echo("No normality inspection runs: `trueframe inspections start CAMERA.normality` starts one.")
         for standing in found:
             try:
-                told = _promoted(tf, standing, trial_s) or _trained(tf, standing, max_age_s, seed, is_shown=not as_json)
+                told = promoted(tf, standing, trial_s) or retrained(tf, standing, max_age_s, seed, is_shown=not as_json)
             except TrueframeError as error:
                 problems.append(error)
                 told = f"failed: {error}"
@@ -46,7 +46,8 @@ def train_due(data: str, camera: str, max_age_s: float, trial_s: float, seed: in
         raise problems[0]
 
 
-def _promoted(tf: Client, standing: Standing, trial_s: float) -> str:
+def promoted(tf: Client, standing: Standing, trial_s: float) -> str:
+    """Lets what was tried for long enough speak; tells so, or "" if nothing was."""
     from aggregate.client import RolloutStep
 
     if not is_tried(standing, time.time_ns(), round(trial_s * SECOND_NS)):
@@ -55,7 +56,8 @@ def _promoted(tf: Client, standing: Standing, trial_s: float) -> str:
     return f"{standing.shadow[:12]} speaks now. {' '.join(gate.sentence for gate in gates)}".strip()
 
 
-def _trained(tf: Client, standing: Standing, max_age_s: float, seed: int, *, is_shown: bool) -> str:
+def retrained(tf: Client, standing: Standing, max_age_s: float, seed: int, *, is_shown: bool) -> str:
+    """Trains what is due and publishes it; tells what came of it."""
     now_ns = time.time_ns()
     drift = _drift(tf, standing, now_ns) if standing.version is not None else None
     why = why_due(standing, drift, now_ns, round(max_age_s * SECOND_NS))
@@ -63,7 +65,7 @@ def _trained(tf: Client, standing: Standing, max_age_s: float, seed: int, *, is_
         return f"not due; {drift.sentence}" if drift is not None else "not due"
     camera = standing.inspection.camera
     made = trained(tf, camera, now_ns - DAY_NS, now_ns, seed, like=standing.inspection, is_shown=is_shown)
-    return f"{why}. {publish(tf, made, standing.model).sentence}"
+    return f"{why}. {publish(tf, made).sentence}"
 
 
 def _drift(tf: Client, standing: Standing, now_ns: int) -> Drift:

@@ -100,16 +100,16 @@ def write_model(made: Made, place: Path) -> None:
         file.write_bytes(content)
 
 
-def publish(tf: Client, made: Made, model: str = "") -> Published:
-    """Publishes a model that was just made: the first of its name speaks, a later one is tried in the shadow.
+def publish(tf: Client, made: Made) -> Published:
+    """Publishes a model that was just made: the first of its camera speaks, a later one is tried in the shadow.
 
-    `model`: its name; CAMERA.normality if it has none. Raises InvalidArgument: it does not pass its own golden frames.
+    Raises InvalidArgument: it does not pass its own golden frames.
     """
     from aggregate.client import RolloutStep
     from detector_pool.client import check_model
 
     check_model(made.files)
-    name = model or f"{made.camera}.{DETECTOR}"
+    name = f"{made.camera}.{DETECTOR}"
     version, _ = tf.models.add(made.files.packed(), model=name)
     promoted = next((one.rollout.promoted for one in tf.models.list() if one.name == name), "")
     if promoted == version.digest:

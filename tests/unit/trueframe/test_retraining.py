@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from aggregate.client import Drift, Inspection, Model
@@ -10,6 +12,7 @@ from trueframe.retraining import (
     HOUR_NS,
     SAMPLE_NS,
     SAMPLES,
+    beginners,
     is_tried,
     sampled_minutes,
     standings,
@@ -43,9 +46,9 @@ def test_only_normality_that_runs_is_looked_at_and_shadows_are_not() -> None:
     assert standings(others, [], "elsewhere") == []
 
 
-def test_a_model_of_another_name_is_found_by_that_name() -> None:
-    (standing,) = standings([inspection(model="shared")], [model(name="shared")])
-    assert (standing.model, standing.version is not None) == ("shared", True)
+def test_an_inspection_that_runs_somebody_elses_model_is_left_alone() -> None:
+    assert standings([inspection(model="shared")], [model(name="shared")]) == []
+    assert len(standings([inspection(model="gate.normality")], [model()])) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,16 @@ def test_minutes_lie_evenly_over_a_day_and_a_short_range_is_read_whole() -> None
     assert (minutes[0][0], minutes[-1][1]) == (NOW - DAY_NS, NOW)
     assert all(last - first == SAMPLE_NS for first, last in minutes)
     assert sampled_minutes(0, 10 * SAMPLE_NS) == [(0, 10 * SAMPLE_NS)]
+
+
+def test_models_of_little_footage_are_made_anew_sooner() -> None:
+    (found,) = standings([inspection()], [model()])
+    ages = [replace(found, versions=versions).max_age_ns // DAY_NS for versions in (0, 1, 2, 3, 9)]
+    assert found.versions == 1
+    assert ages == [1, 1, 7, 30, 30]
+
+
+def test_only_cameras_that_nobody_decided_about_begin_by_themselves() -> None:
+    motion = Inspection(id="yard.motion", camera="yard", detector="motion")
+    inspections = [inspection(), inspection("hall", disabled=True), motion]
+    assert beginners(["yard", "hall", "gate", "dock"], inspections) == ["dock", "yard"]
