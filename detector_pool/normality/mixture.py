@@ -25,13 +25,15 @@ class Mixture:
 
     def log_density(self, vectors: Floats) -> Floats:
         """Natural logarithm of the density, (N,), of vectors (N, D)."""
-        return _log_sum(self._log_parts(vectors))
-
-    def _log_parts(self, vectors: Floats) -> Floats:
-        away = vectors[:, None, :] - self.means
-        white = np.einsum("kij,nkj->nki", self.whitening, away)
-        parts: Floats = self.constants() - 0.5 * (white**2).sum(axis=2)
-        return parts
+        parts = np.stack(
+            [
+                constant - 0.5 * (((vectors - mean) @ whitening.T) ** 2).sum(axis=1)
+                for constant, mean, whitening in zip(self.constants(), self.means, self.whitening, strict=True)
+            ]
+        )
+        highest = parts.max(axis=0)
+        summed: Floats = highest + np.log(np.exp(parts - highest).sum(axis=0))
+        return summed
 
     def constants(self) -> Floats:
         """Logarithm of each one's density at its mean, its share included, (K,)."""
@@ -54,13 +56,13 @@ def fit(vectors: Floats, count: int, steps: int, regularisation: float, rng: np.
     floor = regularisation / spread**2
     pairs = np.triu_indices(width)
     # Densities and moments are linear in these, so that each step is two products of matrices.
-    monomials = np.concatenate([np.ones((size, 1)), scaled, scaled[:, pairs[0]] * scaled[:, pairs[1]]], axis=1)
-    weights = _seeded(scaled, count, rng)
-    shares, means, covariances = _moments(weights, monomials, width, pairs, floor)
+    monomials = np.concatenate([np.ones((1, size)), scaled.T, scaled.T[pairs[0]] * scaled.T[pairs[1]]])
+    shares, means, covariances = _moments(_seeded(scaled, count, rng).T, monomials, width, pairs, floor)
     for _ in range(steps):
-        logs = monomials @ _coefficients(shares, means, covariances, pairs).T
-        logs -= _log_sum(logs)[:, None]
-        weights = np.exp(logs)
+        logs = _coefficients(shares, means, covariances, pairs) @ monomials
+        logs -= logs.max(axis=0)
+        weights = np.exp(logs, out=logs)
+        weights /= weights.sum(axis=0)
         shares, means, covariances = _moments(weights, monomials, width, pairs, floor)
     whitening = np.linalg.inv(np.linalg.cholesky(covariances)) / spread
     return Mixture(shares, means * spread + middle, whitening)
@@ -89,7 +91,7 @@ def _seeded(scaled: Floats, count: int, rng: np.random.Generator) -> Floats:
 def _moments(
     weights: Floats, monomials: Floats, width: int, pairs: tuple[NDArray[np.intp], NDArray[np.intp]], floor: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    sums = weights.T @ monomials
+    sums = weights @ monomials.T
     totals = sums[:, 0] + 10 * np.finfo(np.float64).eps
     means = sums[:, 1 : 1 + width] / totals[:, None]
     second = np.empty((len(totals), width, width))
@@ -110,9 +112,3 @@ def _coefficients(
     constant = np.log(shares) - 0.5 * (determinants + (linear * means).sum(axis=1) + means.shape[1] * np.log(2 * np.pi))
     twice = np.where(pairs[0] == pairs[1], 0.5, 1.0)
     return np.concatenate([constant[:, None], linear, -precisions[:, pairs[0], pairs[1]] * twice], axis=1)
-
-
-def _log_sum(logs: Floats) -> Floats:
-    highest = logs.max(axis=1)
-    summed: Floats = highest + np.log(np.exp(logs - highest[:, None]).sum(axis=1))
-    return summed

@@ -190,7 +190,11 @@ def test_the_graph_is_small_and_has_no_shape_left_open(model_folder: Path) -> No
     assert len(model.SerializeToString()) < 2 << 20
 
 
-def test_what_stands_out_in_the_footage_is_left_out_and_listed(trained: TrainedModel) -> None:
+def test_what_stands_out_in_the_footage_is_left_out_and_listed(
+    trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector_pool.training.fitting.STEPS", 5)
+    monkeypatch.setattr("detector_pool.training.gathering.SHAKES_PX", (0.0,))
     odd = train_normality(traffic(70, seed=1, runner_s=(30.0, 33.0)), camera="yard", fps=FPS).odd
     start_s = [(one.from_ns - trained.from_ns) / 1e9 for one in odd]
     assert any(28 < start < 34 for start in start_s)
