@@ -46,20 +46,16 @@ class Faults:
         self._in_a_row += 1
         self._well_in_a_row = 0
         self._note(at_ns, has_failed=True)
-        if self.problem:
-            self._disable(at_ns)
-        elif self._in_a_row >= IN_A_ROW:
-            self._disable(at_ns)
+        if not self.problem and self._in_a_row >= IN_A_ROW:
             self.problem = f"{detector} failed on {self._in_a_row} frames in a row and is disabled: {_short(why)}"
-        elif len(self._recent) >= FEWEST and 2 * self._failed >= len(self._recent):
-            self._disable(at_ns)
+        elif not self.problem and len(self._recent) >= FEWEST and 2 * self._failed >= len(self._recent):
             share = round(100 * self._failed / len(self._recent))
             self.problem = f"{detector} failed on {share} % of a minute's frames and is disabled: {_short(why)}"
-
-    def _disable(self, at_ns: int) -> None:
-        self._disabled_until_ns = at_ns + RETRY_NS
-        self._recent.clear()
-        self._failed = self._in_a_row = 0
+        if self.problem:
+            # One that has just been tried again is given no second chance.
+            self._disabled_until_ns = at_ns + RETRY_NS
+            self._recent.clear()
+            self._failed = self._in_a_row = 0
 
     def _note(self, at_ns: int, *, has_failed: bool) -> None:
         self._recent.append((at_ns, has_failed))

@@ -24,6 +24,7 @@ from detector_pool.options import parsed
 from detector_pool.picture import Shot
 from detector_pool.registry import detector_types
 from detector_pool.runner import Task
+from detector_pool.steering import Steering, follower_for
 from detector_pool.trail import recorded_units
 from detector_pool.wire import REASONS, checkpoint_from_proto, task_from_proto
 from media_center.client import FootageItem, SyncFootageClient
@@ -102,7 +103,7 @@ def reinspect(
     found = ledger.checkpoint(inspection, before)
     task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
     looker = detector if detector is not None else _same_detector(entries[0].detector, task)
-    state, start = _start(found, before, looker, from_ns)
+    state, start, steering = _start(found, before, looker, from_ns, task)
     # And a little behind: with B-frames, frames of later ids were shown before the last of the range.
     lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns + _SHOWN_EARLIER_NS)
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
@@ -117,7 +118,7 @@ def reinspect(
         if entry.began and FrameId.from_proto(entry.verdict.id) == shot.id:
             state = looker.start()
         try:
-            observation, state = looker.inspect(shot, state, task.regions)
+            observation, state = looker.inspect(shot, state, steering.regions(shot, task.regions))
         except Exception as error:
             log.info("detector fails on it", frame=str(shot.id), error=str(error))
             observation, state = Observation(reason=NoScore.DETECTOR_FAILED), looker.start()
@@ -145,15 +146,17 @@ def _same_detector(spoke: str, task: Task) -> Detector[Any]:
 
 
 def _start(
-    found: inspection_pb2.GetCheckpointResponse, before: FrameId, looker: Detector[Any], from_ns: int
-) -> tuple[Any, Start]:
-    """State and place to begin with."""
+    found: inspection_pb2.GetCheckpointResponse, before: FrameId, looker: Detector[Any], from_ns: int, task: Task
+) -> tuple[Any, Start, Steering]:
+    """State and place to begin with, and the regions as they followed the camera up to there."""
+    follower = follower_for(task.regions, are_fixed=task.has_fixed_regions)
     if not found.HasField("checkpoint"):
-        return looker.start(), Start(None, 0)
+        return looker.start(), Start(None, 0), Steering(follower)
     checkpoint = checkpoint_from_proto(found.checkpoint)
     if checkpoint is None or checkpoint.detector != looker.name:
-        return looker.start(), Start(before, from_ns)
-    return looker.unpack(checkpoint.state), Start(checkpoint.after, checkpoint.received_ns)
+        return looker.start(), Start(before, from_ns), Steering(follower, checkpoint.following if checkpoint else b"")
+    start = Start(checkpoint.after, checkpoint.received_ns)
+    return looker.unpack(checkpoint.state), start, Steering(follower, checkpoint.following)
 
 
 class _Said:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from detector_pool.blocks import SECOND, Block, BlockBuilder, Checkpoint
 from detector_pool.canvas import RegionMask
 from detector_pool.detector import Detector, Observation
 from detector_pool.fare import Fare, Report
 from detector_pool.faults import Faults
-from detector_pool.picture import Hole, Picture, Shot
+from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
 from detector_pool.sequence import FrameVerdict, Sequence
 from detector_pool.soundness import sound
+from detector_pool.steering import Follows, Steering
 from detector_pool.told import Told
 from mesh.errors import DataLoss
 from mesh.ids import FrameId
@@ -69,38 +69,6 @@ class Made:
     golden_differs: bool = False
 
 
-class Follows(Protocol):
-    """Whoever moves regions with the camera: `detector_pool.following`."""
-
-    def start(self) -> Any:
-        """The state before the first frame."""
-        ...
-
-    def step(self, picture: Picture, state: Any) -> tuple[Any, Any]:
-        """How the camera stands now, and the state behind it."""
-        ...
-
-    def moved(self, regions: Several[RegionMask], alignment: Any) -> tuple[RegionMask, ...]:
-        """Regions where the camera shows them now."""
-        ...
-
-    def numbers(self, alignment: Any) -> tuple[float, ...]:
-        """The alignment as a row-major 3x3 in fractions; empty where the regions are where they were drawn."""
-        ...
-
-    def lost(self, alignment: Any) -> str:
-        """Why the regions cannot be followed, as a sentence; empty while they can."""
-        ...
-
-    def pack(self, state: Any) -> bytes:
-        """The state as bytes."""
-        ...
-
-    def unpack(self, data: bytes) -> Any:
-        """The inverse. Raises ValueError."""
-        ...
-
-
 class Runner:
     """Runs one detector over one camera.
 
@@ -110,14 +78,13 @@ class Runner:
     """
 
     def __init__(self, task: Task, made: Made, *, earlier: Made | None = None, follower: Follows | None = None) -> None:
-        self._follower = follower
-        self._follow: Any = follower.start() if follower is not None else None
+        self._steering = Steering(follower)
         begins = earlier if earlier is not None and earlier.detector is not None else made
         self._made = begins
         self._next: Made | None = made if begins is not made and made.detector is not None else None
         self._problem = made.problem
         self._faults = Faults()
-        self._state, self._told = self._begin(task)
+        self._state, self._told = self._begin(task, follower)
         self._sequence = Sequence(task.after)
         self._builder = BlockBuilder(task.inspection, self._made.name, task.threshold)
         self._task = task
@@ -128,9 +95,6 @@ class Runner:
         self._rebuilt: Any = None
         self._rebuilt_from_ns: int | None = None
         self._uneven = 0
-        self._alignment: tuple[float, ...] = ()
-        self._told_alignment: tuple[float, ...] = ()
-        self._lost = ""
 
     @property
     def task(self) -> Task:
@@ -180,7 +144,7 @@ class Runner:
         else:
             self._told.add(item.id)
             observation = self._inspect(item)
-            verdict = FrameVerdict(item.id, item.received_ns, observation, alignment=self._news_of_alignment())
+            verdict = FrameVerdict(item.id, item.received_ns, observation, alignment=self._steering.news())
         for ready in self._sequence.put(verdict):
             self._builder.add(ready, now_ns)
         if self._packed_ns is None:
@@ -220,12 +184,12 @@ class Runner:
             Report(
                 self._task.inspection, self._problem or self._faults.problem, made.name if made.detector else "",
                 str(getattr(made.detector, "provider", "")), made.model, made.golden, made.golden_differs,
-                self._lost, self._alignment,
+                self._steering.lost, self._steering.alignment,
             ),
             now_ns,
         )  # fmt: skip
 
-    def _begin(self, task: Task) -> tuple[Any, Told]:
+    def _begin(self, task: Task, follower: Follows | None) -> tuple[Any, Told]:
         """State and position to begin from."""
         detector, checkpoint = self._made.detector, task.checkpoint
         if detector is None:
@@ -234,8 +198,7 @@ class Runner:
             return detector.start(), Told(task.after)
         try:
             state = detector.unpack(checkpoint.state)
-            if self._follower is not None and checkpoint.following:
-                self._follow = self._follower.unpack(checkpoint.following)
+            self._steering = Steering(follower, checkpoint.following)
             return state, Told(checkpoint.after)
         except ValueError as error:
             log.warning("checkpoint is of no use", inspection=task.inspection, reason=str(error))
@@ -309,7 +272,7 @@ class Runner:
             return None
         try:
             state = detector.pack(self._state)
-            following = self._follower.pack(self._follow) if self._follower is not None else b""
+            following = self._steering.pack()
         except Exception as error:
             if rate_limited(f"checkpoint {self._task.detector}", 60.0):
                 log.exception("state cannot be packed", detector=self._made.name, error=str(error))
@@ -325,14 +288,12 @@ class Runner:
         if detector is None or self._faults.is_disabled(shot.received_ns):
             return Observation(reason=NoScore.DETECTOR_FAILED)
         confirmations, began_ns = shot.confirmations, time.thread_time_ns()
-        followed = self._follow
-        regions = self._regions(shot)
         try:
+            regions = self._steering.regions(shot, self._task.regions)
             observation, self._state = detector.inspect(shot, self._state, regions)
             observation = sound(observation)
         except DataLoss:
             # Overwritten under its eyes; it has learnt nothing from it.
-            self._follow = followed
             return Observation(reason=NoScore.OVERRUN)
         except Exception as error:
             # A detector's fault is one frame's reason, not the end of the inspection. What it remembered may be broken.
@@ -344,7 +305,7 @@ class Runner:
             return Observation(reason=NoScore.DETECTOR_FAILED)
         if shot.confirmations == confirmations and not shot.still_valid():
             # A detector that did not ask, and may remember what was never to be seen.
-            self._state, self._follow = detector.start(), followed
+            self._state = detector.start()
             return Observation(reason=NoScore.OVERRUN)
         self._faults.went_well(shot.received_ns)
         self._fare.cost(getattr(detector, "cost_us", None), (time.thread_time_ns() - began_ns) / 1000)
@@ -370,28 +331,3 @@ class Runner:
         slot = int(shot.received_ns * self._task.max_fps) // SECOND
         is_first, self._slot = slot > self._slot, max(slot, self._slot)
         return is_first
-
-    def _regions(self, shot: Shot) -> tuple[RegionMask, ...]:
-        regions, follower = self._task.regions, self._follower
-        if follower is None or not regions or self._task.has_fixed_regions:
-            self._alignment, self._lost = (), ""
-            return regions
-        try:
-            alignment, self._follow = follower.step(shot, self._follow)
-            self._alignment, self._lost = follower.numbers(alignment), follower.lost(alignment)
-            return follower.moved(regions, alignment)
-        except DataLoss:
-            raise
-        except Exception as error:
-            if rate_limited(f"following {self._task.camera}", 30.0):
-                log.exception("regions cannot be moved", camera=self._task.camera, error=str(error))
-            self._follow = follower.start()
-            return regions
-
-    def _news_of_alignment(self) -> tuple[float, ...]:
-        """Where the regions are now, if that is worth telling; a place to go back to is told as it is."""
-        before, now = self._told_alignment, self._alignment
-        if before == now or (before and now and max(abs(a - b) for a, b in zip(before, now, strict=True)) < 2e-3):
-            return ()
-        self._told_alignment = now
-        return now or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from detector_pool.blocks import Block
 from detector_pool.fare import Report
 from detector_pool.picture import PictureSource
-from detector_pool.runner import Follows, Made, Runner, Task
+from detector_pool.runner import Made, Runner, Task
+from detector_pool.steering import Follows
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
 from mesh.ids import FrameId

@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aggregate.client import PoolClient, PoolStream
 from detector_pool.blocks import Block, KeptBlocks
 from detector_pool.detector import DetectorType
 from detector_pool.fare import Report
 from detector_pool.making import Fetches, Workshop
-from detector_pool.runner import Follows, Task
+from detector_pool.runner import Task
+from detector_pool.steering import follower_for
 from detector_pool.watch import CameraWatch, OpenSource, Prepared
 from detector_pool.wire import block_to_proto, offer_to_proto, report_to_proto, task_from_proto
 from mesh.clocks import Clock
@@ -46,10 +47,6 @@ _sent = counter("detector_pool_blocks_sent", "Verdict blocks sent, repetitions i
 _thinned = counter("detector_pool_scores_given_up", "Frames whose scores were given up: the pool was away too long.")
 
 
-def _nobody_follows(task: Task) -> Follows | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a worker has to work with, beside its detectors."""
@@ -61,7 +58,6 @@ class Means:
     providers: Sequence[str] = ("CPU",)
     timezone: str = "UTC"
     models: Fetches | None = None
-    follower_of: Callable[[Task], Follows | None] = field(default=_nobody_follows)
 
 
 class Worker:
@@ -205,7 +201,7 @@ class Worker:
         if assignment.HasField("checkpoint_model"):
             earlier = self._workshop.make(task, assignment.checkpoint_model)
         made = self._workshop.make(task, assignment.model if assignment.HasField("model") else None)
-        return Prepared(task, made, earlier, self._means.follower_of(task))
+        return Prepared(task, made, earlier, follower_for(task.regions, are_fixed=task.has_fixed_regions))
 
     def _carry_out(self, making: asyncio.Future[Prepared], fence: int) -> None:
         """What was made is taken up at the next frame boundary, unless it is not wanted any more."""

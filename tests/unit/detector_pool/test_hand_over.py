@@ -145,31 +145,31 @@ def test_whoever_is_killed_around_swaps_the_successor_says_what_it_would_have_sa
     dice = random.Random(seed)
     order = b_frames(160) if reordered else list(range(160))
     kept: list[Block] = []
-    weight, at = 1, 0
+    weight, reached = 1, 0
     runner = Runner(TASK, made(weight))
     while True:
-        dies_at = min(at + dice.randrange(5, 60), len(order))
+        dies_at = min(reached + dice.randrange(5, 60), len(order))
         life: list[Block] = []
-        for place in range(at, dies_at):
-            if dice.random() < 0.08:
+        for place in range(dies_at):
+            if place > reached and dice.random() < 0.08:
                 weight += 1
                 runner.change(runner.task, made(weight))
             life += runner.look(shot(order[place]), place * CHECKPOINT_EVERY_NS // 17)
         if dies_at == len(order):
             kept += life + runner.finish()
             break
+        reached = dies_at
         kept += life[: dice.randrange(0, len(life) + 1)]
         spoken = told(kept)
         after = FrameId("yard", 1, spoken[-1][0]) if spoken else None
         checkpoint = next((b.checkpoint for b in reversed(kept) if b.checkpoint is not None), None)
         if after is None or checkpoint is None:
             # Nothing to go on from: it begins anew, and says so elsewhere.
-            kept, runner, at, weight = [], Runner(TASK, made(weight)), 0, weight
+            kept, runner = [], Runner(TASK, made(weight))
             continue
         earlier = int(checkpoint.detector.partition(":")[2], 16)
         task = replace(TASK, after=after, checkpoint=checkpoint)
         runner = Runner(task, made(weight), earlier=made(earlier) if earlier != weight else None)
-        at = 0
     said = told(kept)
     assert [seq for seq, _, _ in said] == sorted(order)
     who = {seq: int(name.partition(":")[2], 16) for seq, name, _ in said}
