@@ -151,8 +151,8 @@ def test_classes_of_the_sources_are_checked_if_they_are_known() -> None:
 
 
 def test_anything_at_all_is_read_or_refused_with_a_place() -> None:
-    words = [*'a: person no more than 3 in "y" for 2 s then within on mon - between 22:00 and crosses / heights'.split(),
-             "'", '"', "\n", "faster", ":", "#", "\\", "é", ".", "%"]  # fmt: skip
+    text = 'a: person no more than 3 in "y" for 2 s then within on mon - between 22:00 and crosses / heights faster . %'
+    words = [*text.split(), "'", '"', "\n", ":", "#", "\\"]
 
     @given(st.lists(st.sampled_from(words), max_size=14))
     @settings(max_examples=150, deadline=None)
