@@ -22,6 +22,8 @@ def look_at(tally: footage_cuts.Tally, cuts: int, kills: int) -> None:
     # The run was what it claims to be.
     assert sum(tally.cuts.values()) == cuts
     assert min(tally.cuts.values()) > cuts / 5
+    assert tally.cuts_of_a_slow_disk >= cuts / 3
+    assert tally.folders_as_noted > cuts / 10
     assert tally.kills == kills
     assert tally.torn_tails > cuts / 20
     assert tally.caches_spoilt > cuts / 5
