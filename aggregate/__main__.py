@@ -72,7 +72,8 @@ async def main(config: Config) -> None:
         bench = Bench(archive, clock, on_settled=scheduler.judged, on_published=outbox.wake, rules_of=offers.rules)
         inspections = Inspections(
             archive, bench, clock, scheduler, offers=offers, models=models, tells=system_events,
-            zone=site_zone(config.site.timezone), default_detectors=config.aggregate.default_detectors, exists=camera_exists,
+            zone=site_zone(config.site.timezone), default_detectors=config.aggregate.default_detectors,
+            exists=camera_exists,
         )  # fmt: skip
         calibrator = Calibrator(archive, bench, inspections, clock, config.aggregate.calibrate_s)
         await inspections.load(_orders(config.inspections))

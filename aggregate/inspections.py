@@ -144,7 +144,8 @@ class Inspections:
     async def put(self, order: Order, by: str, *, may_be_early: bool = False) -> Status:
         """Creates or replaces an inspection at somebody's wish; stored when this returns.
 
-        `may_be_early`: by a part of trueframe that is about to add the camera. Raises BadInspection; Unavailable if the broker is away and the camera is not known here.
+        `may_be_early`: by a part of trueframe that is about to add the camera. Raises BadInspection; Unavailable if the
+        broker is away and the camera is not known here.
         """
         self.offers.check(order)
         if order.shadow_of or order.id.endswith(SHADOW):

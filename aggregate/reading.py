@@ -13,7 +13,7 @@ from dataclasses import replace
 from aggregate.archive import Archive
 from aggregate.bench import Bench
 from aggregate.checkpoints import Checkpoint
-from aggregate.coverage import CoverageSum, Row
+from aggregate.coverage import MAX_ROWS, CoverageSum, Row
 from aggregate.errors import NeverInspected
 from aggregate.explain import Known, sentence_of, standing_of
 from aggregate.history import Change
@@ -21,13 +21,12 @@ from aggregate.inspections import Inspections
 from aggregate.judge import Verdict
 from aggregate.orders import Order
 from aggregate.pages import Page, page_from_document
+from aggregate.rests import Rest, rests
 from aggregate.wire import verdict_to_proto
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
 from trueframe.v1 import inspection_pb2
-
-MAX_ROWS = 20_000
 
 
 class LedgerReader:
@@ -64,7 +63,8 @@ class LedgerReader:
         _check(from_ns, to_ns)
         if bucket_s < 0 or bucket_s % 60:
             raise InvalidArgument(f"row length {bucket_s} s", "is no multiple of 60 s")
-        sums = CoverageSum(from_ns, to_ns or self._clock.utc_ns(), bucket_s * 1_000_000_000)
+        to_ns = to_ns or self._clock.utc_ns()
+        sums = CoverageSum(from_ns, to_ns, bucket_s * 1_000_000_000)
         for order in self._orders(camera):
             await self._flush(order)
             async for body in self._archive.ledger.between(order.id, from_ns, to_ns):
@@ -72,8 +72,20 @@ class LedgerReader:
                 # Alarms are judged in the same loop: they go first.
                 await asyncio.sleep(0)
                 if len(sums) > MAX_ROWS:
-                    raise InvalidArgument(f"rows of {bucket_s} s", f"are more than {MAX_ROWS}", "Ask for longer rows.")
+                    break
+            sums.rest(order.id, await self._rests(order, from_ns, to_ns))
+            if len(sums) > MAX_ROWS:
+                raise InvalidArgument(f"rows of {bucket_s} s", f"are more than {MAX_ROWS}", "Ask for longer rows.")
         return sums.rows()
+
+    async def _rests(self, order: Order, from_ns: int, to_ns: int) -> list[Rest]:
+        history = self._archive.history
+        before = await history.at(order.id, from_ns) if from_ns else None
+        changes = [change async for change in history.between(order.id, from_ns + 1, to_ns)]
+        if before is None and changes:
+            # From the beginning of time on there was none: what was recorded before the camera was known is not meant.
+            from_ns = from_ns or changes[0].at_ns
+        return rests(before, changes, from_ns, to_ns)
 
     async def explain(self, frame: FrameId, received_ns: int = 0) -> list[inspection_pb2.FrameExplanation]:
         """What each inspection has to say of the frame. Raises NeverInspected."""

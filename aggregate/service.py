@@ -206,6 +206,7 @@ def _coverage_row(row: Row) -> inspection_pb2.CoverageRow:
             inspection_pb2.ReasonCount(reason=inspection_pb2.NoVerdictReason.ValueType(reason), frames=frames)
             for reason, frames in sorted(row.skipped.items())
         ],
+        rests=[inspection_pb2.RestStretch(from_ns=r.from_ns, to_ns=r.to_ns, why=r.why) for r in row.rests],
     )
 
 

@@ -15,9 +15,12 @@ from trueframe.times import parse_duration, show_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trueframe.client import Client
     from trueframe.v1.footage_pb2 import ListRecordingsResponse
+    from trueframe.v1.inspection_pb2 import CoverageRow
 
 MINUTE_NS = 60_000_000_000
+_MOST_RESTS = 200
 
 
 class Row(click.ParamType[int]):
@@ -55,10 +58,11 @@ def command(data: str, camera: str, from_ns: int, to_ns: int, every_s: int, as_j
         rows = tf.ledger.coverage(camera, from_ns=from_ns, to_ns=to_ns, bucket_s=every_s)
         stretches = sorted({(row.from_ns, row.to_ns) for row in rows}) if every_s else [(from_ns, to_ns)]
         counts = {stretch: _recorded(tf.footage.recordings([camera], *stretch)) for stretch in stretches}
-    records = []
-    for row in rows:
-        recorded = counts.get((row.from_ns, row.to_ns)) or counts[stretches[0]]
-        records.append(coverage_record(row, recorded.captured, recorded.frames, recorded.is_known))
+        records = []
+        for row in rows:
+            recorded = counts.get((row.from_ns, row.to_ns)) or counts[stretches[0]]
+            rested = _rested(tf, camera, row, recorded.frames)
+            records.append(coverage_record(row, recorded.captured, recorded.frames, recorded.is_known, rested))
     if as_json:
         for record in records:
             show_json(record)
@@ -76,7 +80,7 @@ def command(data: str, camera: str, from_ns: int, to_ns: int, every_s: int, as_j
                 record["recorded"],
                 record["scored"],
                 f"{100 * _share(record['scored'], record['captured']):.1f} %",
-                _reasons(record["not_scored"]),
+                _reasons(record["not_scored"], record["not_inspected"]),
             )
             for record, row in zip(records, rows, strict=True)
         ],
@@ -93,9 +97,27 @@ def _share(part: object, whole: object) -> float:
     return int(str(part)) / int(str(whole)) if whole else 0.0
 
 
-def _reasons(counts: object) -> str:
+def _reasons(counts: object, rested: object) -> str:
     assert isinstance(counts, dict)
-    return ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items()) or "-"
+    assert isinstance(rested, dict)
+    told = [f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items()]
+    return ", ".join([*told, *(f"{count} {why}" for why, count in rested.items())]) or "-"
+
+
+def _rested(tf: Client, camera: str, row: CoverageRow, recorded: int) -> dict[str, int]:
+    """Recorded frames of times in which the inspection was not carried out, by why."""
+    found: dict[str, int] = {}
+    spoken = row.scored + sum(one.frames for one in row.not_scored)
+    for rest in row.rests[:_MOST_RESTS]:
+        is_all = rest.from_ns <= row.from_ns and rest.to_ns >= row.to_ns
+        frames = recorded
+        if not is_all:
+            frames = _recorded(tf.footage.recordings([camera], rest.from_ns, rest.to_ns - 1)).frames
+        # At the edges frames were spoken of before the order was carried out.
+        frames = min(frames, max(recorded - spoken - sum(found.values()), 0))
+        if frames:
+            found[rest.why] = found.get(rest.why, 0) + frames
+    return found
 
 
 def _say_behind(records: Sequence[dict[str, object]]) -> None:

@@ -296,9 +296,12 @@ def explanation_record(explanation: inspection_pb2.FrameExplanation) -> dict[str
 
 
 def coverage_record(
-    row: inspection_pb2.CoverageRow, captured: int, recorded: int, captured_is_known: bool
+    row: inspection_pb2.CoverageRow, captured: int, recorded: int, captured_is_known: bool, rested: dict[str, int]
 ) -> dict[str, object]:
-    """One inspection over one stretch of time, beside what the footage holds of it."""
+    """One inspection over one stretch of time, beside what the footage holds of it.
+
+    `rested`: recorded frames of times in which it was not carried out, by why.
+    """
     not_scored = {no_verdict_reason(one.reason): one.frames for one in row.not_scored}
     spoken_of = row.scored + sum(not_scored.values())
     return {
@@ -314,5 +317,6 @@ def coverage_record(
         "scored": row.scored,
         "not_scored": not_scored,
         "spoken_of": spoken_of,
-        "unspoken": max(0, recorded - spoken_of),
+        "not_inspected": rested,
+        "unspoken": max(0, recorded - spoken_of - sum(rested.values())),
     }

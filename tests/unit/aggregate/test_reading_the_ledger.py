@@ -250,3 +250,27 @@ async def test_what_was_never_inspected_and_what_cannot_be_asked_is_refused(desk
         await desk.reader.coverage("gate", 5, 4, 0)
     with pytest.raises(InvalidArgument):
         await desk.reader.coverage("gate", 0, 0, 61)
+
+
+async def test_coverage_tells_when_an_inspection_was_not_carried_out_and_why(desk: Desk) -> None:
+    desk.say(*(verdict(seq) for seq in range(20)))
+    desk.clock.advance(60)
+    await desk.inspections.put(replace(ORDER, is_disabled=True), "ann")
+    stopped_ns = desk.clock.utc_ns()
+    desk.clock.advance(120)
+    await desk.inspections.put(ORDER, "bo")
+    begun_ns = desk.clock.utc_ns()
+    desk.clock.advance(30)
+    to_ns = desk.clock.utc_ns()
+    rows = [
+        row for row in await desk.reader.coverage("gate", EPOCH - 60 * SECOND, to_ns, 60) if row.inspection == ORDER.id
+    ]
+    told = [(rest.from_ns, rest.to_ns, rest.why) for row in rows for rest in row.rests]
+    assert told == [
+        (EPOCH - 60 * SECOND, EPOCH, "there was no such inspection yet"),
+        (stopped_ns, EPOCH + 2 * MINUTE_NS, "stopped by ann"),
+        (EPOCH + 2 * MINUTE_NS, begun_ns, "stopped by ann"),
+    ]
+    assert sum(row.scored for row in rows) == 20
+    (whole,) = [row for row in await desk.reader.coverage("gate", EPOCH, to_ns, 0) if row.inspection == ORDER.id]
+    assert [(rest.from_ns, rest.to_ns) for rest in whole.rests] == [(stopped_ns, begun_ns)]
