@@ -430,6 +430,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--result", type=Path, metavar="FILE", help="written as JSON, too, with the commit")
     options = parser.parse_args()
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip() if options.result else ""
     began_s = time.monotonic()
     tally = run(options.cuts, options.kills, options.seed)
     is_good = tally.is_good
@@ -452,8 +454,7 @@ def main() -> None:
             "machine": machine(),
         }
     if options.result is not None:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        options.result.write_text(json.dumps(result | {"commit": commit.stdout.strip()}, indent=1) + "\n")
+        options.result.write_text(json.dumps(result | {"commit": commit}, indent=1) + "\n")
     print(json.dumps(result) if options.json else "\n".join(f"{key:22} {value}" for key, value in result.items()))
     sys.exit(0 if is_good else 1)
 
