@@ -100,9 +100,12 @@ class Inspector(Target):
             assert one.parameter_sets == other.parameter_sets
             assert (one.width, one.height, one.complete) == (other.width, other.height, other.complete)
             filled = one.with_parameter_sets(payload)
+            assert other.with_parameter_sets(payload) == filled
             assert len(filled) >= len(payload)
             if not info.malformed:
-                assert one.with_parameter_sets(filled) == filled, "parameter sets are put in twice"
+                # Whoever is asked reads one unit more: both are, so that they know the same ever after.
+                again_filled = [inspector.with_parameter_sets(filled) for inspector in (one, other)]
+                assert again_filled == [filled, filled], "parameter sets are put in twice"
         sets = one.parameter_sets
         if sets:
             assert from_length_prefixed(to_length_prefixed(sets)) == sets
