@@ -45,6 +45,22 @@ class SteadySettings:
     """A camera that stood still is believed to shake if the shift fits so much better than its opposite."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A reference, and what follows from it, inside the margin."""
+
+    inner: Grey
+    across: Grey
+    down: Grey
+    """Central differences."""
+    edges: NDArray[np.intp]
+    """Flat indices of a thousand of the strongest."""
+
+    def misfit(self, difference: Grey) -> float:
+        """Median difference where there are edges."""
+        return float(np.median(np.abs(difference.ravel()[self.edges])))
+
+
 @dataclass(slots=True)
 class SteadyState:
     """All that is remembered of one camera."""
@@ -62,6 +78,8 @@ class SteadyState:
     """Misfit of well-fitting pictures."""
     frames: int = 0
     lost: int = 0
+    known: _Known | None = None
+    """What follows from the reference alone; made when it is needed."""
 
 
 _NUMBERS = ("rest_dx", "rest_dy", "unrest", "usual", "frames", "lost")
@@ -99,6 +117,9 @@ class Steady:
             return grey, SteadyState(reference=half, frames=1, unrest=2 * settings.still_px**2)
         fit = self._found(half, state)
         state.frames += 1
+        is_doubtful = self._is_still(state) or state.frames <= settings.unrest_frames
+        if is_doubtful and not self._is_evident(fit, half, state):
+            fit = _Fit(0.0, 0.0, fit.misfit, half)
         is_lost = state.frames > 8 and fit.misfit > 2.0 * state.usual + 1.0
         state.lost = state.lost + 1 if is_lost else 0
         if is_lost:
@@ -111,9 +132,7 @@ class Steady:
                 # Fast at first, so that who went past the very first picture does not stay in the reference.
                 share = max(settings.renewal * settings.renew_every, 1 / state.frames)
                 state.reference = state.reference + np.float32(share) * (fit.picture - state.reference)
-        is_doubtful = self._is_still(state) or state.frames <= settings.unrest_frames
-        if is_doubtful and not self._is_evident(fit, half, state.reference):
-            fit = _Fit(0.0, 0.0, fit.misfit, half)
+                state.known = None
         squared = fit.dx * fit.dx + fit.dy * fit.dy
         state.unrest += (squared - state.unrest) / settings.unrest_frames
         state.rest_dx += (fit.dx - state.rest_dx) / settings.unrest_frames
@@ -139,64 +158,67 @@ class Steady:
         """The best fit from where the camera rests, or from where phase correlation sees it."""
         assert state.reference is not None
         settings = self._settings
+        if state.known is None:
+            state.known = _known(state.reference)
         rest = (0.0, 0.0) if self._is_still(state) else (state.rest_dx, state.rest_dy)
-        fit = self._fitted(half, state.reference, *rest)
+        fit = self._fitted(half, state.known, *rest)
         if state.frames > 4 and fit.misfit <= settings.misfit * state.usual + 0.2:
             return fit
         seen = shift_between(state.reference, half, settings.search_px // 2)
-        far = self._fitted(half, state.reference, 2 * seen.dx, 2 * seen.dy)
+        far = self._fitted(half, state.known, 2 * seen.dx, 2 * seen.dy)
         return far if far.misfit < 0.95 * fit.misfit else fit
 
     def _is_still(self, state: SteadyState) -> bool:
         return state.unrest < self._settings.still_px**2
 
-    def _is_evident(self, fit: _Fit, half: Grey, reference: Grey) -> bool:
+    def _is_evident(self, fit: _Fit, half: Grey, state: SteadyState) -> bool:
         """Whether a shift is more than noise and passers-by.
 
         Asked of the opposite shift, which must fit worse: resampling alone takes noise away and flatters both alike.
         """
         if max(abs(fit.dx), abs(fit.dy)) < self._settings.still_px:
             return False
-        inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
-        difference = _back(half, -fit.dx, -fit.dy)[inner] - reference[inner]
-        difference -= np.median(difference[::3, ::3])
-        opposite = float(np.median(np.abs(difference[_gradients(reference)[2]])))
-        return fit.misfit < self._settings.better * opposite
+        assert state.known is not None
+        difference = _difference(_back(half, -fit.dx, -fit.dy), state.known)
+        return fit.misfit < self._settings.better * state.known.misfit(difference)
 
-    def _fitted(self, half: Grey, reference: Grey, dx: float, dy: float) -> _Fit:
-        inner = (slice(_MARGIN, -_MARGIN), slice(_MARGIN, -_MARGIN))
-        across, down, edges = _gradients(reference)
-        known = reference[inner]
+    def _fitted(self, half: Grey, known: _Known, dx: float, dy: float) -> _Fit:
         most = self._settings.search_px
-        for step in range(self._settings.steps):
+        for left in reversed(range(self._settings.steps)):
             back = _back(half, dx, dy)
-            difference = back[inner] - known
-            difference -= np.median(difference[::3, ::3])
-            spread = float(np.median(np.abs(difference[::2, ::2])))
-            if step == self._settings.steps - 1:
+            difference = _difference(back, known)
+            if not left:
                 break
+            spread = float(np.median(np.abs(difference[::4, ::4])))
             # What differs more has moved by itself: it has no say, however strong its edges are.
             agreeing = np.abs(difference) <= np.float32(4.5 * spread + 2.0)
-            x, y = across * agreeing, down * agreeing
-            hessian = np.array([[np.vdot(x, x), np.vdot(x, y)], [np.vdot(x, y), np.vdot(y, y)]], dtype=np.float64)
-            hessian[[0, 1], [0, 1]] += 1.0
-            pull = np.array([np.vdot(x, difference), np.vdot(y, difference)], dtype=np.float64)
-            by = np.clip(np.linalg.solve(hessian, pull), -1.5, 1.5)
-            if float(np.abs(by).max()) * 2 < self._settings.enough_px:
+            x, y = known.across * agreeing, known.down * agreeing
+            xx, xy, yy = float(np.vdot(x, x)) + 1.0, float(np.vdot(x, y)), float(np.vdot(y, y)) + 1.0
+            along_x, along_y = float(np.vdot(x, difference)), float(np.vdot(y, difference))
+            determinant = xx * yy - xy * xy
+            by_x = min(max((yy * along_x - xy * along_y) / determinant, -1.5), 1.5)
+            by_y = min(max((xx * along_y - xy * along_x) / determinant, -1.5), 1.5)
+            if 2 * max(abs(by_x), abs(by_y)) < self._settings.enough_px:
                 break
-            dx = min(max(dx - 2 * float(by[0]), -most), most)
-            dy = min(max(dy - 2 * float(by[1]), -most), most)
-        misfit = float(np.median(np.abs(difference[edges])))
-        return _Fit(dx, dy, misfit, back)
+            dx = min(max(dx - 2 * by_x, -most), most)
+            dy = min(max(dy - 2 * by_y, -most), most)
+        return _Fit(dx, dy, known.misfit(difference), back)
 
 
-def _gradients(reference: Grey) -> tuple[Grey, Grey, NDArray[np.bool_]]:
-    """Central differences inside the margin, and where they are among the greatest sixth."""
+def _known(reference: Grey) -> _Known:
     wide = reference[_MARGIN - 1 : 1 - _MARGIN, _MARGIN - 1 : 1 - _MARGIN]
     across = (wide[1:-1, 2:] - wide[1:-1, :-2]) * np.float32(0.5)
     down = (wide[2:, 1:-1] - wide[:-2, 1:-1]) * np.float32(0.5)
-    strength = np.abs(across) + np.abs(down)
-    return across, down, strength >= np.quantile(strength[::3, ::3], 0.85)
+    strength = (np.abs(across) + np.abs(down)).ravel()
+    edges = np.flatnonzero(strength >= np.quantile(strength[::7], 0.85))
+    return _Known(np.ascontiguousarray(wide[1:-1, 1:-1]), across, down, edges[:: max(1, len(edges) // 1000)])
+
+
+def _difference(back: Grey, known: _Known) -> Grey:
+    """Of the picture and the reference inside the margin, without that of light."""
+    difference: Grey = back[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] - known.inner
+    difference -= np.median(difference[::4, ::4])
+    return difference
 
 
 def _back(half: Grey, dx: float, dy: float) -> Grey:
