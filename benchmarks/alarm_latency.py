@@ -9,8 +9,10 @@ frame that was received at least the rule's minimum duration after the anomaly's
 host's monotonic clock. Each alarm of the time counts, false ones too.
 
 An incident is found if an anomaly of the detector whose business it is overlaps its ground truth in time and, at its
-peak frame, in place. Every other anomaly is false. Coverage: (frame, inspection) pairs for which the ledger holds a
-score or a reason, of all pairs of frames that the broker handed out and inspections of their camera.
+peak frame, in place. Every other anomaly is false; those of detectors whose business no incident here is ("normality")
+are counted by themselves. `--detectors health,normality` puts these on every camera; normality runs with a model that
+learnt two minutes of the same place, one for each layout. Coverage: (frame, inspection) pairs for which the ledger
+holds a score or a reason, of all pairs of frames that the broker handed out and inspections of their camera.
 """
 
 from __future__ import annotations
@@ -23,19 +25,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aggregate.client import InspectionClient
-from aggregate.rules import RULES
+from aggregate.client import Inspection, InspectionClient, RolloutStep
 from benchmarks import coverage
 from benchmarks.harness import Child, Instance, Simulation, cpu_us_of, instance, machine, percentile
+from benchmarks.incident_desks import trained
+from benchmarks.incident_scenes import FPS, TRAINING, normal_take
 from benchmarks.observers import Alarm, Seen, observing
 from broker.client import FrameId
+from detector_pool.registry import detector_types
+from mesh.errors import InvalidArgument
 from simulator import log, truth
-from trueframe.client import connect_async
+from trueframe.client import connect, connect_async
 from trueframe.layout import layout_of
 from trueframe.v1.events_pb2 import EVENT_KIND_ANOMALY
 
@@ -50,6 +55,9 @@ SCRIPT = (
     ("intrusion@40+9", "signal-lost@10+4"),
 )
 """What happens in a loop of a minute; cameras take these in turn."""
+TAUGHT = "normality"
+"""Needs a model of each place before it can look."""
+TAUGHT_MINUTES = 2.0
 SETTLE_S = 5.0
 TAIL_S = 8.0
 """Longer than an anomaly needs to close, and a block to be written."""
@@ -69,6 +77,8 @@ class Run:
     found: int = 0
     missed: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+    """Alarms of detectors whose business no incident is."""
     other_events: int = 0
     camera_hours: float = 0.0
     pairs: int = 0
@@ -79,11 +89,12 @@ class Run:
     failures: list[str] = field(default_factory=list)
 
 
-def start_up(made: Instance, cameras: Simulation) -> Path:
+def start_up(made: Instance, cameras: Simulation, detectors: Sequence[str]) -> Path:
     """Starts `trueframe up` on the simulated cameras, each motion inspection with its scene's region."""
     told = truth.read(cameras.log_dir)
-    lines = []
-    for camera in cameras.urls:
+    by_itself = [name for name in detectors if name != TAUGHT]
+    lines = ["[aggregate]", f"default_detectors = {json.dumps(by_itself)}"]
+    for camera in cameras.urls if "motion" in detectors else ():
         lines += ["[[inspections]]", f'id = "{camera}.motion"', f'camera = "{camera}"', "threshold = 0.0"]
         regions = [
             f'{{name = "{r["name"]}", use = "{r["use"]}", corners = {r["corners"]}}}' for r in told[camera]["regions"]
@@ -105,6 +116,34 @@ def start_up(made: Instance, cameras: Simulation) -> Path:
     return data
 
 
+def taught(layouts: Iterable[str]) -> dict[str, bytes]:
+    """Models of normality as zips, by layout, each learnt from the place's ordinary traffic."""
+    return {
+        layout: trained(normal_take(layout, TRAINING, TAUGHT_MINUTES).pictures, layout, FPS).packed()
+        for layout in dict.fromkeys(layouts)
+    }
+
+
+def put_normality(data: Path, layouts: Mapping[str, str], models: Mapping[str, bytes]) -> None:
+    """Publishes the models and puts an inspection with its layout's on each camera."""
+    with connect(data) as tf:
+        for layout, packed in models.items():
+            version, _ = tf.models.add(packed, model=f"{layout}.{TAUGHT}")
+            tf.models.roll_out(version.model, RolloutStep.PROMOTE, version.digest)
+        for camera, layout in layouts.items():
+            order = Inspection(id=f"{camera}.{TAUGHT}", camera=camera, detector=TAUGHT, model=f"{layout}.{TAUGHT}")
+            deadline_s = time.monotonic() + 60.0
+            while True:
+                try:
+                    tf.inspections.put(order)
+                    break
+                except InvalidArgument:
+                    # No worker has told yet that it knows this detector.
+                    if time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(0.5)
+
+
 async def wait_warm(inspections: InspectionClient, count: int) -> dict[str, str]:
     """Returns when so many inspections score frames: inspection to camera. Raises SystemExit after two minutes."""
     deadline = time.monotonic() + 120.0
@@ -118,14 +157,14 @@ async def wait_warm(inspections: InspectionClient, count: int) -> dict[str, str]
         await asyncio.sleep(0.5)
 
 
-async def measure(cameras: Simulation, data: Path, seconds: float) -> Run:
+async def measure(cameras: Simulation, data: Path, seconds: float, detectors: int) -> Run:
     """Watches the instance for that time, then reads the ledger."""
     run = Run()
     service_token = layout_of(data).service_token
     async with connect_async(data) as client:
         endpoint = client.running.endpoints["aggregate"]
         async with InspectionClient(endpoint, service_token) as inspections:
-            asked = await wait_warm(inspections, 2 * len(cameras.urls))
+            asked = await wait_warm(inspections, detectors * len(cameras.urls))
         async with observing(client, data, next(iter(cameras.urls))) as seen:
             await asyncio.sleep(SETTLE_S)
             start_ns, clock_s = time.time_ns(), time.monotonic()
@@ -190,7 +229,9 @@ def judge_alarms(
         for alarm in alarms:
             if alarm.event.id not in explained:
                 event = alarm.latest
-                run.false.append(f"{event.detector} {FrameId.from_proto(event.first)} to {event.last.seq}")
+                is_judged = event.detector.partition("@")[0] in truth.SEEN_BY.values()
+                told_of_nothing = run.false if is_judged else run.unjudged
+                told_of_nothing.append(f"{event.detector} {FrameId.from_proto(event.first)} to {event.last.seq}")
             take_latency(run, seen, alarm, ledger)
 
 
@@ -208,11 +249,11 @@ def as_found(alarm: Alarm, frames: dict[FrameId, Any]) -> truth.Found:
 def take_latency(run: Run, seen: Seen, alarm: Alarm, ledger: dict[str, coverage.Book]) -> None:
     """The time from the frame that completed the condition to the alarm, and to the places on the way."""
     event = alarm.event
-    rules = RULES[event.detector.partition("@")[0]]
+    min_duration_ns = detector_types()[event.detector.partition("@")[0]].judging.min_duration_ns
     book = ledger[f"{event.camera}.{event.detector.partition('@')[0]}"]
     first = FrameId.from_proto(event.first)
     for frame in seen.frames[event.camera]:
-        if frame.id < first or frame.received_ns - event.started_ns < rules.min_duration_ns:
+        if frame.id < first or frame.received_ns - event.started_ns < min_duration_ns:
             continue
         if not book.has_score(frame.id):
             continue
@@ -229,14 +270,19 @@ def take_latency(run: Run, seen: Seen, alarm: Alarm, ledger: dict[str, coverage.
     run.failures.append(f"no frame completes the condition of {event.id} ({first})")
 
 
-def run_once(cameras: int, fps: int, seconds: float) -> Run:
+def run_once(cameras: int, fps: int, seconds: float, detectors: Sequence[str]) -> Run:
     """One run from nothing."""
     with instance() as made:
         script = [f"cam-{n + 1}={text}" for n in range(cameras) for text in SCRIPT[n % len(SCRIPT)]]
         arguments = [word for text in script for word in ("--incident", text)]
         simulated = made.start_cameras("--cameras", str(cameras), "--fps", str(fps), *arguments)
-        data = start_up(made, simulated)
-        return asyncio.run(measure(simulated, data, seconds))
+        layouts = {camera: told["layout"] for camera, told in truth.read(simulated.log_dir).items()}
+        # Before anything is measured: learning takes the processor for itself.
+        models = taught(layouts.values()) if TAUGHT in detectors else {}
+        data = start_up(made, simulated, detectors)
+        if models:
+            put_normality(data, layouts, models)
+        return asyncio.run(measure(simulated, data, seconds, len(detectors)))
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -270,6 +316,7 @@ def result_of(runs: Sequence[Run]) -> dict[str, Any]:
         "place_iou": round(statistics.median(places), 3) if places else None,
         "missed": [text for run in runs for text in run.missed],
         "false": false,
+        "unjudged_alarms": sum(len(run.unjudged) for run in runs),
         "other_events": sum(run.other_events for run in runs),
         "cpu_share": {n: round(statistics.mean(r.cpu_share.get(n, 0.0) for r in runs), 3) for n in runs[0].cpu_share},
         "failures": [text for run in runs for text in run.failures],
@@ -284,10 +331,15 @@ def main() -> None:
     parser.add_argument("--fps", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--repeats", type=int, default=1, help="runs; percentiles are over the alarms of all")
+    parser.add_argument("--detectors", default="motion,signal", help="on every camera; normality is taught first")
     options = parser.parse_args()
+    detectors = tuple(dict.fromkeys(options.detectors.split(",")))
     load = machine()
-    result = result_of([run_once(options.cameras, options.fps, options.seconds) for _ in range(options.repeats)])
+    result = result_of(
+        [run_once(options.cameras, options.fps, options.seconds, detectors) for _ in range(options.repeats)]
+    )
     result |= {"cameras": options.cameras, "fps": options.fps, "seconds": options.seconds, "repeats": options.repeats}
+    result |= {"detectors": list(detectors)}
     result |= {"machine": load, "load_1m_after": machine()["load_1m"]}
     if options.json:
         print(json.dumps(result))

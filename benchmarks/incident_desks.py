@@ -16,7 +16,7 @@ from aggregate.rules import Rules
 from benchmarks.incident_scenes import Box, Take
 from detector_pool.canvas import RegionMask
 from detector_pool.detector import Detector, DetectorType, LoadedModel, Setup
-from detector_pool.models import open_model
+from detector_pool.models import ModelFiles, open_files
 from detector_pool.picture import Shot
 from detector_pool.registry import detector_types
 
@@ -113,11 +113,11 @@ def watch(take: Take, orders: Iterable[Order]) -> list[Desk]:
     return desks
 
 
-def trained(pictures: Callable[[], Iterable[Shot]], camera: str, fps: float) -> LoadedModel:
+def trained(pictures: Callable[[], Iterable[Shot]], camera: str, fps: float) -> ModelFiles:
     """A normality model of pictures. Raises InvalidArgument: too few of them."""
     from detector_pool.training import train_normality
 
     model = train_normality(pictures(), camera=camera, fps=fps)
     with tempfile.TemporaryDirectory(prefix="incidents-") as folder:
         model.write(Path(folder))
-        return open_model(Path(folder))
+        return open_files(Path(folder))
