@@ -23,6 +23,7 @@ COMMANDS = {
     "models": ("trueframe.commands.models", "Add, try, promote, roll back and compare models."),
     "rules": ("trueframe.commands.rules", "Check rules before they are put into force."),
     "explain": ("trueframe.commands.explain", "Say why a frame raised an alarm, or why not."),
+    "health": ("trueframe.commands.health", "Say how a camera's picture is, and where it is heading."),
     "coverage": ("trueframe.commands.coverage", "Say how completely a camera was recorded and inspected."),
     "reinspect": (
         "trueframe.commands.reinspect",
