@@ -18,6 +18,7 @@ _CLOSING = {'"': '"”“', "“": "”“", "„": "“”", "«": "»", "»": 
 _MARKS = {"/": "/", "%": "%", "-": "-", "–": "-", ",": ","}
 _NUMBER = re.compile(r"[0-9]+(?::[0-9]+|\.[0-9]+)?")
 MAX_TEXT = 100
+_MAX_DIGITS = 16
 
 
 class Kind(Enum):
@@ -160,6 +161,8 @@ def _tokens(line: str, number: int, at: int) -> Iterator[Token]:
             continue
         if number_like := _NUMBER.match(line, at):
             at = number_like.end()
+            if at - begin > _MAX_DIGITS:
+                raise problem(number, begin + 1, at - begin, line, f"a number has at most {_MAX_DIGITS} digits")
             kind = Kind.TIME if ":" in number_like[0] else Kind.NUMBER
             yield Token(kind, number_like[0], number, begin + 1, at - begin)
         elif one in _MARKS:
@@ -168,6 +171,8 @@ def _tokens(line: str, number: int, at: int) -> Iterator[Token]:
         elif _is_letter(one):
             while at < len(line) and (_is_letter(line[at]) or _is_digit(line[at])):
                 at += 1
+            if at - begin > MAX_TEXT:
+                raise problem(number, begin + 1, at - begin, line, f"a word has at most {MAX_TEXT} letters")
             yield Token(Kind.WORD, line[begin:at], number, begin + 1, at - begin)
         elif one == ":":
             raise problem(number, at + 1, 1, line, "one colon too many: a rule has one, behind its name")

@@ -107,6 +107,7 @@ def test_every_kind_of_rule_is_read(text: str, rule: Rule) -> None:
         ('a: more than 3 person cross "gate"', 1, "", "in what time"),
         ("a: more than 3 person falls", 1, "falls", "leave out how many"),
         ('a: person fills more than 120 % of "yard"', 1, "120", "less than 100 %"),
+        (f"a: more than {'9' * 17} person", 1, "9" * 17, "at most 16 digits"),
         ("a: person & car", 1, "&", "no meaning"),
         ("a: person score above 1", 1, "1", "from 0 to 1"),
         ("a:", 1, "", "expected a class"),
@@ -137,6 +138,9 @@ def test_the_caret_stands_under_the_mistake_after_wide_letters_and_in_long_lines
 
 
 def test_rules_are_bounded() -> None:
+    with pytest.raises(RuleError, match="at most 100 letters") as caught:
+        parse(f"a: {'x' * 10_000}")
+    assert len(str(caught.value)) < 400
     assert len(parse("\n".join(f"r{number}: person" for number in range(64)))) == 64
     for text in ("\n".join(f"r{number}: person" for number in range(65)), "# " + "x" * (64 << 10), "", "# nothing"):
         with pytest.raises(InvalidArgument):
