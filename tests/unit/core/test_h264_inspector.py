@@ -12,7 +12,6 @@ from broker.core.bitstream import (
     JOIN_RECOVERS_AFTER,
     DamageTracker,
     H264Inspector,
-    split_nals,
 )
 from tests.unit.core.h264_stream import AUD, START, SpsFields, annexb, pps, recovery_point, slice_nal, sps
 
@@ -145,35 +144,6 @@ def test_missing_sets_are_inserted_once_behind_the_delimiter_at_join_points(
     assert inspector.with_parameter_sets(completed) == completed
 
 
-def test_a_unit_that_lacks_nothing_is_not_copied() -> None:
-    inspector = H264Inspector(annexb([SPS, PPS]))
-    payload = annexb([AUD, SPS, PPS, slice_nal(idr=True)])
-    assert inspector.with_parameter_sets(payload) is payload
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"\x00\x00\x00\x01",
-        b"\x00\x00\x01\x65\x88",
-        b"hello",
-        annexb([b"\xe5\x88\x84"]),
-        annexb([b"\x1e\x00"]),
-        annexb([b"\x60\x00"]),
-        annexb([b"\x65"]),
-        annexb([b"\x67"]),
-        annexb([b"\x67\x64\x00\x1f\x00"]),
-        annexb([b"\x67" + b"\xff" * 5000]),
-        annexb([b"\x68" + b"\x00" * 40]),
-        annexb([AUD]),
-        annexb([b"\x65\x88\x84\x00\x00\x01\x65\x88"]),
-    ],
-)
-def test_malformed_units_are_called_so(payload: bytes) -> None:
-    assert H264Inspector().inspect(payload).malformed
-
-
 @given(
     data=st.one_of(
         st.binary(max_size=300), st.lists(st.sampled_from([0, 1, 6, 0x65, 0x67, 0x68, 255]), max_size=200).map(bytes)
@@ -201,35 +171,6 @@ def test_a_mutated_sps_gives_a_sane_size_or_none(fields: SpsFields, data: st.Dat
     info = H264Inspector().inspect(annexb([bytes(raw), PPS, slice_nal(idr=True)]))
     assert 0 <= info.width <= 16384
     assert 0 <= info.height <= 16384
-
-
-def test_sets_beyond_all_measure_are_not_kept() -> None:
-    inspector = H264Inspector()
-    inspector.inspect(annexb([SPS + b"\xaa" * 5000, PPS + b"\xaa" * 5000]))
-    assert inspector.parameter_sets == b""
-
-
-def test_sets_without_end_are_not_kept_to_be_inserted_everywhere() -> None:
-    inspector = H264Inspector(annexb([SPS, PPS]))
-    for number in range(1, 256):
-        inspector.inspect(annexb([pps(number) + b"\xaa" * 1000, slice_nal(idr=True)]))
-    assert len(inspector.parameter_sets) < 20_000
-    assert inspector.inspect(annexb([pps(200) + b"\xaa" * 1000])).malformed
-    # A set that is replaced makes room for its successor, for ever.
-    for filler in range(200):
-        assert not inspector.inspect(annexb([SPS, pps() + bytes([filler + 1]) * 20])).malformed
-
-
-def test_inserting_sets_never_exceeds_the_bound_of_a_unit() -> None:
-    inspector = H264Inspector(annexb([SPS, PPS]))
-    largest = annexb([slice_nal(idr=True, size=(16 << 20) - 20)])
-    assert inspector.with_parameter_sets(largest) == largest
-
-
-def test_with_parameter_sets_reads_a_unit_it_has_not_seen() -> None:
-    inspector = H264Inspector(annexb([SPS, PPS]))
-    inspector.inspect(annexb([slice_nal()]))
-    assert len(split_nals(inspector.with_parameter_sets(annexb([slice_nal(idr=True)])))) == 3
 
 
 E = JOIN_EXACT

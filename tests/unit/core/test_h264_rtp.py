@@ -248,58 +248,6 @@ def test_headers_that_cannot_be_are_counted(packet: bytes) -> None:
     assert depacketiser.malformed_packets == 1
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"\x79\x00\x01\x00\x02\x41\x9a",
-        b"\x7a\x00",
-        b"\x7b\x00",
-        b"\x7d\x80\x00\x00",
-        b"\x00",
-        b"\x1e",
-        b"\x1f",
-        b"\xc1\x9a",
-        b"\x78",
-        b"\x78\x00",
-        b"\x78\x00\x00",
-        b"\x78\x00\x09\x41",
-        b"\x78\x00\x01\x78",
-        b"\x78\x00\x01\x00",
-        b"\x78\x00\x02\x41\x9a\x00",
-        b"\x7c",
-        b"\x7c\x05ab",
-        b"\x7c\x45ab",
-        b"\x7c\x9cab",
-        b"\x7c\x80ab",
-        b"\xfc\x85ab",
-    ],
-)
-def test_payloads_that_cannot_be_read_damage_their_unit(payload: bytes) -> None:
-    depacketiser = H264Depacketiser()
-    [unit] = push(depacketiser, [rtp(payload, 0, 0), rtp(slice_nal(), 1, 0, marker=True)])
-    assert unit.damaged
-    assert unit.payload.endswith(annexb([slice_nal()]))
-
-
-def test_a_fragmented_nal_without_its_end_damages_its_unit() -> None:
-    for interruption in (
-        rtp(slice_nal(), 1, 0, marker=True),
-        rtp(b"", 1, 0, marker=True),
-        rtp(b"\x7c\x81x", 1, 0, marker=True),
-    ):
-        units = push(H264Depacketiser(), [rtp(b"\x7c\x81\x9aaa", 0, 0), interruption])
-        assert [unit.damaged for unit in units] == [True]
-
-
-def test_a_fragment_of_another_kind_of_nal_is_not_glued_on() -> None:
-    [unit] = push(
-        H264Depacketiser(),
-        [rtp(b"\x7c\x85\x88first", 0, 0), rtp(b"\x7c\x01wrong", 1, 0), rtp(b"\x7c\x45last", 2, 0, marker=True)],
-    )
-    assert unit.damaged
-    assert unit.payload == annexb([b"\x65\x88first"])
-
-
 def test_packets_that_all_come_twice_disturb_nothing() -> None:
     depacketiser = H264Depacketiser()
     packets = [rtp(slice_nal(), i, i * 3000, marker=True) for i in range(400)]
@@ -353,37 +301,6 @@ def test_packets_may_be_any_buffer() -> None:
         assert len(H264Depacketiser().feed(kind(packet), 0)) == 1
     with pytest.raises(BufferError):
         H264Depacketiser().feed(memoryview(packet)[::2], 0)
-
-
-hostile_packet = st.one_of(
-    st.binary(max_size=60),
-    st.builds(
-        lambda first, second, sequence, timestamp, payload: (
-            bytes([first, second]) + rtp(payload, sequence, timestamp)[2:]
-        ),
-        st.sampled_from([0x80, 0x80, 0x80, 0x90, 0xA0, 0x82, 0x40]),
-        st.integers(0, 255),
-        st.integers(0, 40),
-        st.integers(0, 3),
-        st.builds(
-            bytes.__add__,
-            st.sampled_from([0x41, 0x65, 0x67, 0x78, 0x7C, 0x7C, 0x79, 0x7F, 0xC1]).map(lambda b: bytes([b])),
-            st.binary(max_size=40),
-        ),
-    ),
-)
-
-
-@given(packets=st.lists(hostile_packet, max_size=60), limit=st.integers(64, 4096))
-def test_no_packet_does_more_than_damage(packets: list[bytes], limit: int) -> None:
-    depacketiser = H264Depacketiser(max_unit_bytes=limit)
-    units = push(depacketiser, packets)
-    last = depacketiser.flush()
-    for unit in [*units, *([last] if last else [])]:
-        assert unit.payload.startswith(b"\x00\x00\x00\x01")
-        assert len(unit.payload) <= limit
-        assert 1 <= unit.packets <= len(packets)
-    assert depacketiser.units == len(units) + (last is not None)
 
 
 @given(

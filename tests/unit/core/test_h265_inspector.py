@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker.core.bitstream import JOIN_EXACT, JOIN_NONE, JOIN_RECOVERS_AFTER, DamageTracker, H265Inspector, split_nals
+from broker.core.bitstream import JOIN_EXACT, JOIN_NONE, JOIN_RECOVERS_AFTER, DamageTracker, H265Inspector
 from tests.unit.core import h265_stream as h265
 from tests.unit.core.h264_stream import START, annexb
 from tests.unit.core.h265_stream import DELIMITER, SpsFields, pps, recovery_point, slice_nal, sps, vps
@@ -188,37 +188,6 @@ def test_missing_sets_are_inserted_once_behind_the_delimiter_at_join_points(
     assert inspector.with_parameter_sets(completed) == completed
 
 
-def test_a_unit_that_lacks_nothing_is_not_copied() -> None:
-    inspector = H265Inspector(SETS)
-    payload = annexb([DELIMITER, VPS, SPS, PPS, IDR])
-    assert inspector.with_parameter_sets(payload) is payload
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"\x00\x00\x00\x01",
-        b"\x00\x00\x00\x01\x26",
-        b"\x00\x00\x01\x26\x01\x80",
-        b"hello world",
-        annexb([b"\xa6\x01\x80"]),
-        annexb([b"\x26\x00\x80"]),
-        annexb([b"\x26"]),
-        annexb([b"\x26\x01"]),
-        annexb([b"\x40\x01"]),
-        annexb([b"\x42\x01\x01\x02"]),
-        annexb([b"\x42\x01" + b"\xff" * 5000]),
-        annexb([b"\x42\x01\x0f" + b"\x55" * 60]),
-        annexb([b"\x44\x01" + b"\x00" * 40]),
-        annexb([DELIMITER]),
-        annexb([b"\x26\x01\xc0\x84\x00\x00\x01\x26\x01"]),
-    ],
-)
-def test_malformed_units_are_called_so(payload: bytes) -> None:
-    assert H265Inspector().inspect(payload).malformed
-
-
 @given(
     data=st.one_of(
         st.binary(max_size=300),
@@ -247,35 +216,6 @@ def test_a_mutated_sps_gives_a_sane_size_or_none(fields: SpsFields, data: st.Dat
     info = H265Inspector().inspect(annexb([VPS, bytes(raw), PPS, IDR]))
     assert 0 <= info.width <= 16384
     assert 0 <= info.height <= 16384
-
-
-def test_sets_beyond_all_measure_are_not_kept() -> None:
-    inspector = H265Inspector()
-    inspector.inspect(annexb([VPS + b"\xaa" * 5000, SPS + b"\xaa" * 5000, PPS + b"\xaa" * 5000]))
-    assert inspector.parameter_sets == b""
-
-
-def test_sets_without_end_are_not_kept_to_be_inserted_everywhere() -> None:
-    inspector = H265Inspector(SETS)
-    for number in range(1, 64):
-        inspector.inspect(annexb([pps(number) + b"\xaa" * 1000, IDR]))
-    assert len(inspector.parameter_sets) < 20_000
-    assert inspector.inspect(annexb([pps(50) + b"\xaa" * 1000])).malformed
-    # A set that is replaced makes room for its successor, for ever.
-    for filler in range(200):
-        assert not inspector.inspect(annexb([VPS, SPS, pps() + bytes([filler + 1]) * 20])).malformed
-
-
-def test_inserting_sets_never_exceeds_the_bound_of_a_unit() -> None:
-    inspector = H265Inspector(SETS)
-    largest = annexb([slice_nal(h265.IDR_N_LP, size=(16 << 20) - 20)])
-    assert inspector.with_parameter_sets(largest) == largest
-
-
-def test_with_parameter_sets_reads_a_unit_it_has_not_seen() -> None:
-    inspector = H265Inspector(SETS)
-    inspector.inspect(annexb([slice_nal()]))
-    assert len(split_nals(inspector.with_parameter_sets(annexb([IDR])))) == 4
 
 
 E, N, R = JOIN_EXACT, JOIN_NONE, JOIN_RECOVERS_AFTER
