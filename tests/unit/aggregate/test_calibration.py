@@ -68,7 +68,7 @@ def met(kind: str, rate: float, train_hours: float, seeds: range) -> float:
 
 @pytest.mark.parametrize("kind", ["logistic", "heavy", "bursts"])
 def test_a_rate_that_the_footage_shows_often_is_met_within_a_half(kind: str) -> None:
-    assert 1 / 1.5 < met(kind, 6.0, 4.0, range(5)) < 1.5
+    assert 1 / 1.5 < met(kind, 6.0, 2.0, range(5)) < 1.5
 
 
 @pytest.mark.parametrize("kind", ["logistic", "heavy"])

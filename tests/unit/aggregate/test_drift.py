@@ -38,6 +38,14 @@ def test_scores_that_are_mostly_nothing_are_compared_too() -> None:
     assert drift(rare, often).distance == pytest.approx(0.39)
 
 
+def test_a_tail_that_grows_a_little_is_no_other_population_however_large_the_index() -> None:
+    rare, often = np.zeros(5000), np.zeros(5000)
+    rare[:10], often[:500] = 0.5, 0.5
+    found = drift(rare, often)
+    assert found.stability_index > 0.25
+    assert not found.has_drifted
+
+
 def test_too_few_scores_say_nothing() -> None:
     found = drift(beta(1, 2, 8, 100), beta(1, 8, 2, 5000))
     assert not found.has_drifted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector_pool.evaluation.alarms import TimedClip, at_rates, events_of
+from detector_pool.evaluation.alarms import TimedClip, _row, at_rates, events_of
 from detector_pool.evaluation.metrics import Scored
 
 STEP_NS = 100_000_000
@@ -37,6 +37,15 @@ def test_an_event_below_the_highest_normal_score_is_missed_at_rare_rates() -> No
     clip = timed([0.1] * 50 + [0.6] * 5 + [0.5] * 10 + [0.1] * 40, [0] * 55 + [1] * 10 + [0] * 40)
     (row,) = at_rates([clip], [1.0])
     assert (row.found, row.delay_s, row.events) == (0, None, 1)
+
+
+def test_high_scores_without_an_event_are_false_alarms_and_those_close_together_one() -> None:
+    scores = [0.1] * 100 + [0.9, 0.1, 0.9] + [0.1] * 100 + [0.9] + [0.1] * 50 + [0.9] * 3
+    labels = [0] * (len(scores) - 5) + [1] * 5
+    clip = timed(scores, labels)
+    row = _row([clip], 1.0, 0.5, False)
+    # The two that lie 0.2 s apart are one, the lone one another, the last touches the event.
+    assert (row.false_alarms, row.found, row.delay_s) == (2, 1, 0.2)
 
 
 def test_without_normal_frames_there_is_nothing_to_calibrate_on() -> None:
