@@ -33,9 +33,12 @@ def traffic(
     *,
     runner_s: tuple[float, float] | None = None,
     step: float = 5.0,
+    left_s: float | None = None,
     start_ns: int = START_NS,
 ) -> Iterator[Shot]:
-    """Shots of `seconds` at FPS. A runner crosses within `runner_s`, `step` pixels a frame."""
+    """Shots of `seconds` at FPS. A runner crosses within `runner_s`, `step` pixels a frame; from `left_s` on a bag
+    stands where nobody walks.
+    """
     rng = np.random.default_rng(seed)
     behind = ground()
     people: list[list[float]] = []
@@ -53,6 +56,8 @@ def traffic(
             _draw(picture, x, int(lane), patterns[int(pattern)], number)
         if runner_s is not None and runner_s[0] * FPS <= number < runner_s[1] * FPS:
             _draw(picture, step * (number - runner_s[0] * FPS), 56, patterns[0], number)
+        if left_s is not None and number >= left_s * FPS:
+            picture[82:94, 72:88] = 170
         picture += rng.normal(0, 1.5, picture.shape)
         luma = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
         yield Shot(FrameId("yard", 1, number), start_ns + number * 1_000_000_000 // FPS, luma)

@@ -10,7 +10,7 @@ import numpy as np
 from detector_pool.blobs import groups
 from detector_pool.canvas import Grey, RegionMask
 from detector_pool.detector import DetectorType, FoundBox, Judging, NoScore, Observation, Setup
-from detector_pool.normality.grid import CELL, STATE_CHANNELS, Canvas
+from detector_pool.normality.grid import BRIEF_CHANNELS, CELL, STATE_CHANNELS, Canvas
 from detector_pool.normality.heads import HEADS, Level
 from detector_pool.normality.view import SECOND, Pace, PaceState, canvas_of, cells, drawn
 from detector_pool.options import checked
@@ -105,13 +105,15 @@ class Normality:
         picture.confirm()
         pause_ns = now_ns - state.last_ns
         if state.last_ns and not 0 <= pause_ns <= FORGET_S * SECOND:
-            state.stabiliser = self._stabiliser.start()
+            state.stabiliser, state.graph_state = self._stabiliser.start(), None
         grey, state.stabiliser = self._stabiliser.step(grey, state.stabiliser)
         previous, state.previous = state.previous, grey
         is_break = not 0 < pause_ns <= BREAK_INTERVALS * self._interval_ns
         state.last_ns = now_ns
         if previous is None or is_break:
-            state.graph_state = state.accumulator = None
+            state.accumulator = None
+            if state.graph_state is not None:
+                state.graph_state[:, :BRIEF_CHANNELS] = 0.0
             return Observation(reason=NoScore.WARMING_UP), state
         return self._looked(previous, grey, state, tuple(regions)), state
 
@@ -145,8 +147,9 @@ class Normality:
         self, previous: Grey, grey: Grey, state: NormalityState, regions: tuple[RegionMask, ...]
     ) -> Observation:
         canvas, shift = self._canvas, state.stabiliser.shift
-        if state.graph_state is None or state.accumulator is None:
+        if state.graph_state is None:
             state.graph_state = np.zeros((1, STATE_CHANNELS, canvas.rows, canvas.columns), np.float32)
+        if state.accumulator is None:
             state.accumulator = np.zeros((1, len(HEADS), canvas.rows, canvas.columns), np.float32)
         looked = cells(canvas, regions, shift.dx, shift.dy)
         out = self._session.run(

@@ -17,19 +17,28 @@ import onnx
 
 from detector_pool.normality.building import Building
 from detector_pool.normality.grid import (
+    BRIEF_CHANNELS,
+    CELL,
     DECAY,
+    DWELL_AFTER_FRAMES,
+    DWELL_CHANNELS,
+    DWELL_FRAMES,
     FLOW_CHANNELS,
     HIGHEST,
     KEEPING,
     LARGEST_STEP,
     LEAST_CHANGE,
     LEAST_FLOW_PX,
+    LEAST_OFF,
     LEAST_SHARE,
+    MOST_RESTLESS,
     MOTION_CHANNELS,
+    QUICK,
     SLACK,
+    SLOW,
     STATE_CHANNELS,
     Canvas,
-)  # fmt: skip
+)
 from detector_pool.normality.heads import CEILING, HEADS, HeadModel
 
 # The first are sums of two pictures over two pixels, four times the gradient.
@@ -115,14 +124,48 @@ def _features(graph: Building, canvas: Canvas, noise: float) -> tuple[list[_Feat
     cells = graph.op("Mul", cells, seen)
     flowing = graph.op("Mul", _flowing(graph, canvas, current, previous, noise), seen)
     fresh = graph.op("Concat", graph.op("Mul", cells, graph.constant(_GRADIENTS)), flowing, axis=1)
-    new_state = graph.op(
+    brief = graph.op(
         "Add",
-        graph.op("Mul", state, graph.constant(KEEPING)),
+        graph.op("Mul", graph.part(state, 1, 0, BRIEF_CHANNELS), graph.constant(KEEPING)),
         graph.op("Mul", fresh, graph.constant(1.0 - KEEPING)),
     )
-    motion = graph.part(new_state, 1, 0, MOTION_CHANNELS)
-    flow = graph.part(new_state, 1, MOTION_CHANNELS, STATE_CHANNELS)
-    return [_motion(graph, motion, judged), *_flow(graph, canvas, flow, judged)], new_state
+    motion = graph.part(brief, 1, 0, MOTION_CHANNELS)
+    flow = graph.part(brief, 1, MOTION_CHANNELS, BRIEF_CHANNELS)
+    dwell, standing = _dwell(graph, current, graph.part(state, 1, BRIEF_CHANNELS, STATE_CHANNELS), judged)
+    heads = [_motion(graph, motion, judged), *_flow(graph, canvas, flow, judged), dwell]
+    return heads, graph.op("Concat", brief, standing, axis=1)
+
+
+def _dwell(graph: Building, current: str, state: str, judged: str) -> tuple[_Features, str]:
+    """What stands where it did not: cells that differ from a slow background and not from a quick one.
+
+    The state has the quick and the slow background, frames that something stands, frames in all.
+    """
+    quick, slow, standing, count = (graph.part(state, 1, number, number + 1) for number in range(DWELL_CHANNELS))
+    level = graph.pool(current, (CELL, CELL), CELL)
+    count = graph.op("Add", count, graph.constant(1.0))
+    # At first both are the mean of all frames so far: who stood there in the first one fades from it.
+    first = graph.op("Reciprocal", count)
+    followed = [
+        graph.op("Add", one, graph.op("Mul", graph.op("Sub", level, one), graph.op("Max", first, graph.constant(rate))))
+        for one, rate in ((quick, QUICK), (slow, SLOW))
+    ]
+    difference = graph.op("Sub", *followed)
+    light = graph.op("ReduceMean", difference, graph.constant([2, 3]))
+    off = graph.op("Abs", graph.op("Sub", difference, light))
+    restless = graph.op("Abs", graph.op("Sub", level, followed[0]))
+    is_known = graph.op("Greater", count, graph.constant(float(DWELL_AFTER_FRAMES)))
+    differs = graph.op("And", graph.op("Greater", off, graph.constant(LEAST_OFF)), is_known)
+    stands = graph.op("And", differs, graph.op("Less", restless, graph.constant(MOST_RESTLESS)))
+    longer = graph.op("Add", standing, graph.constant(1.0))
+    # Somebody who passes in front of it does not make it new.
+    passed = graph.op("Mul", standing, graph.constant(0.9))
+    standing = graph.op("Where", stands, longer, passed)
+    enough = graph.op("And", graph.op("Greater", standing, graph.constant(float(DWELL_FRAMES))), stands)
+    active = graph.op("Mul", graph.op("Cast", enough, to=onnx.TensorProto.FLOAT), judged)
+    vectors = [graph.op("Sqrt", off), graph.op("Log", graph.op("Add", standing, graph.constant(1.0)))]
+    new_state = graph.op("Concat", *followed, standing, count, axis=1)
+    return _Features(graph.op("Concat", *vectors, axis=1), active), new_state
 
 
 def _flowing(graph: Building, canvas: Canvas, current: str, previous: str, noise: float) -> str:

@@ -7,13 +7,27 @@ from dataclasses import dataclass
 CELL = 8
 MOTION_CHANNELS = 5
 FLOW_CHANNELS = 7
-STATE_CHANNELS = MOTION_CHANNELS + FLOW_CHANNELS
+DWELL_CHANNELS = 4
+BRIEF_CHANNELS = MOTION_CHANNELS + FLOW_CHANNELS
+"""Of the state, the first ones: what does not outlive a pause."""
+STATE_CHANNELS = BRIEF_CHANNELS + DWELL_CHANNELS
 LEAST_CHANGE = 4.0
 """Grey levels of change that count as motion, at least; with much noise, four times that."""
 LEAST_SHARE = 0.05
 """Share of a cell that has to be in motion for it to count."""
 LEAST_FLOW_PX = 0.3
 """Displacement from one frame to the next below which there is no direction."""
+QUICK = 0.1
+SLOW = 1 / 600
+"""Shares of the two backgrounds that each frame replaces: a second, and a minute, at ten frames a second."""
+DWELL_FRAMES = 30
+"""What differs for less does not stand."""
+DWELL_AFTER_FRAMES = 200
+"""Before that the slow background is not known."""
+LEAST_OFF = 8.0
+"""Grey levels that a cell differs from the slow background with something in it, at least."""
+MOST_RESTLESS = 4.0
+"""Grey levels that it may differ from the quick one, standing still."""
 KEEPING = 0.5
 """Of the exponential average over frames."""
 HIGHEST = 4

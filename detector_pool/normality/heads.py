@@ -41,6 +41,8 @@ class Head:
     power: int = 1
     """Its normalised value is raised to this before it is squashed: a head that is blind to most of what happens stays
     out of the others' way until it is sure."""
+    allowed: tuple[tuple[float, float], ...] = ()
+    """Lowest and highest value of each attribute that are normal everywhere, for what footage rarely shows."""
 
     def squashed(self, value: float) -> float:
         """A score from 0 to 1 of a normalised value, 0.5 for 1."""
@@ -89,7 +91,18 @@ DIRECTION = Head(
     0.1,
     4,
 )  # fmt: skip
-HEADS = (MOTION, FLOW, DIRECTION)
+DWELL = Head(
+    "dwell",
+    (
+        Attribute("difference", "something stands where nothing stood", "something is gone from where it stood"),
+        Attribute("duration", "stands longer than anything seen here", "something stands where nothing stood"),
+    ),
+    0.1,
+    4,
+    # Something of 7 to 30 grey levels may stand anywhere for three to eight seconds, seen before or not.
+    ((2.7, 5.5), (3.4, 4.4)),
+)  # fmt: skip
+HEADS = (MOTION, FLOW, DIRECTION, DWELL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ MOST_VECTORS = 8000
 FEWEST_VALUES = 1000
 HIGH = 0.98
 LEAST_SPREAD = 0.1
+ALLOWED_IN_ROW = 80
 MOST_IN_ROW = 40_000
 """Vectors of a row that are kept to draw from."""
 
@@ -40,6 +41,15 @@ class Scale:
         """Values as the graph gives them: 0 at the row's median, 1 at its high percentile."""
         rows = [one.places // canvas.columns for one in frames]
         return [(value - self.median[row]) / self.spread[row] for value, row in zip(values, rows, strict=True)]
+
+
+def allowed_cells(head: Head, canvas: Canvas, folds: int, rng: np.random.Generator) -> list[Cell]:
+    """A made-up frame for each fold, with what is normal everywhere, if there is such a thing for the head."""
+    if not head.allowed:
+        return []
+    low, high = np.array(head.allowed).T
+    places = np.repeat(np.arange(canvas.rows) * canvas.columns, ALLOWED_IN_ROW).astype(np.int32)
+    return [Cell(places, rng.uniform(low, high, (len(places), len(low))).astype(np.float32)) for _ in range(folds)]
 
 
 def unseen_values(

@@ -15,7 +15,7 @@ from detector_pool.normality.heads import HEADS, HeadModel, Level
 from detector_pool.normality.mixture import Floats
 from detector_pool.normality.view import SECOND, Pace, PaceState, stride
 from detector_pool.picture import Shot
-from detector_pool.training.fitting import Tick, fitted, scale_of, unseen_values
+from detector_pool.training.fitting import Tick, allowed_cells, fitted, scale_of, unseen_values
 from detector_pool.training.gathering import Frame, Gathering
 from detector_pool.training.levels import events
 from detector_pool.training.trained import Odd, TrainedModel, merged
@@ -32,7 +32,8 @@ AROUND_S = 0.5
 GOLDEN_FRAMES = 12
 EXCEEDED_SHARE = 0.02
 """Of normal frames, by all heads together: where a head's value is 0.5."""
-LEAST_LEVEL = 0.5
+LEAST_LEVEL = Level(1.5, 2.0)
+"""Where nothing has ever happened, something ordinary is still no alarm."""
 
 Progress = Callable[[str, float], None]
 
@@ -109,14 +110,16 @@ class _Learning:
     def __init__(self, number: int, canvas: Canvas, sample: _Sample, rng: np.random.Generator, tick: Tick) -> None:
         self.head = HEADS[number]
         self._canvas, self._sample, self._rng, self._tick = canvas, sample, rng, tick
-        self._cells = [frame.heads[number] for frame in sample.frames]
-        self._values = unseen_values(canvas, self._cells, sample.folds, rng, tick)
+        allowed = allowed_cells(self.head, canvas, FOLDS, rng)
+        self._cells = [*(frame.heads[number] for frame in sample.frames), *allowed]
+        self._values = unseen_values(canvas, self._cells, [*sample.folds, *range(len(allowed))], rng, tick)
         self._scale = scale_of(canvas, self._cells, self._values)
 
     def finish(self, kept: Sequence[bool]) -> HeadModel:
         """The model of the frames that are kept."""
-        cells = list(compress(self._cells, kept))
-        self._scale = scale_of(self._canvas, cells, list(compress(self._values, kept)))
+        all_kept = [*kept, *[True] * (len(self._cells) - len(kept))]
+        cells = list(compress(self._cells, all_kept))
+        self._scale = scale_of(self._canvas, cells, list(compress(self._values, all_kept)))
         return fitted(self.head, self._canvas, cells, self._scale, self._rng, self._tick)
 
     def told(self) -> tuple[Floats, Floats]:
@@ -130,8 +133,8 @@ class _Learning:
         """What the head exceeds in its share of all frames that may be exceeded."""
         normal = np.asarray(kept[: self._sample.steady])
         share = 1.0 - EXCEEDED_SHARE * self.head.budget
-        now, event = (max(float(np.quantile(one[normal], share)), LEAST_LEVEL) for one in self.told())
-        return Level(now, event)
+        now, event = (float(np.quantile(one[normal], share)) for one in self.told())
+        return Level(max(now, LEAST_LEVEL.now), max(event, LEAST_LEVEL.event))
 
 
 def _sample(gathering: Gathering) -> _Sample:

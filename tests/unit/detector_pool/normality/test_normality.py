@@ -62,6 +62,27 @@ def test_what_is_odd_is_said_and_shown_where_it_is(model_folder: Path) -> None:
     assert max(dict(middle.series).values()) == pytest.approx(middle.score, abs=1e-4)
 
 
+def test_something_left_behind_is_told_while_people_go_on_walking(model_folder: Path) -> None:
+    seen = watched(detector(model_folder), traffic(60, seed=7, left_s=28.0))
+    dwell = [dict(one.series).get("dwell", 0.0) for one in seen]
+    assert max(dwell[: 30 * FPS]) < 0.2
+    assert max(dwell[40 * FPS : 55 * FPS]) > 0.6
+    shown = [box for one in seen[45 * FPS : 55 * FPS] for box in one.boxes if box.label == "dwell"]
+    assert shown
+    assert {box.said for box in shown} <= {
+        "something stands where nothing stood", "stands longer than anything seen here"
+    }  # fmt: skip
+    assert all(box.x < 80 / WIDTH < box.x + box.width and box.y < 90 / HEIGHT for box in shown)
+
+
+def test_ordinary_traffic_leaves_all_heads_calm(model_folder: Path) -> None:
+    seen = watched(detector(model_folder), traffic(40, seed=9))
+    for head in ("motion", "flow", "direction", "dwell"):
+        values = [dict(one.series).get(head, 0.0) for one in seen]
+        assert np.quantile(values, 0.97) < 0.6, head
+    assert np.median([one.score for one in seen]) < 0.4
+
+
 def test_the_first_frame_has_no_score_and_says_so(model_folder: Path) -> None:
     seen = watched(detector(model_folder), traffic(1, seed=5))
     assert [one.reason for one in seen] == [NoScore.WARMING_UP] + [None] * (FPS - 1)
