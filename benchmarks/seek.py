@@ -82,7 +82,7 @@ def serving(made: Instance) -> tuple[Child, SyncFootageClient, float]:
     endpoint = made.endpoint("media_center")
     footage = SyncFootageClient(endpoint, made.token)
     while True:
-        made.wait_for_socket(endpoint, child)
+        made.wait_for_socket(endpoint, child, 600)
         try:
             footage.locate("nowhere", 1)
         except TrueframeError as error:
