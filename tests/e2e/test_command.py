@@ -166,6 +166,9 @@ def test_alarms_are_acknowledged_and_commented_and_tell_who_did_what(instance: E
     command(data, "events", "comment", event, "red \x1b[31m", expect=2)
     command(data, "events", "ack", "nope", expect=4)
     command(data, "events", "ack", expect=2)
+    (told,) = lines(command(data, "events", "label", event, "false", "--json"))
+    assert "stays at" in str(told["sentence"])
+    command(data, "events", "label", "nope", "true", expect=4)
 
 
 @pytest.mark.parametrize(

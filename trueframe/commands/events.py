@@ -1,4 +1,4 @@
-"""`trueframe events`: list, show, watch, acknowledge, comment."""
+"""`trueframe events`: list, show, watch, acknowledge, comment, label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_AT_ONCE = 100_000
 
 @click.group("events")
 def command() -> None:
-    """List, show, watch, acknowledge and comment events."""
+    """List, show, watch, acknowledge, comment and label events."""
 
 
 @command.command("list")
@@ -181,6 +181,24 @@ def comment_event(data: str, event: str, text: str, as_json: bool) -> None:
     else:
         count = len(message.comments)
         click.echo(f"{message.id}  {count} {'comment' if count == 1 else 'comments'}  {message.summary}")
+
+
+@command.command("label")
+@click.argument("event")
+@click.argument("label", type=click.Choice(("true", "false")))
+@json_option
+@data_option
+def label_event(data: str, event: str, label: str, as_json: bool) -> None:
+    """Say whether the anomaly EVENT was one. A threshold that is calibrated moves a little, and tells how far."""
+    from trueframe.client import connect
+
+    with connect(data) as tf:
+        told = tf.inspections.label(event, is_false=label == "false")
+    if as_json:
+        record = {"inspection": told.inspection, "threshold_now": told.threshold_now, "sentence": told.sentence}
+        show_json({"event": event, "label": label, **record})
+        return
+    click.echo(f"{told.inspection}: {told.sentence}")
 
 
 @command.command("watch")
