@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detector_pool.blobs import groups
 from detector_pool.canvas import Grey, RegionMask
-from detector_pool.detector import DetectorType, FoundBox, Judging, NoScore, Observation, Setup
+from detector_pool.detector import DetectorType, FoundBox, Judging, LoadedModel, NoScore, Observation, Setup
 from detector_pool.normality.grid import BRIEF_CHANNELS, CELL, STATE_CHANNELS, Canvas
 from detector_pool.normality.heads import HEADS, Level
-from detector_pool.normality.view import SECOND, Pace, PaceState, canvas_of, cells, drawn
+from detector_pool.normality.view import (
+    FORGET_S,
+    SECOND,
+    Lighting,
+    LightingState,
+    Pace,
+    PaceState,
+    canvas_of,
+    cells,
+    drawn,
+    lighting,
+)
 from detector_pool.options import checked
 from detector_pool.packing import pack, unpack
 from detector_pool.picture import Picture
 from detector_pool.stabilise import Shift
 from detector_pool.steady import Steady, SteadyState
 from mesh.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from detector_pool.normality.runtime import Session
 
 SCHEMA = 1
 VERSION = "1"
@@ -28,8 +43,6 @@ SCORE_SENTENCE = (
     "flow, 4 for the others."
 )
 BREAK_INTERVALS = 3.0
-FORGET_S = 60.0
-"""After a longer pause the camera may point elsewhere."""
 SHOWN_FROM = 1.0
 """Cells that are off as much as one in fifty of the row's make boxes."""
 TELLING_FROM = 0.35
@@ -42,6 +55,7 @@ class NormalityState:
 
     stabiliser: SteadyState
     pace: PaceState = field(default_factory=PaceState)
+    light: LightingState = field(default_factory=LightingState)
     last_ns: int = 0
     """Of the last frame that was looked at."""
     previous: Grey | None = None
@@ -49,7 +63,7 @@ class NormalityState:
     accumulator: Grey | None = None
 
 
-_NUMBERS = ("last_ns", "pace_last_ns", "step_ns", "looked_ns", "waited")
+_LIGHTS = (None, Lighting.DAY, Lighting.INFRARED)
 _ARRAYS = ("previous", "graph_state", "accumulator")
 
 
@@ -58,8 +72,6 @@ class Normality:
 
     def __init__(self, setup: Setup) -> None:
         """Raises InvalidArgument: no model, or none of this detector's making."""
-        from detector_pool.normality.runtime import Session
-
         model = setup.model
         if model is None:
             raise InvalidArgument(
@@ -71,13 +83,15 @@ class Normality:
             raise InvalidArgument(what, f"has schema {model.manifest.get('schema')!r}; this is {SCHEMA}",
                                   "Train the model again.")  # fmt: skip
         self.name = f"normality@{VERSION}:{model.digest[:12]}"
-        self._session = Session(model.read("model.onnx"), what)
-        _, _, height, width = self._session.shapes["current"]
-        self._canvas = Canvas(width, height)
-        self._levels = _levels(model.manifest.get("heads"), what)
+        self._modes = _modes(model, what)
+        self._canvas = self._modes[0].canvas
         self._interval_ns = float(model.manifest.get("interval_ns") or SECOND / 10)
         self._pace = Pace(self._interval_ns)
         self._stabiliser = Steady()
+
+    def _mode(self, light: Lighting) -> _Mode:
+        """The model for this light, or the only one."""
+        return next((mode for mode in self._modes if mode.light == light.value), self._modes[0])
 
     def start(self) -> NormalityState:
         """Nothing known yet."""
@@ -101,8 +115,13 @@ class Normality:
         if not self._pace.is_due(now_ns, state.pace):
             picture.confirm()
             return Observation(reason=NoScore.NOT_SAMPLED), state
+        was = state.light.now
+        light = lighting(picture, state.light) if len(self._modes) > 1 else Lighting.DAY
         grey = drawn(picture.y)
         picture.confirm()
+        if was is not None and light is not was:
+            # Another world: what was seen by the other light is no help.
+            state.previous, state.graph_state, state.stabiliser = None, None, self._stabiliser.start()
         pause_ns = now_ns - state.last_ns
         if state.last_ns and not 0 <= pause_ns <= FORGET_S * SECOND:
             state.stabiliser, state.graph_state = self._stabiliser.start(), None
@@ -115,7 +134,7 @@ class Normality:
             if state.graph_state is not None:
                 state.graph_state[:, :BRIEF_CHANNELS] = 0.0
             return Observation(reason=NoScore.WARMING_UP), state
-        return self._looked(previous, grey, state, tuple(regions)), state
+        return self._looked(self._mode(light), previous, grey, state, tuple(regions)), state
 
     def pack(self, state: NormalityState) -> bytes:
         """The state as bytes."""
@@ -124,7 +143,8 @@ class Normality:
         return pack(
             self.name,
             {**numbers, "last_ns": state.last_ns, "pace_last_ns": pace.last_ns, "step_ns": pace.step_ns,
-             "looked_ns": pace.looked_ns, "waited": pace.waited},
+             "looked_ns": pace.looked_ns, "waited": pace.waited, "against": state.light.against,
+             "light": _LIGHTS.index(state.light.now)},
             {**arrays, **{name: getattr(state, name) for name in _ARRAYS}},
         )  # fmt: skip
 
@@ -136,15 +156,17 @@ class Normality:
                 int(numbers["pace_last_ns"]), float(numbers["step_ns"]), int(numbers["looked_ns"]),
                 int(numbers["waited"]),
             )  # fmt: skip
-            state = NormalityState(self._stabiliser.from_parts(numbers, arrays), pace, int(numbers["last_ns"]))
-        except KeyError as error:
-            raise ValueError(f"is no state of {self.name}: {error} is missing") from None
+            light = LightingState(_LIGHTS[int(numbers["light"])], int(numbers["against"]))
+            held = self._stabiliser.from_parts(numbers, arrays)
+            state = NormalityState(held, pace, light, int(numbers["last_ns"]))
+        except (KeyError, IndexError) as error:
+            raise ValueError(f"is no state of {self.name}: {error}") from None
         for name in _ARRAYS:
             setattr(state, name, arrays.get(name))
         return state
 
     def _looked(
-        self, previous: Grey, grey: Grey, state: NormalityState, regions: tuple[RegionMask, ...]
+        self, mode: _Mode, previous: Grey, grey: Grey, state: NormalityState, regions: tuple[RegionMask, ...]
     ) -> Observation:
         canvas, shift = self._canvas, state.stabiliser.shift
         if state.graph_state is None:
@@ -152,14 +174,14 @@ class Normality:
         if state.accumulator is None:
             state.accumulator = np.zeros((1, len(HEADS), canvas.rows, canvas.columns), np.float32)
         looked = cells(canvas, regions, shift.dx, shift.dy)
-        out = self._session.run(
+        out = mode.session.run(
             {"previous": previous[None, None], "current": grey[None, None], "seen": looked.seen,
              "judged": looked.judged, "state": state.graph_state, "accumulator": state.accumulator}
         )  # fmt: skip
         state.graph_state, state.accumulator = out["new_state"], out["new_accumulator"]
         scores = [
             head.squashed(level.normalised(float(now), float(event)))
-            for head, level, now, event in zip(HEADS, self._levels, out["score"], out["event"], strict=True)
+            for head, level, now, event in zip(HEADS, mode.levels, out["score"], out["event"], strict=True)
         ]
         best = int(np.argmax(scores))
         boxes: list[FoundBox] = []
@@ -198,17 +220,36 @@ class Normality:
         return found
 
 
-def _levels(listed: object, what: str) -> list[Level]:
-    """The levels of the heads as `detector.toml` has them."""
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """The model of one light."""
+
+    light: str
+    session: Session
+    canvas: Canvas
+    levels: list[Level]
+
+
+def _modes(model: LoadedModel, what: str) -> list[_Mode]:
+    """The modes that `detector.toml` lists. Raises InvalidArgument."""
+    from detector_pool.normality.runtime import Session
+
+    found = []
     try:
-        if not isinstance(listed, list):
-            raise TypeError("heads are missing")
-        levels = {str(one["name"]): Level(float(one["now"]), float(one["event"])) for one in listed}
-        found = [levels[head.name] for head in HEADS]
-        if not all(0 < value < float("inf") for level in found for value in (level.now, level.event)):
-            raise ValueError("a level is not above 0")
+        for one in model.manifest["modes"]:
+            session = Session(model.read(str(one["graph"])), what)
+            _, _, height, width = session.shapes["current"]
+            levels = {str(head["name"]): Level(float(head["now"]), float(head["event"])) for head in one["heads"]}
+            in_order = [levels[head.name] for head in HEADS]
+            if not all(0 < value < float("inf") for level in in_order for value in (level.now, level.event)):
+                raise ValueError("a level is not above 0")
+            found.append(_Mode(str(one["light"]), session, Canvas(int(width), int(height)), in_order))
+        if not found or any(one.canvas != found[0].canvas for one in found):
+            raise ValueError("there are no modes, or they are of several sizes")
     except (TypeError, KeyError, ValueError) as error:
-        raise InvalidArgument(f"detector.toml of {what}", f"lacks or garbles its heads: {error}",
+        if isinstance(error, InvalidArgument):
+            raise
+        raise InvalidArgument(f"detector.toml of {what}", f"lacks or garbles its modes: {error}",
                               "Train the model again.") from None  # fmt: skip
     return found
 

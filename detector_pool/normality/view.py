@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 
 import numpy as np
 
 from detector_pool.canvas import Grey, RegionMask, averaged, region_grid
+from detector_pool.health.scene import is_grey
 from detector_pool.normality.grid import CELL, Canvas
-from detector_pool.picture import Luma
+from detector_pool.picture import Luma, Picture
 
 SECOND = 1_000_000_000
 CANVAS_SIDE = 360
 LEAST_SIDE = 64
 FPS = 10.0
 """Frames a second that are looked at, about: between 7.5 and 15."""
+FORGET_S = 60.0
+"""After a longer pause the camera may point elsewhere, and by other light."""
+DARK_BELOW, BRIGHT_ABOVE = 40.0, 60.0
+"""Mean luma between which the light stays what it was."""
+SWITCH_FRAMES = 10
+"""So many frames in a row speak for the other light before it is believed."""
 _BORDER_CELLS = 1
 
 
@@ -80,6 +88,41 @@ class Pace:
         if is_due:
             state.waited, state.looked_ns = 0, received_ns
         return is_due
+
+
+class Lighting(Enum):
+    """By what light the camera sees. Each has a model of its own, where there was footage of both."""
+
+    DAY = "day"
+    INFRARED = "infrared"
+
+
+@dataclass(slots=True)
+class LightingState:
+    """What light there has been."""
+
+    now: Lighting | None = None
+    against: int = 0
+    """Frames in a row that spoke for the other one."""
+
+
+def lighting(picture: Picture, state: LightingState) -> Lighting:
+    """The light of a frame that is looked at, with hysteresis; changes the state.
+
+    Infrared pictures have no colour. Where chroma is not at hand, brightness tells: dark is what infrared would be.
+    """
+    grey = is_grey(picture)
+    if grey is None:
+        mean = float(picture.y[::8, ::8].mean())
+        is_day = state.now is Lighting.DAY
+        grey = mean < (DARK_BELOW if is_day or state.now is None else BRIGHT_ABOVE)
+    seen = Lighting.INFRARED if grey else Lighting.DAY
+    if state.now is None:
+        state.now = seen
+    state.against = 0 if seen is state.now else state.against + 1
+    if state.against >= SWITCH_FRAMES:
+        state.now, state.against = seen, 0
+    return state.now
 
 
 @dataclass(frozen=True, slots=True, eq=False)

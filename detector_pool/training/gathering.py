@@ -26,6 +26,9 @@ from mesh.errors import InvalidArgument
 
 SHAKES_PX = (0.0, 0.5, 2.0)
 FRAMES_FOR_NOISE = 60
+MOST_FRAMES = 12_000
+"""Of each variant; of longer footage every second piece is kept, then every fourth, and so on."""
+PIECE_S = 20.0
 BREAK_INTERVALS = 3.0
 """A pause of so many intervals between frames breaks what is remembered between them."""
 
@@ -77,6 +80,7 @@ class Gathering:
         self._variants: list[_Variant] = []
         self._last_ns = 0
         self._run = 0
+        self._every = 1
         self.noise = 0.0
         self.seconds = 0.0
         self.count = 0
@@ -134,6 +138,10 @@ class Gathering:
         self.count += 1
         if not is_new_run:
             self.seconds += pause_ns / SECOND
+        if self._variants and len(self._variants[0].frames) >= MOST_FRAMES:
+            self._every *= 2
+            for variant in self._variants:
+                variant.frames = [frame for frame in variant.frames if self._is_kept(frame.received_ns)]
         for variant in self._variants:
             if is_new_run:
                 variant.stabiliser, variant.state, variant.previous = self._stabiliser.start(), self._blank(), None
@@ -155,7 +163,11 @@ class Gathering:
              "judged": looked.judged, "state": variant.state}
         )  # fmt: skip
         variant.state = out["new_state"]
-        variant.frames.append(Frame(received_ns, self._run, _heads(out["attributes"][0], out["active"][0])))
+        if self._is_kept(received_ns):
+            variant.frames.append(Frame(received_ns, self._run, _heads(out["attributes"][0], out["active"][0])))
+
+    def _is_kept(self, received_ns: int) -> bool:
+        return int(received_ns / (PIECE_S * SECOND)) % self._every == 0
 
     def _blank(self) -> Grey:
         return np.zeros((1, STATE_CHANNELS, self.canvas.rows, self.canvas.columns), np.float32)

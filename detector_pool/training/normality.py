@@ -9,16 +9,17 @@ from itertools import compress
 import numpy as np
 
 from detector_pool.canvas import RegionMask
+from detector_pool.health.detector import Health
 from detector_pool.normality.graph import normality_graph
 from detector_pool.normality.grid import Canvas
 from detector_pool.normality.heads import HEADS, HeadModel, Level
 from detector_pool.normality.mixture import Floats
-from detector_pool.normality.view import SECOND, Pace, PaceState, stride
+from detector_pool.normality.view import FORGET_S, SECOND, Lighting, LightingState, Pace, PaceState, lighting, stride
 from detector_pool.picture import Shot
 from detector_pool.training.fitting import Tick, allowed_cells, fitted, scale_of, unseen_values
 from detector_pool.training.gathering import Frame, Gathering
 from detector_pool.training.levels import events
-from detector_pool.training.trained import Odd, TrainedModel, merged
+from detector_pool.training.trained import Odd, TrainedMode, TrainedModel, merged
 from mesh.errors import InvalidArgument
 
 LEAST_S = 60.0
@@ -30,6 +31,8 @@ EXTREME_SHARE = 0.005
 AROUND_S = 0.5
 """What is dropped with an extreme frame, before and behind it."""
 GOLDEN_FRAMES = 12
+FAULT_FROM = 0.5
+"""Picture health's score from here on is a fault."""
 EXCEEDED_SHARE = 0.02
 """Of normal frames, by all heads together: where a head's value is 0.5."""
 LEAST_LEVEL = Level(1.5, 2.0)
@@ -66,21 +69,15 @@ def train_normality(
     that moves.
     """
     interval_ns = stride(fps) * SECOND / fps
-    gathering = Gathering(regions, interval_ns, seed)
-    pace, pace_state = Pace(interval_ns), PaceState()
-    golden: list[Shot] = []
-    for shot in pictures:
-        if pace.is_due(shot.received_ns, pace_state):
-            gathering.add(shot)
-            golden = [*golden[1 - GOLDEN_FRAMES :], _copy(shot)]
-    gathering.finish()
-    if gathering.seconds < LEAST_S:
+    footage = _looked_at(pictures, regions, interval_ns, seed)
+    enough = {light: one for light, one in footage.by_light.items() if one.seconds >= LEAST_S}
+    seconds = sum(one.seconds for one in footage.by_light.values())
+    if not enough:
         raise InvalidArgument(
-            f"training on camera {camera}", f"has {gathering.seconds:.0f} s of footage; it needs a minute",
+            f"training on camera {camera}", f"has {seconds:.0f} s of footage; it needs a minute",
             "Give ten minutes or more of ordinary traffic; an hour is better.",
         )  # fmt: skip
-    sample = _sample(gathering)
-    steps = len(HEADS) * gathering.canvas.rows * (FOLDS + 1)
+    steps = sum(len(HEADS) * one.canvas.rows * (FOLDS + 1) for one in enough.values())
     done = 0
 
     def tick() -> None:
@@ -90,18 +87,76 @@ def train_normality(
             progress("fitting", done / steps)
 
     rng = np.random.default_rng(seed)
+    odd = list(footage.faults)
+    modes = []
+    for light, gathering in sorted(enough.items(), key=lambda item: -item[1].seconds):
+        mode, extremes = _mode(light, gathering, footage.faults, rng, tick)
+        modes.append(mode)
+        odd += extremes
+    seconds = min(one.seconds for one in enough.values())
+    return TrainedModel(
+        camera=camera, regions=tuple(regions), canvas=next(iter(enough.values())).canvas, fps=fps,
+        interval_ns=interval_ns, modes=tuple(modes), odd=tuple(merged(odd)), from_ns=footage.from_ns,
+        to_ns=footage.to_ns, is_provisional=seconds < PROVISIONAL_S, golden=footage.golden,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Footage:
+    """The footage as it was looked at."""
+
+    by_light: dict[Lighting, Gathering]
+    faults: tuple[Odd, ...]
+    from_ns: int
+    to_ns: int
+    golden: tuple[Shot, ...]
+
+
+def _looked_at(pictures: Iterable[Shot], regions: Sequence[RegionMask], interval_ns: float, seed: int) -> _Footage:
+    by_light: dict[Lighting, Gathering] = {}
+    pace, pace_state, light_state = Pace(interval_ns), PaceState(), LightingState()
+    health = Health()
+    health_state = health.start()
+    faults: list[Odd] = []
+    golden: list[Shot] = []
+    from_ns = to_ns = 0
+    for shot in pictures:
+        if not pace.is_due(shot.received_ns, pace_state):
+            continue
+        if not 0 <= shot.received_ns - to_ns <= FORGET_S * SECOND:
+            light_state, health_state = LightingState(), health.start()
+        from_ns, to_ns = from_ns or shot.received_ns, shot.received_ns
+        light = lighting(shot, light_state)
+        if light not in by_light:
+            by_light[light] = Gathering(regions, interval_ns, seed)
+        by_light[light].add(shot)
+        said, health_state = health.inspect(shot, health_state, ())
+        if said.reason is None and said.score >= FAULT_FROM:
+            around_ns = int(AROUND_S * SECOND)
+            why = f"picture fault: {said.said or 'unhealthy'}"
+            faults = merged([*faults, Odd(shot.received_ns - around_ns, shot.received_ns + around_ns, why)])
+        golden = [*golden[1 - GOLDEN_FRAMES :], _copy(shot)]
+    for gathering in by_light.values():
+        gathering.finish()
+    return _Footage(by_light, tuple(faults), from_ns, to_ns, tuple(golden))
+
+
+def _mode(
+    light: Lighting, gathering: Gathering, faults: Sequence[Odd], rng: np.random.Generator, tick: Tick
+) -> tuple[TrainedMode, list[Odd]]:
+    """What was learnt of one light, and what of it stood out too much to be learnt."""
+    sample = _sample(gathering)
     learning = [_Learning(number, gathering.canvas, sample, rng, tick) for number in range(len(HEADS))]
     odd, kept = _without_extremes(sample, learning)
+    for fault in faults:
+        for index, frame in enumerate(sample.frames):
+            kept[index] = kept[index] and not fault.from_ns <= frame.received_ns <= fault.to_ns
+    if not any(kept[: sample.steady]):
+        raise InvalidArgument("training", "all of the footage has picture faults", "Give footage of a healthy camera.")
     models = [one.finish(kept) for one in learning]
-    levels = [one.level(kept) for one in learning]
-    graph = normality_graph(gathering.canvas, gathering.noise, models)
-    return TrainedModel(
-        camera=camera, regions=tuple(regions), canvas=gathering.canvas, fps=fps, interval_ns=interval_ns,
-        noise=gathering.noise, graph=graph.SerializeToString(), levels=tuple(levels), odd=tuple(odd),
-        seconds=gathering.seconds, frames=gathering.count,
-        from_ns=sample.frames[0].received_ns, to_ns=sample.frames[sample.steady - 1].received_ns,
-        is_provisional=gathering.seconds < PROVISIONAL_S, golden=tuple(golden),
-    )  # fmt: skip
+    levels = tuple(one.level(kept) for one in learning)
+    graph = normality_graph(gathering.canvas, gathering.noise, models).SerializeToString()
+    return TrainedMode(light.value, gathering.noise, graph, levels, gathering.seconds, gathering.count), odd
 
 
 class _Learning:

@@ -20,7 +20,6 @@ from detector_pool.normality.grid import Canvas
 from detector_pool.normality.heads import HEADS, Level
 from detector_pool.picture import Shot
 
-GRAPH = "model.onnx"
 CARD = "card.json"
 _MERGE_NS = 1_000_000_000
 
@@ -51,6 +50,49 @@ def merged(odd: Iterable[Odd]) -> list[Odd]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TrainedMode:
+    """What was learnt by one light."""
+
+    light: str
+    """"day" or "infrared"."""
+    noise: float
+    """Standard deviation of a pixel, in grey levels."""
+    graph: bytes
+    levels: tuple[Level, ...]
+    """By head: where its score is 0.5."""
+    seconds: float
+    """Footage that was looked at."""
+    frames: int
+
+    def manifest(self, number: int) -> str:
+        """Its part of `detector.toml`."""
+        heads = "".join(
+            f'[[modes.heads]]\nname = "{head.name}"\nnow = {level.now!r}\nevent = {level.event!r}\n\n'
+            for head, level in zip(HEADS, self.levels, strict=True)
+        )
+        return f'[[modes]]\nlight = "{self.light}"\ngraph = "{graph_file(number)}"\n\n{heads}'
+
+    def card(self) -> dict[str, object]:
+        """Its part of the card."""
+        return {
+            "light": self.light,
+            "graph_sha256": hashlib.sha256(self.graph).hexdigest(),
+            "seconds": round(self.seconds, 1),
+            "frames": self.frames,
+            "noise": round(self.noise, 4),
+            "levels": {
+                head.name: {"now": level.now, "event": level.event}
+                for head, level in zip(HEADS, self.levels, strict=True)
+            },
+        }
+
+
+def graph_file(number: int) -> str:
+    """Name of the graph of the mode with that number."""
+    return "model.onnx" if number == 0 else f"model-{number}.onnx"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrainedModel:
     """What training gives. `write` makes a model folder of it."""
 
@@ -59,15 +101,10 @@ class TrainedModel:
     canvas: Canvas
     fps: float
     interval_ns: float
-    noise: float
-    graph: bytes
-    levels: tuple[Level, ...]
-    """By head: where its score is 0.5."""
+    modes: tuple[TrainedMode, ...]
+    """One or two; that with more footage comes first."""
     odd: tuple[Odd, ...]
     """Stretches that were not learnt from."""
-    seconds: float
-    """Footage that was looked at."""
-    frames: int
     from_ns: int
     to_ns: int
     is_provisional: bool
@@ -83,7 +120,8 @@ class TrainedModel:
     @property
     def sentence(self) -> str:
         """What it rests on, for people."""
-        told = f"Learnt from {self.seconds / 60:.1f} minutes ({self.frames} frames) of camera {self.camera}"
+        parts = " and ".join(f"{one.seconds / 60:.1f} minutes by {one.light}" for one in self.modes)
+        told = f"Learnt from {parts} of camera {self.camera}"
         if self.is_provisional:
             return f"{told}; provisional: ten minutes or more are needed, an hour is better."
         return f"{told}."
@@ -91,26 +129,23 @@ class TrainedModel:
     def write(self, folder: Path) -> None:
         """Writes the model's folder: `detector.toml`, `model.onnx`, `card.json` and golden frames."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / GRAPH).write_bytes(self.graph)
+        for number, mode in enumerate(self.modes):
+            (folder / graph_file(number)).write_bytes(mode.graph)
         (folder / MANIFEST).write_text(self._manifest())
         card = json.dumps(self._card(), indent=1, ensure_ascii=False)
         (folder / CARD).write_text(card + "\n")
         write_golden(folder, Normality(Setup(self.camera, {}, open_model(folder))), self.golden)
 
     def _manifest(self) -> str:
-        heads = "\n".join(
-            f'[[heads]]\nname = "{head.name}"\nnow = {level.now!r}\nevent = {level.event!r}\n'
-            for head, level in zip(HEADS, self.levels, strict=True)
-        )
+        modes = "".join(mode.manifest(number) for number, mode in enumerate(self.modes))
         return (
             f'detector = "normality"\nname = "{self.name}"\nschema = {SCHEMA}\n'
             f"interval_ns = {round(self.interval_ns)}\n"
-            f"canvas = [{self.canvas.width}, {self.canvas.height}]\n\n{heads}"
+            f"canvas = [{self.canvas.width}, {self.canvas.height}]\n\n{modes}"
         )
 
     def _card(self) -> dict[str, object]:
         return {
-            "graph_sha256": hashlib.sha256(self.graph).hexdigest(),
             "camera": self.camera,
             "regions_sha256": regions_hash(self.regions),
             "canvas": [self.canvas.width, self.canvas.height],
@@ -122,12 +157,8 @@ class TrainedModel:
             "trained_on": self.sentence,
             "is_provisional": self.is_provisional,
             "left_out": [str(one) for one in self.odd],
-            "noise": round(self.noise, 4),
             "score": SCORE_SENTENCE,
-            "levels": {
-                head.name: {"now": level.now, "event": level.event}
-                for head, level in zip(HEADS, self.levels, strict=True)
-            },
+            "modes": [mode.card() for mode in self.modes],
             "threshold": 0.5,
             "runtime": f"onnxruntime {_runtime_version()}, CPUExecutionProvider, 1 thread",
         }

@@ -171,7 +171,8 @@ def test_another_process_goes_on_with_equal_scores(model_folder: Path) -> None:
 
 
 def test_a_state_of_another_model_is_refused(model_folder: Path, trained: TrainedModel, tmp_path: Path) -> None:
-    replace(trained, levels=tuple(Level(one.now * 2, one.event) for one in trained.levels)).write(tmp_path / "other")
+    mode = replace(trained.modes[0], levels=tuple(Level(one.now * 2, one.event) for one in trained.modes[0].levels))
+    replace(trained, modes=(mode,)).write(tmp_path / "other")
     other = detector(tmp_path / "other")
     with pytest.raises(ValueError, match="is a state of"):
         other.unpack(detector(model_folder).pack(detector(model_folder).start()))
@@ -220,6 +221,35 @@ def test_what_stands_out_in_the_footage_is_left_out_and_listed(
     start_s = [(one.from_ns - trained.from_ns) / 1e9 for one in odd]
     assert any(28 < start < 34 for start in start_s)
     assert all("stands out" in str(one) for one in odd)
+
+
+def test_by_infrared_another_model_judges(trained: TrainedModel, tmp_path: Path) -> None:
+    by_day = trained.modes[0]
+    # Levels far out of reach, so that it can be told which of the two has judged.
+    blind = replace(by_day, light="infrared", levels=tuple(Level(1e6, 1e6) for _ in by_day.levels))
+    replace(trained, modes=(replace(by_day, light="day"), blind)).write(tmp_path / "both")
+    one, state = detector(tmp_path / "both"), detector(tmp_path / "both").start()
+    scores = []
+    for number, shot in enumerate(traffic(16, seed=5)):
+        chroma = np.full((HEIGHT // 2, WIDTH // 2), 128 if number >= 80 else 150, np.uint8)
+        observation, state = one.inspect(replace(shot, u=chroma, v=chroma), one.unpack(one.pack(state)), ())
+        scores.append(observation.score)
+        assert (observation.reason is NoScore.WARMING_UP) == (number in (0, 89)), number
+    assert max(scores[20:89]) > 0.1
+    assert max(scores[90:]) < 0.001
+
+
+def test_a_covered_minute_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector_pool.training.fitting.STEPS", 2)
+    monkeypatch.setattr("detector_pool.training.gathering.SHAKES_PX", (0.0,))
+    shots = [
+        replace(shot, y=np.full_like(shot.y, 20)) if 600 <= number < 760 else shot
+        for number, shot in enumerate(traffic(90, seed=1))
+    ]
+    found = [one for one in train_normality(shots, camera="yard", fps=FPS).odd if "picture fault" in one.why]
+    assert found
+    start_s = (found[0].from_ns - shots[0].received_ns) / 1e9
+    assert 58 < start_s < 72
 
 
 def test_less_than_a_minute_is_refused() -> None:
