@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aggregate.archive import Archive
 from aggregate.bench import Docket
 from aggregate.checkpoints import Checkpoint
@@ -15,10 +17,30 @@ from mesh.ids import FrameId
 from trueframe.v1 import inspection_pb2
 
 
+# Further back it is not shown again what came before the first stored state.
+LONGEST_BEGINNING_NS = 60_000_000_000
+
+
+def beginning(docket: Docket) -> FrameId | None:
+    """The frame with which the detector began, where its successor can begin so again: no state was stored since."""
+    began, last = docket.began, docket.resume_after
+    if began is None or last is None or began > last or began.epoch != last.epoch or began.seq < 1:
+        return None
+    return began if 0 <= docket.spoken_ns - docket.began_ns <= LONGEST_BEGINNING_NS else None
+
+
 async def assignment_of(
-    instruction: Assign, docket: Docket, archive: Archive, models: Models | None, checkpoint: Checkpoint | None
+    instruction: Assign,
+    docket: Docket,
+    archive: Archive,
+    models: Models | None,
+    checkpoint: Checkpoint | None,
+    begin: FrameId | None = None,
 ) -> inspection_pb2.Assignment:
-    """The message. `checkpoint`: what the worker starts from; None if it goes on, or begins from nothing."""
+    """The message. `checkpoint`: what the worker starts from; None if it goes on, or begins from nothing.
+
+    `begin`: see `beginning`.
+    """
     order = instruction.order
     threshold = docket.rules.threshold
     message = order_to_proto(order)
@@ -39,21 +61,28 @@ async def assignment_of(
     assignment.after.CopyFrom(last.to_proto())
     if checkpoint is not None:
         assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
-        assignment.unseen.extend(await _unseen(archive, order, checkpoint, last))
+        assignment.unseen.extend(await _unseen(archive, order, checkpoint.after, checkpoint.received_ns, last))
         earlier = models.version_named(checkpoint.detector) if models is not None else None
+        if earlier is not None and earlier != version:
+            assignment.checkpoint_model.CopyFrom(version_to_proto(earlier))
+    elif begin is not None:
+        assignment.begin.CopyFrom(begin.to_proto())
+        before = replace(begin, seq=begin.seq - 1)
+        assignment.unseen.extend(await _unseen(archive, order, before, docket.began_ns, last))
+        earlier = models.version_named(docket.detector) if models is not None else None
         if earlier is not None and earlier != version:
             assignment.checkpoint_model.CopyFrom(version_to_proto(earlier))
     return assignment
 
 
 async def _unseen(
-    archive: Archive, order: Order, checkpoint: Checkpoint, last: FrameId
+    archive: Archive, order: Order, after: FrameId, received_ns: int, last: FrameId
 ) -> list[inspection_pb2.FrameRun]:
-    """Frames between the two that no detector was shown."""
+    """Frames behind one that was received then, up to another one, that no detector was shown."""
     runs = []
-    async for body in archive.ledger.between(order.id, checkpoint.received_ns):
+    async for body in archive.ledger.between(order.id, received_ns):
         for verdict in page_from_document(body).verdicts():
-            is_between = checkpoint.after < verdict.last_id and verdict.id <= last
+            is_between = after < verdict.last_id and verdict.id <= last
             if is_between and verdict.reason in UNSEEN_REASONS:
                 runs.append(inspection_pb2.FrameRun(id=verdict.id.to_proto(), count=verdict.count))
     return runs

@@ -68,6 +68,10 @@ class Docket:
     """`since_ns` as it was when the last verdict was heard."""
     begins: bool = True
     """Whether the next verdict is the first of a detector that began from nothing."""
+    began: FrameId | None = None
+    """The frame with which the detector last began from nothing."""
+    began_ns: int = 0
+    """Arrival of that frame, UTC."""
     spoken_ns: int = 0
     """Arrival of the newest frame spoken of, UTC."""
     heard_ns: int = 0
@@ -159,6 +163,8 @@ class Bench:
             if fresh is None:
                 continue
             docket.notebook.write(fresh, docket.order, docket.fence, detector, rules.threshold, began=docket.begins)
+            if docket.begins:
+                docket.began, docket.began_ns = fresh.id, fresh.received_ns
             docket.begins = False
             docket.state, said = judge(docket.state, rules, docket.order.id, fresh)
             docket.spoken_ns = max(docket.spoken_ns, fresh.received_ns)
@@ -323,6 +329,8 @@ def _body(docket: Docket) -> dict[str, Any]:
         "spoken_ns": docket.spoken_ns,
         "heard_since_ns": docket.heard_since_ns,
         "begins": docket.begins,
+        "began": str(docket.began) if docket.began is not None else None,
+        "began_ns": docket.began_ns,
         "calibrated": docket.calibrated,
         "home": docket.home,
         "is_provisional": docket.is_provisional,
@@ -339,6 +347,8 @@ def _docket(order: Order, body: dict[str, Any] | None, camera_name: str, base: R
     docket.spoken_ns, docket.begins = spoken_ns, body.get("begins", False)
     docket.calibrated, docket.is_provisional = body.get("calibrated", 0.0), body.get("is_provisional", False)
     docket.home = body.get("home", 0.0)
+    docket.began = FrameId.parse(body["began"]) if body.get("began") else None
+    docket.began_ns = body.get("began_ns", 0)
     docket.heard_since_ns = body.get("heard_since_ns", -1)
     docket.alignment = tuple(body.get("alignment", ()))
     return docket

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 
 from aggregate.archive import Archive
-from aggregate.assigning import assignment_of
+from aggregate.assigning import assignment_of, beginning
 from aggregate.bench import Bench, Docket
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
 from aggregate.history import Change, What, change_of
@@ -466,7 +466,14 @@ class Inspections:
         for instruction in instructions:
             match instruction:
                 case Assign():
-                    await self._assign(instruction)
+                    try:
+                        await self._assign(instruction)
+                    except Exception as error:
+                        # Whatever it was: a worker that comes again is told again. Nobody else has to wait for that.
+                        log.exception("assignment failed", inspection=instruction.order.id, error=str(error))
+                        session = self._sessions.get(instruction.worker)
+                        if session is not None:
+                            session.close()
                 case Revoke():
                     revocation = inspection_pb2.Revocation(inspection=instruction.inspection, fence=instruction.fence)
                     self._say(instruction.worker, inspection_pb2.JoinPoolResponse(revocation=revocation))
@@ -491,7 +498,8 @@ class Inspections:
                 if (last := docket.resume_after) is not None:
                     checkpoint = await self._archive.checkpoints.newest(order.id, last)
             docket.fence, docket.worker = instruction.fence, instruction.worker
-            docket.begins = not is_kept and checkpoint is None
+            begin = beginning(docket) if not is_kept and checkpoint is None else None
+            docket.begins = not is_kept and checkpoint is None and begin is None
             self.reports.lowered(order, instruction.fps)
             await self._bench.settle(docket)
         except TrueframeError as error:
@@ -503,7 +511,7 @@ class Inspections:
             return
         version = self._models.version_for(order) if self._models is not None else None
         self._assigned[order.id] = version.digest if version is not None else ""
-        assignment = await assignment_of(instruction, docket, self._archive, self._models, checkpoint)
+        assignment = await assignment_of(instruction, docket, self._archive, self._models, checkpoint, begin)
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
 
     def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:

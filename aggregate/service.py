@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from aggregate.calibrating import Calibrator
@@ -139,6 +139,7 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
 
     def __init__(self, inspections: Inspections) -> None:
         self._inspections = inspections
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def JoinPool(  # noqa: N802 - the rpc's name
         self, request_iterator: AsyncIterator[inspection_pb2.JoinPoolRequest], context: Any
@@ -147,16 +148,23 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
         hello = await _hello(request_iterator)
         offers = [offer_from_proto(offer) for offer in hello.offers]
         session = Session(hello.worker)
-        await self._inspections.worker_joined(session, hello, offers)
         reading = asyncio.create_task(self._read(session, request_iterator), name=f"worker {hello.worker}")
         try:
+            await self._to_its_end(self._inspections.worker_joined(session, hello, offers))
             while (response := await session.next()) is not None:
                 yield response
         finally:
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
-            await self._inspections.worker_left(session)
+            await self._to_its_end(self._inspections.worker_left(session))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does it whole, though the call that it belongs to is cancelled meanwhile, as often as gRPC likes."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
 
     async def _read(self, session: Session, requests: AsyncIterator[inspection_pb2.JoinPoolRequest]) -> None:
         try:

@@ -47,6 +47,8 @@ class Task:
     """State behind a frame at or before `after`, to begin from."""
     unseen: tuple[tuple[FrameId, int], ...] = ()
     """Between the two: frames, and how many from there on, that the state must not be shown."""
+    begin: FrameId | None = None
+    """Without a checkpoint: the frame at or before `after` to begin from nothing with."""
     options: str = ""
     """Of the detector: a TOML document."""
     max_fps: float = 0.0
@@ -194,6 +196,8 @@ class Runner:
         detector, checkpoint = self._made.detector, task.checkpoint
         if detector is None:
             return None, Told(task.after)
+        if checkpoint is None and task.begin is not None:
+            return detector.start(), Told(replace(task.begin, seq=task.begin.seq - 1))
         if checkpoint is None or task.after is None or checkpoint.after > task.after:
             return detector.start(), Told(task.after)
         try:

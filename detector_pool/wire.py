@@ -49,6 +49,7 @@ def task_from_proto(assignment: inspection_pb2.Assignment) -> Task:
         after=FrameId.from_proto(assignment.after) if assignment.HasField("after") else None,
         checkpoint=checkpoint_from_proto(assignment.checkpoint) if assignment.HasField("checkpoint") else None,
         unseen=tuple((FrameId.from_proto(run.id), run.count) for run in assignment.unseen),
+        begin=FrameId.from_proto(assignment.begin) if assignment.HasField("begin") else None,
         options=inspection.options,
         max_fps=assignment.frames_per_second,
         has_fixed_regions=inspection.fixed_regions,

@@ -124,12 +124,12 @@ async def main(aggregate: str, token_file: str, folder: str, started_ns: str, fp
     def open_source(camera: str, after: FrameId | None) -> Replayed:
         if media_center:
             footage = SyncFootageClient(media_center, token)
-            oldest = footage.recordings([camera]).recordings[0]
-            first = FrameId.from_proto(oldest.first)
-            behind = after or FrameId(camera, first.epoch, first.seq - 1)
-            recorded = recorded_pictures(footage, camera, behind, FrameId.from_proto(oldest.last), behind)
+            recordings = footage.recordings([camera]).recordings
+            first, last = FrameId.from_proto(recordings[0].first), FrameId.from_proto(recordings[-1].last)
+            behind = after or first
+            recorded = recorded_pictures(footage, camera, behind, last, behind)
             return Replayed((shot for shot, _ in recorded), int(started_ns), float(fps))
-        return Replayed(made_pictures(after.seq if after is not None else -1), int(started_ns), float(fps))
+        return Replayed(made_pictures(after.seq if after is not None else 0), int(started_ns), float(fps))
 
     with SyncModelClient(aggregate, token) as models:
         means = Means(9, models=ModelCache(Path(folder), 1 << 30, models.fetch))

@@ -299,3 +299,30 @@ async def test_a_schedule_starts_and_stops_an_inspection_and_its_history_says_so
         ("paused", "its schedule", "outside its schedule"),
         ("resumed", "its schedule", ""),
     ]
+
+
+async def test_before_any_state_is_stored_a_successor_begins_where_it_was_begun(
+    store: SqliteStore, models: Models
+) -> None:
+    pool = Pool(await Archive.open(store), models)
+    await pool.inspections.load([Order("gate.tiny", "gate", "tiny")])
+    await pool.inspections.camera_came("gate", "")
+    one = await add(models, model(1))
+    await pool.roll(Rollout().promote(one.digest))
+    await pool.join()
+    other = Session("w2")
+    hello = inspection_pb2.WorkerHello(worker="w2", detectors=["tiny@1"], capacity=9)
+    await pool.inspections.worker_joined(other, hello)
+    now_ns = pool.clock.utc_ns()
+    docket = pool.bench.docket("gate.tiny")
+    assert docket is not None
+    missed = Verdict(FrameId("gate", 1, 9), now_ns + 3, reason=3, count=2)
+    said = [*(Verdict(FrameId("gate", 1, n), now_ns + n, 0.1) for n in range(7, 9)), missed]
+    pool.bench.hear(docket, f"tiny@1:{one.short}", said, lambda: None)
+    await pool.inspections.worker_left(pool.session)
+    response = other._waiting.get_nowait()
+    assert response is not None
+    assignment = response.assignment
+    assert (assignment.begin.seq, assignment.after.seq, assignment.HasField("checkpoint")) == (7, 10, False)
+    assert [(run.id.seq, run.count) for run in assignment.unseen] == [(9, 2)]
+    assert not docket.begins
