@@ -16,7 +16,6 @@ from aggregate.wire import UNSEEN_REASONS, checkpoint_to_proto, order_to_proto
 from mesh.ids import FrameId
 from trueframe.v1 import inspection_pb2
 
-
 # Further back it is not shown again what came before the first stored state.
 LONGEST_BEGINNING_NS = 60_000_000_000
 

@@ -6,10 +6,11 @@ Versions are told apart by the name under which they spoke. Reads the ledger, ch
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from aggregate.archive import Archive
-from aggregate.judge import JudgeState, Verdict, end, judge
+from aggregate.judge import JudgeState, Verdict, judge
 from aggregate.orders import Order
 from aggregate.pages import page_from_document
 from aggregate.rules import Rules
@@ -22,35 +23,34 @@ LONGEST_NS = 24 * HOUR_NS
 _LONGEST_STEP_NS = 2_000_000_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Heard:
-    """What one version said, judged as it came."""
+    """What one version said in the time in which both spoke."""
 
-    scores: dict[FrameId, float] = field(default_factory=dict)
-    alarms: int = 0
-    scored_ns: int = 0
+    scores: dict[FrameId, float]
+    alarms: int
+    scored_ns: int
     """Time that it looked at, in nanoseconds."""
-    _state: JudgeState = field(default_factory=JudgeState)
-    _last_ns: int = 0
-
-    def hear(self, verdict: Verdict, rules: Rules) -> None:
-        """The next verdict."""
-        if verdict.has_score:
-            self.scores[verdict.id] = verdict.score
-            step_ns = verdict.received_ns - self._last_ns
-            self.scored_ns += step_ns if 0 < step_ns <= _LONGEST_STEP_NS else 0
-            self._last_ns = verdict.received_ns
-        self._state, findings = judge(self._state, rules, "diff", verdict)
-        self.alarms += sum(finding.phase == "opened" for finding in findings)
-
-    def finish(self) -> None:
-        """Nothing more comes."""
-        self._state, _ = end(self._state, self._last_ns)
 
     @property
     def alarms_per_hour(self) -> float:
         """0 where it looked at nothing."""
         return self.alarms * HOUR_NS / self.scored_ns if self.scored_ns else 0.0
+
+
+def heard(verdicts: Iterable[Verdict], rules: Rules) -> Heard:
+    """Verdicts judged as they came. Pure."""
+    state, last_ns, alarms, scored_ns = JudgeState(), 0, 0, 0
+    scores: dict[FrameId, float] = {}
+    for verdict in verdicts:
+        if verdict.has_score:
+            scores[verdict.id] = verdict.score
+            step_ns = verdict.received_ns - last_ns
+            scored_ns += step_ns if 0 < step_ns <= _LONGEST_STEP_NS else 0
+            last_ns = verdict.received_ns
+        state, findings = judge(state, rules, "diff", verdict)
+        alarms += sum(finding.phase == "opened" for finding in findings)
+    return Heard(scores, alarms, scored_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,16 @@ class Compared:
     other: Heard
 
 
-def compared(camera: str, one: Heard, other: Heard) -> Compared:
-    """Sums up. Pure."""
-    both = one.scores.keys() & other.scores.keys()
-    differences = {frame: abs(one.scores[frame] - other.scores[frame]) for frame in both}
+def compared(camera: str, one: Sequence[Verdict], other: Sequence[Verdict], rules: Rules) -> Compared:
+    """Two versions over the time in which both spoke, in the order of ids each. Pure."""
+    times = [[verdict.received_ns for verdict in each if verdict.has_score] for each in (one, other)]
+    from_ns = max((min(each) for each in times if each), default=0)
+    to_ns = min((max(each) for each in times if each), default=0) if all(times) else 0
+    first, second = (
+        heard([verdict for verdict in each if from_ns <= verdict.received_ns <= to_ns], rules) for each in (one, other)
+    )
+    both = first.scores.keys() & second.scores.keys()
+    differences = {frame: abs(first.scores[frame] - second.scores[frame]) for frame in both}
     greatest_at = max(sorted(both), key=differences.__getitem__, default=None)
     return Compared(
         camera,
@@ -80,16 +86,16 @@ def compared(camera: str, one: Heard, other: Heard) -> Compared:
         sum(differences.values()) / len(both) if both else 0.0,
         differences[greatest_at] if greatest_at is not None else 0.0,
         greatest_at,
-        one,
-        other,
+        first,
+        second,
     )
 
 
-async def heard_of(archive: Archive, orders: list[Order], short: str, rules: Rules, from_ns: int, to_ns: int) -> Heard:
+async def said_by(archive: Archive, orders: list[Order], short: str, from_ns: int, to_ns: int) -> list[Verdict]:
     """What a version said under these orders of one camera. `short`: how its names end. Raises InvalidArgument."""
     if not 0 < to_ns - from_ns <= LONGEST_NS:
         raise InvalidArgument("range", "is empty, or longer than a day", "Let --from be within a day before --to.")
-    heard = Heard()
+    found: dict[FrameId, Verdict] = {}
     for order in orders:
         async for body in archive.ledger.between(order.id, from_ns, to_ns):
             # Alarms are judged in the same loop: they go first.
@@ -98,6 +104,6 @@ async def heard_of(archive: Archive, orders: list[Order], short: str, rules: Rul
                 continue
             for verdict in page_from_document(body).verdicts():
                 if from_ns <= verdict.received_ns <= to_ns:
-                    heard.hear(verdict, rules)
-    heard.finish()
-    return heard
+                    # Only what is judged: a day of boxes would be much.
+                    found[verdict.id] = replace(verdict, boxes=(), series=(), said="")
+    return [found[frame] for frame in sorted(found)]

@@ -11,7 +11,7 @@ from aggregate.archive import Archive
 from aggregate.bench import Bench
 from aggregate.gates import Costs, Gate, gates
 from aggregate.inspections import Inspections
-from aggregate.model_diff import Compared, compared, heard_of
+from aggregate.model_diff import Compared, compared, said_by
 from aggregate.model_store import CHUNK_BYTES, Models
 from aggregate.models import Rollout, Version, checked_name, rollout_to_proto, version_to_proto
 from aggregate.orders import Order
@@ -173,10 +173,8 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
             speaking = next((order for order in orders if not order.shadow_of), orders[0])
             docket = self._bench.docket(speaking.id)
             rules = docket.rules if docket is not None else self._inspections.offers.rules(speaking.detector)
-            heard = [
-                await heard_of(self._archive, orders, version.short, rules, from_ns, to_ns) for version in (one, other)
-            ]
-            found.append(compared(camera, heard[0], heard[1]))
+            said = [await said_by(self._archive, orders, each.short, from_ns, to_ns) for each in (one, other)]
+            found.append(await asyncio.to_thread(compared, camera, said[0], said[1], rules))
         return found
 
     async def _written(self, orders: list[Order]) -> None:

@@ -17,7 +17,7 @@ from aggregate.bench import Bench
 from aggregate.gates import Costs, gates
 from aggregate.inspections import Inspections
 from aggregate.judge import Verdict
-from aggregate.model_diff import Heard, compared
+from aggregate.model_diff import compared
 from aggregate.model_store import Models
 from aggregate.models import Rollout, Version, chosen
 from aggregate.offers import Offer, Offers
@@ -161,38 +161,41 @@ def test_a_rollout_goes_from_shadow_to_canary_to_promoted_and_back() -> None:
     assert shadowed.with_canary(b, ["x"]).without_trial() == first
 
 
-def heard(scores: list[float]) -> Heard:
-    found = Heard()
-    for seq, score in enumerate(scores):
-        found.hear(Verdict(FrameId("x", 1, seq), (seq + 1) * SECOND // 10, score), UNKNOWN)
-    found.finish()
-    return found
+def heard(scores: list[float], first: int = 0) -> list[Verdict]:
+    return [
+        Verdict(FrameId("x", 1, first + n), (first + n + 1) * SECOND // 10, score) for n, score in enumerate(scores)
+    ]
 
 
 def test_two_versions_are_compared_frame_by_frame_and_judged_alike() -> None:
     quiet, loud = heard([0.1] * 400), heard([0.1] * 200 + [0.9] * 20 + [0.1] * 180)
-    found = compared("x", loud, quiet)
+    found = compared("x", loud, quiet, UNKNOWN)
     assert (found.frames, found.equal, found.greatest_at) == (400, 380, FrameId("x", 1, 200))
     assert round(found.greatest_difference, 3) == 0.8
     assert (found.one.alarms, found.other.alarms) == (1, 0)
     assert round(found.one.alarms_per_hour) == round(3600 / 39.9)
+    # Of the time in which only one of them spoke nothing is said.
+    late = compared("x", heard([0.1] * 150, 250), loud, UNKNOWN)
+    assert (late.frames, late.one.alarms, late.other.alarms) == (150, 0, 0)
+    assert late.one.scored_ns == late.other.scored_ns
+    assert compared("x", [], quiet, UNKNOWN).frames == 0
 
 
 def test_gates_say_with_which_figures_they_are_passed_or_not() -> None:
     quiet, loud = heard([0.1] * 400), heard([0.1] * 200 + [0.9] * 20 + [0.1] * 180)
     good = replace(version(1), golden="8 golden frames, equal to the bit")
-    asked = gates(good, Costs(1200, 1000, 10, 0), [compared("x", quiet, quiet)], 30)
+    asked = gates(good, Costs(1200, 1000, 10, 0), [compared("x", quiet, quiet, UNKNOWN)], 30)
     assert [gate.is_passed for gate in asked] == [True, True, True]
     unknown = gates(version(1), Costs(0, 1000, 10, 0), [], 30)
     assert [gate.is_passed for gate in unknown] == [False, False, False]
     assert "0 s beside" in unknown[2].sentence
     bad = replace(good, golden="frame 3 differs", golden_differs=True)
-    worse = gates(bad, Costs(90_000, 1000, 10, 0.5), [compared("x", loud, quiet)], 30)
+    worse = gates(bad, Costs(90_000, 1000, 10, 0.5), [compared("x", loud, quiet, UNKNOWN)], 30)
     assert [gate.is_passed for gate in worse] == [False, False, False]
     assert "90.00 ms a frame against 1.00 ms" in worse[1].sentence
     assert "0.89 cores more" in worse[1].sentence
     assert "against 0.00, judged alike" in worse[2].sentence
-    assert gates(good, Costs(90_000, 1000, 10, 1.0), [compared("x", quiet, quiet)], 30)[1].is_passed
+    assert gates(good, Costs(90_000, 1000, 10, 1.0), [compared("x", quiet, quiet, UNKNOWN)], 30)[1].is_passed
 
 
 class Pool:
