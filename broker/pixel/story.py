@@ -35,7 +35,8 @@ class RingStory:
         # The hold on the picture told last, from its telling to the read after the one that hands it out.
         self._held: tuple[RingMapping, int, int] | None = None
         self._planes: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
-        self._lost_reason = MissingReason.HOST_LOST
+        # Why frames are missing that no record told of; None: they were shown before this reader came, to others.
+        self._lost_reason: MissingReason | None = None
         self._is_new = after is None
         self._before_us = 0  # records below this were written before this reader came
         self._epoch = after.epoch if after else None
@@ -66,7 +67,8 @@ class RingStory:
         oldest = max(0, head - mapping.records)
         self._before_us = 0
         same_session = mapping.session == self.session
-        self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
+        if not self._is_new:
+            self._lost_reason = MissingReason.OVERRUN if same_session else MissingReason.HOST_LOST
         self.session = mapping.session
         self.next = oldest
         if self._is_new and head:
@@ -111,6 +113,7 @@ class RingStory:
             if record is None:
                 # Far behind. Leave some room, or the writer overtakes again before the next look.
                 self.next = max(self.next + 1, mapping.head - mapping.records * 3 // 4)
+                self._lost_reason = self._lost_reason or MissingReason.OVERRUN
                 continue
             self.next += 1
             if self._tell(mapping, record):
@@ -123,6 +126,7 @@ class RingStory:
             self._epoch, self._settled = epoch, Settled(min(first - 1, floor))
         elif epoch > self._epoch:
             self._epoch, self._settled = epoch, Settled()
+            self._lost_reason = self._lost_reason or MissingReason.OVERRUN
         elif epoch < self._epoch:
             return False
         if kind == PICTURE and self._settled.expects(first, floor):
@@ -131,9 +135,13 @@ class RingStory:
             holes = self._settled.absent(self._settled.floor + 1, min(floor, first - 1))
             holes += self._settled.absent(last + 1, floor)
             for hole in holes:
-                self._miss(epoch, *hole, self._lost_reason, 0)
+                if self._lost_reason is None:
+                    self._settled.add(*hole)
+                else:
+                    self._miss(epoch, *hole, self._lost_reason, 0)
             fresh = self._settled.absent(first, last)
-        self._lost_reason = MissingReason.OVERRUN
+        if self._lost_reason is not None:
+            self._lost_reason = MissingReason.OVERRUN
         if not fresh:
             return False
         if kind == PICTURE:

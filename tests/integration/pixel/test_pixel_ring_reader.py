@@ -54,6 +54,24 @@ def test_a_new_reader_begins_at_the_newest_picture(desk: Desk) -> None:
             assert told([item for item in (late.read(10), late.read(10)) if item]) == [9, 10, 11]
 
 
+@pytest.mark.parametrize(("before", "then"), [((0, 2, 3), (1, 4)), ((0, 3), (2, 1, 4)), ((0, 4), (2, 1, 3, 5))])
+def test_what_was_shown_out_of_order_before_a_reader_came_is_not_called_lost(
+    desk: Desk, before: tuple[int, ...], then: tuple[int, ...]
+) -> None:
+    outlet = desk.outlet("reordered")
+    outlet.begin_epoch(EPOCH, -1, 32, 16)
+    for seq in before:
+        show(outlet, seq)
+    with desk.reader("reordered") as reader:
+        seated(desk, outlet, reader)
+        items = []
+        for seq in then:
+            show(outlet, seq)
+            items += read_all(reader)
+    assert not [item for item in items if isinstance(item, Missing)]
+    assert told(items) == list(then)
+
+
 def test_a_reader_may_begin_behind_an_id(desk: Desk) -> None:
     outlet = desk.outlet("behind")
     outlet.begin_epoch(EPOCH, -1, 32, 16)
