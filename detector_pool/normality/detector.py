@@ -12,7 +12,7 @@ from detector_pool.blobs import groups
 from detector_pool.canvas import Grey, RegionMask
 from detector_pool.detector import DetectorType, FoundBox, Judging, LoadedModel, NoScore, Observation, Setup
 from detector_pool.normality.grid import BRIEF_CHANNELS, CELL, STATE_CHANNELS, Canvas
-from detector_pool.normality.heads import HEADS, Level
+from detector_pool.normality.heads import HEADS, Level, score_of
 from detector_pool.normality.view import (
     FORGET_S,
     SECOND,
@@ -39,8 +39,8 @@ SCHEMA = 1
 VERSION = "1"
 SCORE_SENTENCE = (
     "The greatest of all heads' v^p / (1 + v^p), where v is the mean of now / level.now and event / level.event: of "
-    "the four highest cells of the frame, and of the accumulator that links it to those before. p is 1 for motion and "
-    "flow, 4 for the others."
+    "the four highest cells of the frame, and of the accumulator that links it to those before. Motion and flow count "
+    "as one head, with the root of their mean square as v. p is 1 for them, 4 for the others."
 )
 BREAK_INTERVALS = 3.0
 SHOWN_FROM = 1.0
@@ -179,10 +179,11 @@ class Normality:
              "judged": looked.judged, "state": state.graph_state, "accumulator": state.accumulator}
         )  # fmt: skip
         state.graph_state, state.accumulator = out["new_state"], out["new_accumulator"]
-        scores = [
-            head.squashed(level.normalised(float(now), float(event)))
-            for head, level, now, event in zip(HEADS, mode.levels, out["score"], out["event"], strict=True)
+        values = [
+            level.normalised(float(now), float(event))
+            for level, now, event in zip(mode.levels, out["score"], out["event"], strict=True)
         ]
+        scores = [head.squashed(value) for head, value in zip(HEADS, values, strict=True)]
         best = int(np.argmax(scores))
         boxes: list[FoundBox] = []
         for number in range(len(HEADS)):
@@ -191,7 +192,7 @@ class Normality:
         boxes.sort(key=lambda box: -box.score)
         said = next((box.said for box in boxes if box.label == HEADS[best].name), "")
         series = tuple((head.name, round(score, 5)) for head, score in zip(HEADS, scores, strict=True))
-        return Observation(scores[best], tuple(boxes[:MAX_BOXES]), said=said, series=series)
+        return Observation(score_of(values), tuple(boxes[:MAX_BOXES]), said=said, series=series)
 
     def _boxes(self, number: int, out: dict[str, Grey], score: float, shift: Shift) -> list[FoundBox]:
         """Connected cells that are off, where the picture shows them, with what is odd about each."""

@@ -6,6 +6,8 @@ Gaussians; how unlikely a cell is, against what the row is used to, is its value
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +105,8 @@ DWELL = Head(
     ((2.7, 5.5), (3.4, 4.4)),
 )  # fmt: skip
 HEADS = (MOTION, FLOW, DIRECTION, DWELL)
+_AGREEING = (HEADS.index(MOTION), HEADS.index(FLOW))
+"""They see the same things by different means: each is surer where the other agrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,16 @@ class HeadModel:
     def row(self, number: int) -> Mixture:
         """The mixture of a row."""
         return Mixture(self.shares[number], self.means[number], self.whitening[number])
+
+
+def score_of(values: Sequence[float]) -> float:
+    """The score of a frame from the normalised values of HEADS: that of the head that stands out most.
+
+    Motion and flow count together, as the root of their mean square.
+    """
+    together = math.sqrt(sum(max(values[number], 0.0) ** 2 for number in _AGREEING) / len(_AGREEING))
+    alone = (HEADS[number].squashed(value) for number, value in enumerate(values) if number not in _AGREEING)
+    return max(MOTION.squashed(together), *alone)
 
 
 def unlikeliness(mixture: Mixture, vectors: Vectors) -> Floats:

@@ -35,6 +35,8 @@ FAULT_FROM = 0.5
 """Picture health's score from here on is a fault."""
 EXCEEDED_SHARE = 0.02
 """Of normal frames, by all heads together: where a head's value is 0.5."""
+RARE_MARGIN = 1.5
+"""On the levels of heads that see little: minutes of footage do not show all ways that people go."""
 LEAST_LEVEL = Level(1.5, 2.0)
 """Where nothing has ever happened, something ordinary is still no alarm."""
 
@@ -189,7 +191,8 @@ class _Learning:
         normal = np.asarray(kept[: self._sample.steady])
         share = 1.0 - EXCEEDED_SHARE * self.head.budget
         now, event = (float(np.quantile(one[normal], share)) for one in self.told())
-        return Level(max(now, LEAST_LEVEL.now), max(event, LEAST_LEVEL.event))
+        margin = 1.0 if self.head.power == 1 else RARE_MARGIN
+        return Level(margin * max(now, LEAST_LEVEL.now), margin * max(event, LEAST_LEVEL.event))
 
 
 def _sample(gathering: Gathering) -> _Sample:

@@ -59,7 +59,8 @@ def test_what_is_odd_is_said_and_shown_where_it_is(model_folder: Path) -> None:
     x = 5.0 * 15 / WIDTH
     assert box.x - 0.06 < x < box.x + box.width + 0.06
     assert box.y < 62 / HEIGHT < box.y + box.height
-    assert max(dict(middle.series).values()) == pytest.approx(middle.score, abs=1e-4)
+    heads = dict(middle.series)
+    assert min(heads["motion"], heads["flow"]) < middle.score < max(heads["motion"], heads["flow"])
 
 
 def test_something_left_behind_is_told_while_people_go_on_walking(model_folder: Path) -> None:
