@@ -249,14 +249,15 @@ def test_twenty_swaps_and_ten_kills_while_footage_is_replayed_leave_no_trace_in_
             workers.start()
             workers.start()
             packed = disturb(desk, workers, swaps=20, kills=10)
+            until(partial(has_gone_on, desk, desk.status().frames_scored + 80), 60)
             entries = stop(desk)
             recordings = footage.recordings([CAMERA]).recordings
             first, last = FrameId.from_proto(recordings[0].first), FrameId.from_proto(recordings[-1].last)
             pictures = recorded_pictures(footage, CAMERA, first, last, first)
             shown = {shot.id: shot for shot, _ in pictures}
             assert equals_an_undisturbed_run(entries, packed, shown.__getitem__, list(shown)) >= 20
-            again = [*itertools.islice(_again(desk, footage, packed, entries), 200)]
-            assert len(again) == 200
+            again = [*_again(desk, footage, packed, entries)]
+            assert len(again) >= 60
             assert all(one.is_equal for one in again)
         finally:
             workers.close()
