@@ -16,9 +16,11 @@ _QUICK_NS = 2 * SECOND
 """From standing to lying takes no longer."""
 _LOW = 0.65
 """A body that lies is seen at most so high, of what it was before."""
-_UPRIGHT = 1.35
-"""Height over width of somebody who stands."""
+_UPRIGHT = 0.95
+"""Height over width of somebody who stands, at least: with a shadow to the side it is no more."""
 _LYING = 1.0
+_FLATTER = 0.5
+"""A body that lies has at most so much of the height over width that it had."""
 
 
 def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
@@ -41,12 +43,14 @@ def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
     if len(stood) < 2 or now.height > _LYING * now.width:
         return
     height = sorted(one.height for one in stood)[len(stood) // 2]
+    shape = sorted(one.height / one.width for one in stood)[len(stood) // 2]
     foot = sorted(one.y for one in stood)[len(stood) // 2]
     is_low = now.height < _LOW * height
     # The top comes down, the foot stays: not the other way round, as behind a counter.
     foot_stays = abs(now.y - foot) < 0.3 * height
-    is_of_one_size = 0.35 * height * 0.4 < now.width < 1.8 * height
-    if is_low and foot_stays and is_of_one_size:
+    is_flat = now.height / now.width < _FLATTER * shape
+    is_of_one_size = 0.14 * height < now.width < 1.8 * height
+    if is_low and foot_stays and is_flat and is_of_one_size:
         thing.fallen_ns = now.clock_ns
 
 
