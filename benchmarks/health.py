@@ -132,6 +132,14 @@ class Camera:
         rng = np.random.default_rng(len(film[0]))
         self._grain = rng.standard_normal(3 * film[0].size, np.float32)
         self._rng = rng
+        self._spoilt: dict[str, list[Luma]] = {}
+
+    def spoilt(self, spoiler: Spoiler, at: int, count: int) -> list[Luma]:
+        """Some pictures with what is done to them before light and noise."""
+        key = f"{spoiler.fault} {spoiler.name}"
+        if key not in self._spoilt:
+            self._spoilt[key] = [spoiler.change(self.film[(at + k) % len(self.film)]) for k in range(count)]
+        return self._spoilt[key]
 
     def shown(self, at: int, gain: float, noise: float) -> Luma:
         """A healthy picture in a light."""
@@ -153,12 +161,8 @@ def spoilt(camera: Camera, spoiler: Spoiler, at: int, gain: float, noise: float)
     extra = max(spoiler.noise[0], spoiler.noise[1] * noise) if spoiler.noise[0] else 0.0
     if spoiler.stands:
         return [camera.shown(at, gain, noise)] * count
-    return [
-        camera.lit(
-            spoiler.change(camera.film[(at + k) % len(camera.film)]), gain * spoiler.gain, np.hypot(noise, extra)
-        )
-        for k in range(count)
-    ]
+    level = float(np.hypot(noise, extra))
+    return [camera.lit(one, gain * spoiler.gain, level) for one in camera.spoilt(spoiler, at, count)]
 
 
 def coded(pictures: list[Luma]) -> list[Luma]:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector_pool.canvas import Grey, cell_means
+from detector_pool.canvas import Grey
 from detector_pool.following import geometry
 from detector_pool.following.geometry import CORNERS, Matrix, carried, in_fractions
 from detector_pool.following.references import Reference
-from detector_pool.health.structure import BLOCK, compare, edges, white_noise_energy
+from detector_pool.health.structure import block_means, compare, edges, white_noise_energy
 from detector_pool.stabilise import shift_of_spectra
 
 LOOKS, MOST_LOOKS = 5, 9
@@ -133,7 +133,7 @@ def _is_better(one: Reference, present: Reference, between: Matrix) -> bool:
     before = compare(one.edges, edges(canvas), noise)
     back, has = realign.taken_back(canvas, geometry.in_pixels(between, width, height))
     # Gradients have lost two pixels on each side.
-    seen = cell_means(has[2:-2, 2:-2].astype(np.float32), BLOCK) == 1.0
+    seen = block_means(has[2:-2, 2:-2].astype(np.float32)) == 1.0
     if float(seen.mean()) < _LEAST_SEEN:
         return False
     after = compare(one.edges, edges(back), noise)

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector_pool.canvas import Grey, RegionMask, cell_means, to_canvas
+from detector_pool.canvas import Grey, RegionMask, to_canvas
 from detector_pool.detector import DetectorType, FoundBox, Judging, NoScore, Observation, Setup
 from detector_pool.health.faults import CHANGE, FAULTS, LOST, MEASURES, SHIFT, degrees, values_of
 from detector_pool.health.history import History, Usual, usual_of
 from detector_pool.health.measures import Measures, measure
 from detector_pool.health.scene import SceneMemory, Seen, canvas_factor, is_grey
+from detector_pool.health.structure import block_means
 from detector_pool.options import Option, checked
 from detector_pool.packing import pack, unpack
 from detector_pool.picture import Picture, shared
@@ -225,7 +226,7 @@ def _change(canvas: Grey, state: HealthState, elapsed_s: float) -> float:
     if before is None or before.shape != canvas.shape or elapsed_s <= 0.0:
         state.changes = []
         return 1.0
-    blocks = np.sort(cell_means(np.abs(canvas - before), 8), axis=None)
+    blocks = np.sort(block_means(np.abs(canvas - before), 8), axis=None)
     state.changes.append(float(blocks[int((blocks.size - 1) * _STEADY)]))
     del state.changes[:-_WINDOW]
     return float(np.median(state.changes))

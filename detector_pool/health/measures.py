@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector_pool.canvas import Grey, cell_means
+from detector_pool.canvas import Grey
+from detector_pool.health.structure import block_means
 from detector_pool.picture import Luma
 
 TILE_ROWS, TILE_COLUMNS, TILE = 6, 8, 40
@@ -49,7 +50,7 @@ def measure(luma: Luma, canvas: Grey, full_range: bool = False) -> Measures:
     """Measures of a picture and its canvas (`to_canvas`). Raises ValueError: smaller than 24 pixels on a side."""
     if min(luma.shape) < _SMALLEST:
         raise ValueError(f"picture of {luma.shape[1]}x{luma.shape[0]} is too small to be measured")
-    cells = cell_means(canvas, 8) if min(canvas.shape) >= 8 else canvas
+    cells = block_means(canvas, 8) if min(canvas.shape) >= 8 else canvas
     scale, black = (RANGE / 255.0, 0.0) if full_range else (1.0, BLACK)
     tiles = _tiles(luma)
     noise = _noise(tiles, full_range)

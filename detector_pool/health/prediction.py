@@ -32,8 +32,6 @@ LEAST_DAYS = 12
 """Days of the window that must have values."""
 SURE = 2.58
 """Deviations of a normal distribution: one in a hundred, both sides."""
-TAKEN = 0.3
-"""Share of the way to the limit that must be behind."""
 LEVEL_WRONG = 0.15
 """Of the way to the limit: what season and the weather of the first weeks make of it."""
 HORIZON_DAYS = 120.0
@@ -53,11 +51,13 @@ class Kind:
     words: str
     at_night: bool = False
     """Only the darkest hours of the day count."""
+    taken: float = 0.3
+    """Share of the way to the limit that must be behind before anything is told."""
 
 
 KINDS = (
     Kind("focus", "sharpness", -0.5, "the picture becomes softer: the focus drifts, or the dome is getting dull"),
-    Kind("haze", "contrast", -0.5, "contrast fades: dust, grease or a dull dome before the lens"),
+    Kind("haze", "contrast", -0.5, "contrast fades: dust, grease or a dull dome before the lens", taken=0.45),
     Kind("noise", "noise_level", 0.7, "the sensor becomes noisier"),
     Kind("infrared", "brightness", -0.6, "nights become darker: infrared lamps are dying", at_night=True),
 )
@@ -177,7 +177,7 @@ def _outlook(kind: Kind, days: NDArray[np.int64], levels: Floats, today: int) ->
     lately = shares[at > today - RECENT_DAYS]
     if lately.size >= RECENT_DAYS // 2 and float(np.median(lately)) >= 1.0:
         return Outlook(kind.name, plain.quality, plain.per_month, 0.0, 0.0, 0.0, f"{kind.words}; the limit is reached")
-    if slowest <= 0.0 or now < TAKEN:
+    if slowest <= 0.0 or now < kind.taken:
         return plain
     # Many decays grow faster as they go: the newer half of the window may know better.
     newer = at > today - WINDOW_DAYS / 2

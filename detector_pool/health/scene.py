@@ -65,6 +65,8 @@ class SceneMemory:
     noise_left: float = 1.0
     """Share of one picture's noise energy that is left in `smooth`."""
     _edges: list[Edges | None] = field(default_factory=lambda: [None, None])
+    _raw: Edges | None = None
+    """Of `previous`, once made."""
     _aligned: Grey | None = None
     """The smoothed present, shifted onto the background if that was needed: between `look` and `learn` only."""
 
@@ -85,7 +87,7 @@ class SceneMemory:
         noise_now = self._noise(raw, noise, factor, elapsed_s)
         self._smooth(canvas, elapsed_s)
         assert self.smooth is not None
-        self.previous = canvas
+        self.previous, self._raw = canvas, raw
         self._aligned = self.smooth
         self._change_mode(is_grey, float(canvas[::4, ::4].std()))
         background = self.background
@@ -125,7 +127,7 @@ class SceneMemory:
         """Begins anew."""
         self.mode = COLOUR
         self.backgrounds, self.ages_s, self._edges = [None, None], [0.0, 0.0], [None, None]
-        self.smooth = self.previous = None
+        self.smooth = self.previous = self._raw = None
 
     def parts(self) -> tuple[dict[str, int | float], dict[str, NDArray[Any] | None]]:
         """All of it as numbers and arrays, for a checkpoint."""
@@ -146,7 +148,7 @@ class SceneMemory:
         most = 4.0 * WHITE * (noise / factor) ** 2 + 0.2
         energy = most / 4.0
         if self.previous is not None and 0.0 < elapsed_s <= 5.0:
-            energy = min(most, noise_energy(raw, edges(self.previous)))
+            energy = min(most, noise_energy(raw, self._raw or edges(self.previous)))
         share = _share(elapsed_s, _SMOOTH_S)
         self.noise_left = (1.0 - share) ** 2 * self.noise_left + share**2 if self.smooth is not None else 1.0
         return energy * self.noise_left

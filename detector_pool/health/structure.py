@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector_pool.canvas import Grey, cell_means
+from detector_pool.canvas import Grey
 
 BLOCK = 16
 """Sides of a block in pixels of the canvas."""
@@ -67,6 +67,15 @@ class Resemblance:
         return float(np.median(self.likeness[self.asked])) if self.is_known else 1.0
 
 
+def block_means(grey: Grey, size: int = BLOCK) -> Grey:
+    """Means of blocks; rests at the right and bottom are cut. Rows first, which is twice as fast as columns first."""
+    rows, columns = grey.shape[0] // size, grey.shape[1] // size
+    down = grey[: rows * size, : columns * size].reshape(rows, size, columns * size).sum(axis=1)
+    means: Grey = down.reshape(rows, columns, size).sum(axis=2)
+    means *= np.float32(1.0 / (size * size))
+    return means
+
+
 def edges(canvas: Grey) -> Edges:
     """Gradients of the softened canvas; needs at least 20 x 20 pixels."""
     down = canvas[:-2] + canvas[2:]
@@ -78,13 +87,13 @@ def edges(canvas: Grey) -> Edges:
     soft *= np.float32(1.0 / 16.0)
     across = soft[1:-1, 2:] - soft[1:-1, :-2]
     upright = soft[2:, 1:-1] - soft[:-2, 1:-1]
-    return Edges(across, upright, cell_means(across * across + upright * upright, BLOCK))
+    return Edges(across, upright, block_means(across * across + upright * upright))
 
 
 def noise_energy(one: Edges, other: Edges) -> float:
     """Mean squared gradient that noise alone makes in a picture, from two of them; what moves is in few blocks."""
     across, down = one.across - other.across, one.down - other.down
-    blocks = cell_means(across * across + down * down, BLOCK)
+    blocks = block_means(across * across + down * down)
     return float(np.median(blocks)) / 2.0
 
 
@@ -95,7 +104,7 @@ def white_noise_energy(canvas: Grey) -> float:
     """
     across = canvas[:, 2:] + canvas[:, :-2] - 2.0 * canvas[:, 1:-1]
     mask = np.abs(across[2:] + across[:-2] - 2.0 * across[1:-1])
-    deviation = float(np.percentile(cell_means(mask, BLOCK), 25)) * math.sqrt(math.pi / 2.0) / 6.0
+    deviation = float(np.percentile(block_means(mask), 25)) * math.sqrt(math.pi / 2.0) / 6.0
     return WHITE * deviation * deviation
 
 
@@ -105,7 +114,7 @@ def compare(scene: Edges, present: Edges, noise: float, gain: float = 1.0) -> Re
     `noise` is `noise_energy` of present pictures, `gain` their contrast over that of the scene's picture, as far as
     known: edges of the scene that would drown in the noise at that contrast are not asked for.
     """
-    product = cell_means(scene.across * present.across + scene.down * present.down, BLOCK)
+    product = block_means(scene.across * present.across + scene.down * present.down)
     expected = scene.energy * np.float32(gain * gain)
     asked = (scene.energy > _LEAST_ENERGY) & (expected > np.float32(max(0.1 * _LEAST_ENERGY, 0.5 * noise)))
     clean = np.maximum(present.energy - np.float32(noise), np.float32(0.05) * expected + np.float32(1e-3))
