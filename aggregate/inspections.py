@@ -13,20 +13,21 @@ from datetime import UTC, tzinfo
 
 from aggregate.archive import Archive
 from aggregate.assigning import assignment_of, beginning
-from aggregate.bench import Bench, Docket
+from aggregate.bench import Bench
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
 from aggregate.history import Change, What, change_of
 from aggregate.model_store import Models
 from aggregate.offers import Offer, Offers
 from aggregate.orders import Catalogue, Order, default_orders
 from aggregate.reports import Reports, Silent, Tells
-from aggregate.schedule import holds
+from aggregate.resting import Resting
 from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
 from aggregate.sessions import Session
+from aggregate.standing import Status, status_of
 from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
 from mesh.errors import TrueframeError
-from mesh.logs import get_logger
+from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
 from trueframe.v1 import inspection_pb2
 
@@ -51,20 +52,6 @@ class Ending:
     worker: str
     fence: int
     until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """An inspection, who carries it out, and how far it has come."""
-
-    order: Order
-    docket: Docket | None
-    worker: str
-    problem: str = ""
-    """Why it is not carried out as ordered."""
-    is_resting: bool = False
-    lowered_to_fps: float = 0.0
-    report: inspection_pb2.InspectionReport | None = None
 
 
 async def _is_not_there(_camera: str) -> bool:
@@ -95,7 +82,7 @@ class Inspections:
         self.offers = offers or Offers()
         self._models = models
         self.reports = Reports(tells or Silent())
-        self._zone = zone
+        self._resting = Resting(self.offers, models, clock, zone)
         self._default_detectors = tuple(default_detectors)
         self._exists = exists
         self._assigned: dict[str, str] = {}
@@ -139,7 +126,9 @@ class Inspections:
 
     def orders_with_model(self, model: str) -> list[Order]:
         """Orders that are carried out with a model of this name, by id; shadows included."""
-        return [order for _, order in sorted(self._catalogue.orders.items()) if self._model_name(order) == model]
+        return [
+            order for _, order in sorted(self._catalogue.orders.items()) if self._resting.model_name(order) == model
+        ]
 
     async def put(self, order: Order, by: str, *, may_be_early: bool = False) -> Status:
         """Creates or replaces an inspection at somebody's wish; stored when this returns.
@@ -174,16 +163,16 @@ class Inspections:
         return self._status(order)
 
     async def _put_while_changing(self, known: Order | None, order: Order, by: str) -> None:
-        why = self._why_resting(order)
-        (self._catalogue.resting.add if why else self._catalogue.resting.discard)(order.id)
+        why = self._resting.why(order)
         await self._note(known, order, by, why)
+        self._set_resting(order, why)
         await self._archive.put_order(order)
         self._catalogue.orders[order.id] = order
         await self._apply(order)
 
     async def _seed(self, order: Order, by: str) -> None:
         if await self._archive.seed_order(order):
-            await self._note(None, order, by, self._why_resting(order))
+            await self._note(None, order, by, self._resting.why(order))
 
     async def _note(self, old: Order | None, new: Order, by: str, why: str = "") -> None:
         """Writes down who did it, before it is done: nobody then asks in vain why a frame was not inspected."""
@@ -199,58 +188,31 @@ class Inspections:
         await self._archive.history.add(change)
 
     def _status(self, order: Order) -> Status:
-        seat = self._scheduler.seat(order.id)
+        seat, docket = self._scheduler.seat(order.id), self._bench.docket(order.id)
         worker = seat.worker if seat is not None and seat.worker in self._sessions else ""
         is_resting = order.id in self._catalogue.resting
-        report = self.reports.of(order.id) if worker else None
-        problem = report.problem if report is not None else ""
-        if not order.is_disabled and is_resting and not self._is_out_of_hours(order):
-            problem = self._why_resting(order)
-        elif seat is not None and not worker:
-            problem = f"no worker that can run {order.detector} has taken it up yet"
-        lowered = seat.lowered_fps if seat is not None else 0.0
-        return Status(order, self._bench.docket(order.id), worker, problem, is_resting, lowered, report)
-
-    # Rest: by schedule, or for want of a model
-
-    def _is_out_of_hours(self, order: Order) -> bool:
-        return not holds(order.schedule, self._clock.utc_ns(), self._zone)
-
-    def _why_resting(self, order: Order) -> str:
-        """Why an order that nobody stopped is not carried out now, as a part of a sentence; empty if it is."""
-        if self._is_out_of_hours(order):
-            return "outside its schedule"
-        name = self._model_name(order)
-        if not name or self._models is None:
-            return ""
-        version = self._models.version_for(order)
-        if version is None:
-            remedy = "train one, or publish one with `trueframe models publish`"
-            return f"no version of model {name} was promoted: {remedy}"
-        if version.detector != order.detector:
-            return f"model {name} is for detector {version.detector}, not for {order.detector}"
-        return ""
-
-    def _model_name(self, order: Order) -> str:
-        """The model that an order is carried out with; empty for none."""
-        return order.model_name if order.model or self.offers.needs_model(order.detector) else ""
-
-    def takes_model(self, order: Order) -> bool:
-        """Whether an order is carried out with a model."""
-        return bool(self._model_name(order))
+        return status_of(order, docket, seat, worker, self.reports.of(order.id), self._resting if is_resting else None)
 
     async def _look_at_rest(self) -> None:
         """Starts and stops what a schedule, or a model that came, starts and stops."""
         for order in list(self._catalogue.orders.values()):
-            if order.is_disabled or not (order.schedule or self._model_name(order)):
+            if order.is_disabled or not self._resting.may_rest(order):
                 continue
-            why = self._why_resting(order)
+            why = self._resting.why(order)
             if bool(why) == (order.id in self._catalogue.resting):
                 continue
-            (self._catalogue.resting.add if why else self._catalogue.resting.discard)(order.id)
             by = BY_SCHEDULE if order.schedule else BY_ITSELF
-            await self.note("paused" if why else "resumed", order, by, why, is_resting=bool(why))
-            await self._apply(order)
+            try:
+                await self.note("paused" if why else "resumed", order, by, why, is_resting=bool(why))
+                self._set_resting(order, why)
+                await self._apply(order)
+            except TrueframeError as error:
+                # The store is away: the next look tries again.
+                if rate_limited("aggregate rest", 10.0):
+                    log.error("inspection cannot be started or stopped", inspection=order.id, reason=str(error))
+
+    def _set_resting(self, order: Order, why: str) -> None:
+        (self._catalogue.resting.add if why else self._catalogue.resting.discard)(order.id)
 
     # Models
 

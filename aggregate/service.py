@@ -10,10 +10,11 @@ from typing import Any
 from aggregate.calibrating import Calibrator
 from aggregate.coverage import Row
 from aggregate.errors import BadVerdicts, NeverInspected
-from aggregate.inspections import Inspections, Status
+from aggregate.inspections import Inspections
 from aggregate.offers import offer_from_proto
 from aggregate.reading import LedgerReader
 from aggregate.sessions import Session
+from aggregate.standing import Status
 from aggregate.wire import checkpoint_to_proto, order_from_proto, order_to_proto, verdict_to_proto
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id

@@ -157,7 +157,12 @@ def stop(desk: Desk) -> list[LedgerEntry]:
         time.sleep(1.0)
         return entries if len(entries) == len(desk.entries()) else []
 
-    return until(at_rest, 30, "the last words")
+    entries = until(at_rest, 30, "the last words")
+    # With B-frames a stop cuts through pictures that come in another order than their ids: the few that were still to
+    # come are told as not decoded, at the very end.
+    cut = next((n for n, entry in enumerate(entries) if entry.verdict.reason), len(entries))
+    assert cut >= len(entries) - 8
+    return entries[:cut]
 
 
 def equals_an_undisturbed_run(
