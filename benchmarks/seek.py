@@ -205,9 +205,13 @@ def open_in(folder: str, cameras: int, days: int, runs: int) -> dict[str, Any]:
     """In a mount namespace of its own."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=0,size=50%", "tmpfs", folder], check=True)
     tempfile.tempdir = folder
-    with instance() as made:
-        made.configure({}, media_center={"min_free_bytes": 0, "scrub_days": 0})
+    made = Instance(Path(tempfile.mkdtemp()))  # not removed name by name: the tmpfs goes with this process
+    made.configure({}, media_center={"min_free_bytes": 0, "scrub_days": 0})
+    try:
         return measure_open(made, cameras, days, runs)
+    finally:
+        for child in made.children:
+            child.stop()
 
 
 def main() -> None:
