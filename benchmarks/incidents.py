@@ -23,7 +23,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,19 @@ class Tally:
                 self.false[alarm.detector].append(f"{where}: {alarm.score:.2f} {alarm.said}".rstrip())
         self.hours += take.frames / fps / 3600
 
+    def join(self, other: Tally) -> None:
+        """Takes what was found elsewhere as well."""
+        for name, more in other.kinds.items():
+            kind = self.kinds.setdefault(name, Kind())
+            kind.incidents += more.incidents
+            kind.found += more.found
+            kind.by.update(more.by)
+            kind.delays_s += more.delays_s
+        for name, found in other.false.items():
+            self.false.setdefault(name, []).extend(found)
+        self.missed += other.missed
+        self.hours += other.hours
+
     def record(self) -> dict[str, Any]:
         """As a JSON object."""
         return {
@@ -164,16 +180,27 @@ def _learnt(layout: str, minutes: float) -> Order:
 
 
 def simulated(options: argparse.Namespace, detectors: Sequence[str]) -> tuple[Tally, Tally]:
-    """Incidents, and hours in which nothing happens."""
+    """Incidents, and hours in which nothing happens, over all layouts; several of these side by side."""
     incidents, quiet = Tally(), Tally()
-    for layout in options.layouts.split(","):
-        orders = orders_for(layout, detectors, options.train_minutes)
-        for seed in range(HELD_OUT, HELD_OUT + options.seeds):
-            for take in scene_takes(layout, seed):
-                incidents.take(take, watch(take, orders))
-            take = normal_take(layout, QUIET + seed - HELD_OUT, options.quiet_minutes)
-            quiet.take(take, watch(take, orders))
-            print(f"{layout} seed {seed}: {len(incidents.missed)} missed so far", file=sys.stderr)
+    layouts = options.layouts.split(",")
+    # Fresh processes: what onnxruntime started does not survive a fork.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for found in pool.map(of_layout, layouts, repeat(options), repeat(tuple(detectors))):
+            incidents.join(found[0])
+            quiet.join(found[1])
+    return incidents, quiet
+
+
+def of_layout(layout: str, options: argparse.Namespace, detectors: Sequence[str]) -> tuple[Tally, Tally]:
+    """One layout's."""
+    incidents, quiet = Tally(), Tally()
+    orders = orders_for(layout, detectors, options.train_minutes)
+    for seed in range(HELD_OUT, HELD_OUT + options.seeds):
+        for take in scene_takes(layout, seed):
+            incidents.take(take, watch(take, orders))
+        take = normal_take(layout, QUIET + seed - HELD_OUT, options.quiet_minutes)
+        quiet.take(take, watch(take, orders))
+        print(f"{layout} seed {seed}: {len(incidents.missed)} missed so far", file=sys.stderr, flush=True)
     return incidents, quiet
 
 
@@ -209,6 +236,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="write it to this file too")
     parser.add_argument("--seeds", type=int, default=2, help="held-out seeds of each layout")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
+    parser.add_argument("--jobs", type=int, default=1, help="layouts side by side")
     parser.add_argument("--detectors", default="motion,signal,health,normality,rules")
     parser.add_argument(
         "--train-minutes", type=float, default=10.0, help="that normality learns from, and is calibrated on"
