@@ -28,7 +28,8 @@ FOLDS = 2
 FOLD_S = 20.0
 """Footage is dealt out to the folds in pieces of this length."""
 EXTREME_SHARE = 0.005
-AROUND_S = 0.5
+"""Of frames, by all heads together: they are left out."""
+AROUND_S = 0.3
 """What is dropped with an extreme frame, before and behind it."""
 GOLDEN_FRAMES = 12
 FAULT_FROM = 0.5
@@ -210,8 +211,8 @@ def _without_extremes(sample: _Sample, learning: Sequence[_Learning]) -> tuple[l
     kept = np.ones(len(times), dtype=bool)
     odd: list[Odd] = []
     around_ns = int(AROUND_S * SECOND)
-    most = max(1, int(sample.steady * EXTREME_SHARE))
     for one in learning:
+        most = max(1, round(sample.steady * EXTREME_SHARE * one.head.budget))
         scores, _ = one.told()
         for index in np.sort(np.argsort(-scores, kind="stable")[:most]).tolist():
             at_ns = int(times[index])
