@@ -175,7 +175,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(instance: Embedded) -> None:
     for arguments, code, said in (
         (("inspections", "stop", "cam-1.nothing"), 4, "There are: cam-1.motion"),
         (("inspections", "start", "cam-9.motion"), 4, "camera 'cam-9'"),
-        (("inspections", "start", "cam-1.nothing"), 2, "there is no detector"),
+        (("inspections", "start", "cam-1.nothing"), 2, "which no worker knows. There are:"),
         (("inspections", "start", "nothing"), 2, "is not CAMERA.DETECTOR"),
         (("explain", "cam-1"), 2, "says no time"),
         (("explain", "cam-1/1/1", "now"), 2, "says when already"),
