@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from detector_pool.canvas import Grey
@@ -9,6 +11,7 @@ from detector_pool.canvas import Grey
 HEIGHT, WIDTH = 144, 192
 
 
+@lru_cache(maxsize=8)
 def world(seed: int = 1) -> Grey:
     """A large scene of soft-edged patches, of which pictures show a part."""
     rng = np.random.default_rng(seed)
