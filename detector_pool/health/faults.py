@@ -62,7 +62,7 @@ _LIMITS: Mapping[str, tuple[_Limit, ...]] = {
     "freeze": (_Limit(CHANGE, 0.35, 4.0, below=True, above=False),),
 }
 _LOST = _Limit(LOST, 0.04, 5.0)
-_SHIFT = _Limit(SHIFT, 1.0, 4.0)
+_SHIFT = _Limit(SHIFT, 1.0, 6.0)
 
 
 def values_of(measures: Measures, seen: Seen, change: float) -> NDArray[np.float32]:

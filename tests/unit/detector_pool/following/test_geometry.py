@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector_pool.canvas import RegionMask, region_grid
@@ -97,6 +97,7 @@ def test_only_what_a_push_can_do_is_believed(matrix: np.ndarray, sane: bool) -> 
     assert is_sane(matrix) is sane
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=8),
     st.floats(-1.5, 1.5), st.floats(-1.5, 1.5), st.floats(-30, 30), st.booleans(),
