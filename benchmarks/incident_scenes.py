@@ -46,6 +46,8 @@ class Happened:
     """An incident as it was shown. `boxes`: left, top, right, bottom in fractions, by frame; empty without a place."""
 
     kind: str
+    comes: int
+    """Frame at which those who act in it come into the picture."""
     first: int
     last: int
     boxes: dict[int, Box]
@@ -99,11 +101,11 @@ def _scene(layout: str, seed: int, incidents: tuple[IncidentSpec, ...], seconds:
 
     def happened() -> list[Happened]:
         found = []
-        for one in scene.truth()["incidents"]:
+        for script, one in zip(scene.incidents, scene.truth()["incidents"], strict=True):
             boxes = {one["start"] + at: box for at, box in enumerate(one["boxes"] or ()) if box}
             if one["end"] > one["start"]:
                 places = {at: (box[0], box[1], box[2], box[3]) for at, box in boxes.items()}
-                found.append(Happened(one["kind"], one["start"], one["end"] - 1, places))
+                found.append(Happened(one["kind"], round(script.start_s * FPS), one["start"], one["end"] - 1, places))
         return found
 
     return Take(layout, seed, spec.frames, FPS, regions, pictures, happened)
@@ -149,7 +151,7 @@ def _real(folder: Path, name: str, kind: str) -> Take:
             yield Shot(FrameId(name, 1, index), START_NS + round(index / fps * 1e9), shown)
 
     def happened() -> list[Happened]:
-        return [Happened(kind, begins, frames - 1, {})] if kind else []
+        return [Happened(kind, begins, begins, frames - 1, {})] if kind else []
 
     return Take(name, 0, frames, fps, (), pictures, happened)
 

@@ -9,8 +9,8 @@ calibrated on ten others. No encoder and no processes: what the picture shows is
 (`alarm_latency`).
 
 An incident is found by a detector if one of its alarms was told between the incident's beginning and ten seconds
-behind its end and, where both have a place, touches it. Such alarms, and those that begin up to twenty seconds behind
-an incident (things come back, pictures recover), are no false ones; every other is. Delay is from the first frame of
+behind its end and, where both have a place, touches it. Such alarms, those of its people on their way, and those that
+begin up to twenty seconds behind an incident (things come back, pictures recover) are no false ones; every other is. Delay is from the first frame of
 the incident to the frame at which the judge opens the alarm.
 """
 
@@ -88,7 +88,7 @@ class Tally:
             kind = self.kinds.setdefault(one.kind, Kind())
             kind.incidents += 1
             tellers = [alarm for alarm in alarms if tells(alarm, one)]
-            explained |= {id(alarm) for alarm in alarms if tells(alarm, one) or is_aftermath(alarm, one)}
+            explained |= {id(alarm) for alarm in alarms if tells(alarm, one) or belongs(alarm, one)}
             if not tellers:
                 self.missed.append(f"{take.camera} seed {take.seed}: {one.kind} at {one.first / fps:.0f} s")
                 continue
@@ -147,9 +147,9 @@ def tells(alarm: Alarm, happened: Happened) -> bool:
     return any(_touch(box, happened.boxes[nearest]) for box in alarm.boxes)
 
 
-def is_aftermath(alarm: Alarm, happened: Happened) -> bool:
-    """Whether an alarm runs over an incident or begins with what is left of it."""
-    return alarm.first <= happened.last + RECOVERS and alarm.last >= happened.first
+def belongs(alarm: Alarm, happened: Happened) -> bool:
+    """Whether an alarm runs over an incident, or tells who comes to it, or what is left of it."""
+    return alarm.first <= happened.last + RECOVERS and alarm.last >= happened.comes
 
 
 def _touch(a: Sequence[float], b: Sequence[float]) -> bool:
