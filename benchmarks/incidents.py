@@ -10,8 +10,8 @@ calibrated on ten others. No encoder and no processes: what the picture shows is
 
 An incident is found by a detector if one of its alarms was told between the incident's beginning and ten seconds
 behind its end and, where both have a place, touches it. Such alarms, those of its people on their way, and those that
-begin up to twenty seconds behind an incident (things come back, pictures recover) are no false ones; every other is. Delay is from the first frame of
-the incident to the frame at which the judge opens the alarm.
+begin up to twenty seconds behind an incident (things come back, pictures recover) are no false ones; every other is.
+Delay is from the first frame of the incident to the frame at which the judge opens the alarm.
 """
 
 from __future__ import annotations
