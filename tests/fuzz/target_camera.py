@@ -151,5 +151,6 @@ class Camera(Target):
                 expected = item.seq + 1
                 assert hashlib.sha256(item.payload).digest() == item.digest
             elif isinstance(item, EpochEnded):
-                assert item.epoch == epoch
-                assert not item.HasField("last_seq") or item.last_seq == expected - 1
+                ended = (item.epoch, item.last_seq if item.HasField("last_seq") else -1)
+                # The small budget may even have taken all that there was of the epoch, and a gap stands for it.
+                assert ended == (epoch, expected - 1) or (ended > (epoch, expected - 1) and not has_room)

@@ -77,7 +77,7 @@ def test_options_that_it_does_not_know_are_refused_with_the_offers_own_list(opti
 
 
 def test_a_detector_that_no_worker_knows_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(BadInspection, match="loitering, motion.* signal"):
+    with pytest.raises(BadInspection, match=r"loitering, motion.* signal"):
         offers().check(order("", "smell"))
 
 

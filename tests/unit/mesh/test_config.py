@@ -65,7 +65,8 @@ def test_variables_of_others_are_left_alone() -> None:
         ("inspections=[{regions=[{corners=[[0,0,0]]}]}]",
          "inspections[0].regions[0].corners[0]: has to have 2 items, not 3"),
         ("inspections=[{regions=[{use='ignored'}]}]",
-         "inspections[0].regions[0].use: has to be one of inspect, ignore, line, not 'ignored'. Did you mean 'ignore'?"),
+         "inspections[0].regions[0].use: has to be one of inspect, ignore, line, not 'ignored'. "
+         "Did you mean 'ignore'?"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_naming_key_reason_and_nearest_valid(override: str, message: str) -> None:
