@@ -7,12 +7,11 @@ point is that of the type. One that cannot be loaded is logged and left out: the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
-from detector_pool.detector import Detector, DetectorType, Judging, Setup
+from detector_pool.detector import DetectorType, Judging
 from detector_pool.health.detector import TYPE as HEALTH
 from detector_pool.motion import Motion
 from detector_pool.normality.detector import TYPE as NORMALITY
@@ -67,8 +66,3 @@ def _loaded(entry: EntryPoint) -> DetectorType | None:
         log.error("entry point names no DetectorType of its name", detector=entry.name, package=entry.value)
         return None
     return kind
-
-
-DETECTORS: dict[str, Callable[[], Detector[Any]]] = {
-    name: partial(kind.make, Setup()) for name, kind in detector_types().items() if not kind.needs_model
-}
