@@ -16,7 +16,7 @@ from simulator.spec import SceneSpec
 from tests.embedded import Embedded, embedded
 from tests.films import write_mp4
 
-SCENE = SceneSpec("hall", seed=4, width=320, height=180, fps=6, loop_s=66, incidents=())
+SCENE = SceneSpec("hall", seed=4, width=192, height=108, fps=6, loop_s=66, incidents=())
 SPAN = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:14:24+00:00")
 FRAMES = 64 * SCENE.fps + 1
 
