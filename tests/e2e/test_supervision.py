@@ -88,7 +88,7 @@ def test_no_child_outlives_a_killed_supervisor_and_the_next_start_goes_on(camera
     with instance.client() as client:
         until(lambda: len(client.footage.recordings().recordings) == 2, 30, "footage of both")
     children = list(instance.children.values())
-    assert len(children) == 7
+    assert len(children) == 8
     instance.kill()
     until(lambda: not any(map(is_alive, children)), 20, "all children are gone")
     instance.start()
