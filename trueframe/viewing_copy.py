@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from broker.client import WireFrame
+from broker.pixel.client import packet_of
 from mesh.errors import FailedPrecondition, NotFound
 from mesh.ids import FrameId
 from trueframe.drawing import draw_boxes, grey, with_strip
@@ -132,9 +133,7 @@ class _Decoder:
     def decode(self, frame: WireFrame, is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
         if self.context is None:
             raise FailedPrecondition("footage", "does not begin with its epoch", "Ask for another range.")
-        packet: Any = av.Packet(bytes(frame.payload))
-        packet.pts = packet.dts = frame.seq
-        packet.time_base = Fraction(1, 1)
+        packet = packet_of(frame.payload, frame.seq)
         self.is_broken = self.is_broken and frame.join_point != frames_pb2.JOIN_POINT_EXACT
         if self.is_broken:
             self.behind_gap.add(frame.seq)

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker.pixel.async_reader import AsyncRingReader
-from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder
+from broker.pixel.decode import Decoded, NotDecoded, StreamDecoder, packet_of
 from broker.pixel.picture import Missing, MissingReason, Picture, RemotePicture, remote_picture
 from broker.pixel.planes import planes_of
 from broker.pixel.reader import RingReader
@@ -62,6 +62,7 @@ __all__ = [
     "SyncPixelStream",
     "Thumbnail",
     "ThumbnailWatch",
+    "packet_of",
     "planes_of",
     "rgb24",
 ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from broker.client import WireFrame
 from mesh.errors import NotFound
 from mesh.ids import FrameId
 from tests.footage import EPOCH, EXACT, NONE, Script, clip_script, coded_clip, read_bars
 from trueframe.drawing import strip_height
 from trueframe.v1 import frames_pb2
 from trueframe.v1.events_pb2 import Box
-from trueframe.viewing_copy import MARK, ViewingCopy, write_viewing_copy
+from trueframe.viewing_copy import MARK, ViewingCopy, _Decoder, write_viewing_copy
 
 
 def frame(seq: int) -> FrameId:
@@ -99,3 +102,22 @@ def test_a_range_without_a_picture_leaves_no_file(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             copy(script, tmp_path / "clip.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_decoder_finds_zeros_behind_a_unit_whatever_stands_behind_it_in_memory() -> None:
+    behind: list[bytes] = []
+
+    class Reads:
+        def decode(self, packet: Any) -> list[Any]:
+            behind.append(ctypes.string_at(packet.buffer_ptr + packet.buffer_size, 32))
+            return []
+
+    script = Script().start(parameter_sets=b"")
+    for size in range(1000, 9000, 16):
+        script.frame(b"\xff" * size, step_s=0.04)
+    decoder = _Decoder(context=Reads())
+    for item in script.items:
+        if isinstance(item, WireFrame):
+            list(decoder.decode(item, lambda _frame, _ns: True))
+    assert len(behind) == 500
+    assert set(behind) == {bytes(32)}
