@@ -15,25 +15,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
 
+from mesh.config_option import option
+from mesh.config_security import (
+    NatsConfig,
+    SecurityConfig,
+    absolute_nats,
+    absolute_security,
+    check_security,
+)
 from mesh.config_source import decode_tree, encode_toml, merge_sources
 from mesh.errors import InvalidArgument
 from mesh.ids import CAMERA_ID_RULE, is_camera_id
 
-T = TypeVar("T")
 _MAX_SOCKET_PATH_BYTES = 100
 _LONGEST_SOCKET_NAME = "event-center.sock"
-
-
-def option(
-    default: T, doc: str, *, at_least: float | None = None, at_most: float | None = None, one_of: Sequence[str] = ()
-) -> T:
-    """A field with its documentation and its bounds, both inclusive."""
-    result: Any = field(
-        default=default, metadata={"doc": doc, "at_least": at_least, "at_most": at_most, "one_of": tuple(one_of)}
-    )
-    return result  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +48,6 @@ class RunConfig:
         0, "Port of the metrics; 0 takes a free one and writes its URL to SERVICE.metrics in the run folder.",
         at_least=0, at_most=65535,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityConfig:
-    """Whose tokens are believed, and which token this service shows."""
-
-    public_key_file: Path | None = option(
-        None, "Ed25519 public key, PEM. Default: `keys/signing.pub` in the data folder."
-    )
-    token_file: Path | None = option(
-        None, "This service's own token, mode 0600. Default: `keys/service.token` in the data folder."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class NatsConfig:
-    """The bus."""
-
-    url: str = option("nats://127.0.0.1:4222", "Servers, comma-separated.")
-    token_file: Path | None = option(None, "NATS authentication token, mode 0600. Default: none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +323,11 @@ class Config:
         return self.security.token_file or self.run.data_dir / "keys" / "service.token"
 
     @property
+    def revocations_file(self) -> Path:
+        """List of revoked tokens."""
+        return self.security.revocations_file or self.run.data_dir / "keys" / "revoked.jws"
+
+    @property
     def footage_dir(self) -> Path:
         """Folder of the footage."""
         return self.media_center.footage_dir or self.run.data_dir / "media"
@@ -381,12 +362,8 @@ def complete(config: Config) -> Config:
     folder = config.run_dir
     return replace(
         config,
-        security=replace(
-            config.security,
-            public_key_file=config.public_key_file.absolute(),
-            token_file=config.token_file.absolute(),
-        ),
-        nats=replace(config.nats, token_file=config.nats.token_file and config.nats.token_file.absolute()),
+        security=absolute_security(config.security, run.data_dir / "keys"),
+        nats=absolute_nats(config.nats),
         broker=replace(config.broker, endpoint=config.broker.endpoint or f"unix:{folder}/broker.sock"),
         pixels=replace(
             config.pixels,
@@ -415,6 +392,7 @@ def _second_tier(place: str) -> str:
 
 def _check_together(config: Config) -> None:
     """What no single field can say."""
+    check_security(config.security, config.nats)
     media = config.media_center
     if media.max_segment_s < media.segment_s:
         raise InvalidArgument("media_center.max_segment_s", f"is less than segment_s ({media.segment_s:g})")

@@ -48,13 +48,17 @@ def _table(kind: Any, name: str) -> Iterator[str]:
     nested: list[tuple[str, Any]] = []
     hints = typing.get_type_hints(kind)
     for one in fields(kind):
-        inner = next((a for a in typing.get_args(hints[one.name]) if is_dataclass(a)), None)
+        hint = hints[one.name]
+        inner = hint if is_dataclass(hint) else next((a for a in typing.get_args(hint) if is_dataclass(a)), None)
         if inner is not None:
             nested.append((one.name, inner))
+            if inner is hint:
+                continue
         yield f"| `{one.name}` | {_type(hints[one.name])} | {_default(one)} | {one.metadata['doc']}{_bounds(one)} |"
     yield ""
     for key, inner in nested:
-        yield f"### `[[{name}.{key}]]`\n"
+        section = f"{name}.{key}"
+        yield f"### `[{section}]`\n" if hints[key] is inner else f"### `[[{section}]]`\n"
         yield from _table(inner, f"{name}.{key}")
 
 
