@@ -39,7 +39,7 @@ LAST_WORDS_NS = 2_000_000_000
 BY_CONFIGURATION = "configuration"
 BY_ITSELF = "trueframe"
 BY_SCHEDULE = "its schedule"
-DEFAULT_DETECTORS = ("motion", "signal")
+DEFAULT_DETECTORS = ("motion", "signal", "health")
 SHADOW = "~shadow"
 
 _refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))

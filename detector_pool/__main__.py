@@ -23,8 +23,9 @@ from mesh.zones import site_zone
 
 log = get_logger("detector_pool")
 
-# Inspections for each camera while it is not measured what they cost: motion and signal, and room for one more.
-INSPECTIONS_PER_CAMERA = 3
+# Inspections for each camera while it is not measured what they cost: motion, signal and health, and room for one
+# more.
+INSPECTIONS_PER_CAMERA = 4
 MOST_CORES = 4
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detector_pool.canvas import RegionMask, cell_means, reduction
 from detector_pool.detector import FoundBox, NoScore, Observation
 from detector_pool.packing import pack, unpack
-from detector_pool.picture import Luma, Picture
+from detector_pool.picture import Luma, Picture, shared
 
 SECOND = 1_000_000_000
 
@@ -92,16 +92,16 @@ class SignalHealth:
         self, picture: Picture, state: SignalState, regions: Sequence[RegionMask]
     ) -> tuple[Observation, SignalState]:
         """Score and what is wrong. Regions do not matter: the signal is that of the whole picture."""
-        thin = _thinned(picture.y)
+        thin = thinned(picture)
         picture.confirm()
         previous, now_ns = state.previous, picture.received_ns
         state.previous, last_ns, state.last_ns = thin, state.last_ns, now_ns
         if previous is None or previous.shape != thin.shape or now_ns - last_ns > 10 * SECOND:
             # After a break nothing is known of what was between: a picture that is the same may have changed.
             state.first_ns, state.still_from_ns, state.refreshes = state.first_ns or now_ns, 0, 0
-            return self._said(self._level(thin), now_ns, state), state
+            return self._said(level(thin, self._settings), now_ns, state), state
         self._compare(thin, previous, last_ns, now_ns, state)
-        worst = max(self._level(thin), self._rest(now_ns, state), key=lambda found: found[0])
+        worst = max(level(thin, self._settings), self._rest(now_ns, state), key=lambda found: found[0])
         return self._said(worst, now_ns, state), state
 
     def pack(self, state: SignalState) -> bytes:
@@ -121,19 +121,6 @@ class SignalHealth:
         score, label = round(min(max(worst[0], 0.0), 1.0), 4), worst[1]
         boxes = (FoundBox(0.0, 0.0, 1.0, 1.0, label, score),) if score >= 0.2 else ()
         return Observation(score, boxes)
-
-    def _level(self, thin: NDArray[np.int16]) -> tuple[float, str]:
-        settings = self._settings
-        p2, p5, p95, p98 = (float(v) for v in np.percentile(thin, (2, 5, 95, 98)))
-        found = [
-            (0.5 + 0.5 * (settings.black_level - p98) / settings.ramp, "black"),
-            (0.5 + 0.5 * (p2 - settings.white_level) / settings.ramp, "overexposed"),
-            (0.5 + 0.5 * (settings.uniform_spread - (p95 - p5)) / settings.uniform_spread, "no picture"),
-        ]
-        # A black picture is of one colour as well: the name that says more comes first.
-        named = [entry for entry in found if entry[0] >= 0.5]
-        score = max(entry[0] for entry in found)
-        return score, named[0][1] if named else ""
 
     def _rest(self, now_ns: int, state: SignalState) -> tuple[float, str]:
         if not state.still_from_ns:
@@ -176,7 +163,26 @@ class SignalHealth:
             state.ordinary_still_s += 0.002 * (rest_s - state.ordinary_still_s)
 
 
-def _thinned(luma: Luma) -> NDArray[np.int16]:
+def level(thin: NDArray[np.int16], settings: SignalSettings) -> tuple[float, str]:
+    """How surely a picture shows nothing, 0.5 at the limit, and what it is: "black", "overexposed", "no picture"."""
+    p2, p5, p95, p98 = (float(v) for v in np.percentile(thin, (2, 5, 95, 98)))
+    found = [
+        (0.5 + 0.5 * (settings.black_level - p98) / settings.ramp, "black"),
+        (0.5 + 0.5 * (p2 - settings.white_level) / settings.ramp, "overexposed"),
+        (0.5 + 0.5 * (settings.uniform_spread - (p95 - p5)) / settings.uniform_spread, "no picture"),
+    ]
+    # A black picture is of one colour as well: the name that says more comes first.
+    named = [entry for entry in found if entry[0] >= 0.5]
+    score = max(entry[0] for entry in found)
+    return score, named[0][1] if named else ""
+
+
+def thinned(picture: Picture) -> NDArray[np.int16]:
+    """Pixels of a raster over the picture, as `level` wants them."""
+    return shared(picture, "thin", lambda one: _raster(one.y))
+
+
+def _raster(luma: Luma) -> NDArray[np.int16]:
     factor = reduction(luma.shape[1], luma.shape[0])
     thin: NDArray[np.int16] = luma[::factor, ::factor].astype(np.int16)
     return thin

@@ -193,7 +193,7 @@ class AggregateConfig:
 
     endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `aggregate.sock` in the run folder.")
     default_detectors: tuple[str, ...] = option(
-        ("motion", "signal"), "A camera that comes gets an inspection with each of these detectors."
+        ("motion", "signal", "health"), "A camera that comes gets an inspection with each of these detectors."
     )
     shadow_s: float = option(
         600.0, "A model's version must have run in the shadow for so long before it is promoted.", at_least=0

@@ -4,6 +4,9 @@ Each picture is measured (`measures`), compared with the scene (`scene`) and wit
 hour of the day (`history`); what deviates for long enough (`faults`) makes the score. Changes that come slowly, as dusk
 does, are followed; a switch to infrared has a background of its own. Nothing is learnt while something is wrong; what
 has been wrong for a day is the new normal, and is learnt from then on.
+
+Which faults make a score is an option. Those that the detector `signal` tells of too, a picture that stands still and
+one that shows nothing, are left to it unless they are asked for: one fault is one alarm.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from detector_pool.health.structure import block_means
 from detector_pool.options import Option, checked
 from detector_pool.packing import pack, unpack
 from detector_pool.picture import Picture, shared
+from detector_pool.signal_health import SignalSettings, level, thinned
 
 SECOND = 1_000_000_000
 NAME = "health@1"
@@ -42,9 +46,18 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 DEGREES = ("blur", "noise", "exposure", "freeze", "covered", "moved")
 MEASURED = ("brightness", "contrast", "clipped", "noise_level", "sharpness")
 SERIES = (*DEGREES, "quality", *MEASURED)
+BLANK = "blank"
+"""A picture that shows nothing: every measure of it is out of the ordinary."""
+EVERY_FAULT = (*(fault.name for fault in FAULTS), BLANK)
+BESIDE_SIGNAL = tuple(name for name in EVERY_FAULT if name not in ("freeze", BLANK))
 OPTIONS = (
     Option("every_s", 0.25, "Pictures are measured so many seconds apart; those between keep the score.", 0.0, 5.0),
-)
+    Option("faults", list(BESIDE_SIGNAL), 'Which are told; "freeze" and "blank" (black, white, plain) signal tells.',
+           choices=EVERY_FAULT),
+)  # fmt: skip
+_SIGNAL = SignalSettings()
+_SIGNAL_TELLS = 0.7
+"""Score from which on `signal` makes an alarm of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +86,8 @@ class HealthState:
     """Share of the scene that the last picture did not show."""
     where: tuple[float, float, float, float] = _WHOLE
     """Where it did not."""
+    is_blank: bool = False
+    """The last picture showed nothing, and that is not this detector's to tell."""
 
 
 class Health:
@@ -80,8 +95,10 @@ class Health:
 
     name = NAME
 
-    def __init__(self, every_s: float = 0.25) -> None:
+    def __init__(self, every_s: float = 0.25, faults: Sequence[str] = EVERY_FAULT) -> None:
         self._every_ns = int(every_s * SECOND)
+        self._told = tuple(fault for fault in FAULTS if fault.name in faults)
+        self._tells_blank = BLANK in faults
 
     def start(self) -> HealthState:
         """Nothing known yet."""
@@ -98,10 +115,11 @@ class Health:
         now_ns = picture.received_ns
         elapsed_ns = now_ns - state.last_ns if state.last_ns else 0
         if state.last_ns and 0 <= elapsed_ns < self._every_ns:
-            return _observation(state), state
+            return self._observation(state), state
         canvas = shared(picture, "canvas", lambda one: to_canvas(one.y))
         if min(canvas.shape) < _SMALLEST_CANVAS:
             return Observation(reason=NoScore.WARMING_UP), state
+        is_blank = not self._tells_blank and level(thinned(picture), _SIGNAL)[0] >= _SIGNAL_TELLS
         measures = measure(picture.y, canvas, picture.full_range)
         grey, factor = is_grey(picture), canvas_factor(picture)
         picture.confirm()
@@ -112,8 +130,9 @@ class Health:
         values = values_of(measures, seen, change)
         if state.scene.mode != state.mode:
             state.mode, state.warm_up = state.scene.mode, []
+        state.is_blank = is_blank
         self._judge(values, measures, seen, elapsed_s, state)
-        return _observation(state), state
+        return self._observation(state), state
 
     def pack(self, state: HealthState) -> bytes:
         """The state as bytes."""
@@ -126,6 +145,23 @@ class Health:
             return _from_parts(numbers, arrays)
         except (KeyError, TypeError) as error:
             raise ValueError(f"is no state of {self.name} ({type(error).__name__})") from None
+
+    def _observation(self, state: HealthState) -> Observation:
+        """What the state says of the last picture that was measured."""
+        if not state.series:
+            return Observation(reason=NoScore.WARMING_UP)
+        scores = {fault.name: _lasting(fault.name, fault.persistence_s, state) for fault in self._told}
+        score = round(max(scores.values(), default=0.0), 4)
+        told = [fault for fault in self._told if scores[fault.name] >= 0.5]
+        series = tuple(zip(SERIES, state.series, strict=True))
+        if not told:
+            return Observation(min(score, 0.4999), series=series)
+        first, others = told[0], ", ".join(fault.name for fault in told[1:])
+        words, where = first.words, _WHOLE
+        if first.name == "covered":
+            words, where = f"{words}: {state.lost:.0%} of the scene cannot be seen", state.where
+        said = f"{words} (also: {others})" if others else words
+        return Observation(score, (FoundBox(*where, first.name, score),), said=said, series=series)
 
     def _judge(
         self, values: NDArray[np.float32], measures: Measures, seen: Seen, elapsed_s: float, state: HealthState
@@ -154,6 +190,10 @@ class Health:
             degree += share * (now[fault.name] - degree)
             state.degrees[fault.name] = degree
             lasted = state.over_s[fault.name]
+            if state.is_blank and fault.name != "freeze":
+                # Whatever is wrong with nothing: it must last from when there is a picture again.
+                state.over_s[fault.name] = 0.0
+                continue
             if degree >= 0.5:
                 state.over_s[fault.name] = lasted + elapsed_s
                 continue
@@ -173,7 +213,7 @@ class Health:
             state.warm_up, state.recent = [], [None, None]
             state.over_s = dict.fromkeys(state.over_s, 0.0)
             return
-        if worst >= 0.35 or (values[CHANGE] < -2.0 and state.degrees["freeze"] > 0.1):
+        if state.is_blank or worst >= 0.35 or (values[CHANGE] < -2.0 and state.degrees["freeze"] > 0.1):
             return
         state.scene.learn(elapsed_s)
         recent = state.recent[state.mode]
@@ -198,7 +238,7 @@ _REACH = np.array((0.3, 0.3, 0.1, 0.3, 0.3, 0.2, 4.0, 1.0), np.float32)
 def make(setup: Setup) -> Health:
     """The detector of an inspection. Raises InvalidArgument."""
     values = checked("health", OPTIONS, setup.options)
-    return Health(values["every_s"])
+    return Health(values["every_s"], values["faults"])
 
 
 TYPE = DetectorType(
@@ -242,24 +282,6 @@ def _lasting(name: str, persistence_s: float, state: HealthState) -> float:
     return min(degree, 0.49 * (0.3 + 0.7 * state.over_s[name] / persistence_s))
 
 
-def _observation(state: HealthState) -> Observation:
-    """What the state says of the last picture that was measured."""
-    if not state.series:
-        return Observation(reason=NoScore.WARMING_UP)
-    scores = {fault.name: _lasting(fault.name, fault.persistence_s, state) for fault in FAULTS}
-    score = round(max(scores.values()), 4)
-    told = [fault for fault in FAULTS if scores[fault.name] >= 0.5]
-    series = tuple(zip(SERIES, state.series, strict=True))
-    if not told:
-        return Observation(min(score, 0.4999), series=series)
-    first, others = told[0], ", ".join(fault.name for fault in told[1:])
-    words, where = first.words, _WHOLE
-    if first.name == "covered":
-        words, where = f"{words}: {state.lost:.0%} of the scene cannot be seen", state.where
-    said = f"{words} (also: {others})" if others else words
-    return Observation(score, (FoundBox(*where, first.name, score),), said=said, series=series)
-
-
 _NUMBERS = ("last_ns", "ordinary_rest_s", "mode", "lost")
 _TABLES = ("history", "scene")
 
@@ -270,6 +292,7 @@ def _parts(state: HealthState) -> tuple[dict[str, int | float], dict[str, NDArra
     for prefix, (some_numbers, some_arrays) in (("history", state.history.parts()), ("scene", state.scene.parts())):
         numbers |= {f"{prefix}.{name}": value for name, value in some_numbers.items()}
         arrays |= {f"{prefix}.{name}": value for name, value in some_arrays.items()}
+    numbers["is_blank"] = int(state.is_blank)
     for name in state.over_s:
         numbers[f"over.{name}"], numbers[f"degree.{name}"] = state.over_s[name], state.degrees[name]
     arrays["warm_up"] = np.stack(state.warm_up) if state.warm_up else None
@@ -301,4 +324,6 @@ def _from_parts(numbers: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Hea
         series=tuple(arrays["series"].tolist()),
         lost=float(numbers["lost"]),
         where=(where[0], where[1], where[2], where[3]),
+        # States of before have none.
+        is_blank=bool(numbers.get("is_blank", 0)),
     )

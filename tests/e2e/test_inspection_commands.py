@@ -16,7 +16,8 @@ from simulator.testing import running
 from tests.embedded import Embedded, embedded
 from tests.support import until
 
-ENDINGS = ("motion", "signal")
+ENDINGS = ("health", "motion", "signal")
+EVERY = {f"cam-1.{detector}" for detector in ENDINGS}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_a_frame_is_explained_by_time_and_by_id(instance: Embedded) -> None:
     (record,) = records(command(instance, "explain", "cam-1", "-2s", "--json"))
     assert record["recorded"]
     by_id = explained(instance, str(record["frame"]))
-    assert set(by_id) == {"cam-1.motion", "cam-1.signal"}
+    assert set(by_id) == EVERY
     assert by_id["cam-1.signal"]["standing"] == "normal"
     assert "cam-1.signal: NORMAL. Scored" in command(instance, "explain", str(record["frame"]))
     assert "days" not in command(instance, "explain", "cam-1", "now")
@@ -96,7 +97,7 @@ def test_coverage_accounts_for_every_recorded_frame(instance: Embedded) -> None:
         # Each from its own first word on: a run of frames without a score counts where it begins.
         span = ("--from", str(first.verdict.received_ns), "--to", str(recording.last_ns))
         rows = {str(row["inspection"]): row for row in records(command(instance, "coverage", "cam-1", *span, "--json"))}
-        assert set(rows) == {"cam-1.motion", "cam-1.signal"}
+        assert set(rows) == EVERY
         row = rows[f"cam-1.{name}"]
         assert row["unspoken"] == 0, row
         assert row["recorded"] == row["captured"] == row["spoken_of"]
@@ -139,7 +140,7 @@ def test_observations_are_written_as_csv(instance: Embedded, tmp_path: Path) -> 
     with file.open() as lines:
         rows = list(csv.DictReader(lines))
     frames = [row for row in rows if row["kind"] == "frame"]
-    assert {row["inspection"] for row in frames} == {"cam-1.motion", "cam-1.signal"}
+    assert {row["inspection"] for row in frames} == EVERY
     assert any(row["reason"] == "warming_up" for row in frames)
     assert all(0 <= float(row["score"]) <= 1 for row in frames if not row["reason"])
     assert "kind" in command(
@@ -153,7 +154,7 @@ def test_recorded_frames_inspected_again_have_the_same_scores(instance: Embedded
     until(lambda: ledger_reaches(instance, recording.last_ns), 20, "it is in the ledger")
     span = ("--from", str(recording.last_ns - 4_000_000_000), "--to", str(recording.last_ns - 1_000_000_000))
     sums = records(command(instance, "reinspect", "cam-1", *span, "--json"))
-    assert {one["inspection"] for one in sums} == {"cam-1.motion", "cam-1.signal"}
+    assert {one["inspection"] for one in sums} == EVERY
     for one in sums:
         assert one["equal"] == one["frames"] > 20  # type: ignore[operator]
     frames = records(
@@ -173,7 +174,7 @@ def ledger_reaches(instance: Embedded, received_ns: int) -> bool:
 
 def test_mistakes_are_one_line_that_says_what_to_do(instance: Embedded) -> None:
     for arguments, code, said in (
-        (("inspections", "stop", "cam-1.nothing"), 4, "There are: cam-1.motion"),
+        (("inspections", "stop", "cam-1.nothing"), 4, "There are: cam-1.health"),
         (("inspections", "start", "cam-9.motion"), 4, "camera 'cam-9'"),
         (("inspections", "start", "cam-1.nothing"), 2, "which no worker knows. There are:"),
         (("inspections", "start", "nothing"), 2, "is not CAMERA.DETECTOR"),

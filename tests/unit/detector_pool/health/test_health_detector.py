@@ -14,6 +14,7 @@ from detector_pool.detector import NoScore, Observation, Setup
 from detector_pool.evaluation.metrics import roc_auc
 from detector_pool.health.detector import SERIES, TYPE, Health, HealthState
 from detector_pool.picture import Shot
+from detector_pool.signal_health import SignalHealth
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
 from simulator.scene import Scene
@@ -97,6 +98,41 @@ def test_a_fault_is_told_in_words_once_it_has_lasted(name: str) -> None:
     assert said[first].boxes[0].label == label
     assert dict(said[-1].series)["quality"] < 0.5
     assert tuple(name for name, _ in said[-1].series) == SERIES
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_inspection_leaves_a_still_picture_to_signal_and_tells_the_others(name: str) -> None:
+    detector, state = TYPE.make(Setup()), Health().unpack(_learnt("yard"))
+    change, label, _ = FAULTS[name]
+    told = []
+    for number in range(LEARNT, LEARNT + 80):
+        shot = _shot(number, change(_film("yard")[number % 120], number))
+        observation, state = detector.inspect(shot, state, [])
+        told += [box.label for box in observation.boxes if observation.score >= 0.5]
+    assert (label in told) == (name != "freeze")
+
+
+@pytest.mark.parametrize("level", [16, 120, 235])
+def test_a_picture_that_shows_nothing_is_told_by_signal_alone_and_by_health_alone_if_asked(level: int) -> None:
+    film, signal = _film("yard"), SignalHealth()
+    kinds = [TYPE.make(Setup()), TYPE.make(Setup("", {"faults": ["covered", "exposure", "blank"]})), signal]
+    states = [detector.start() for detector in kinds]
+    most = [0.0, 0.0, 0.0]
+    for number in range(160):
+        # It comes, stays for 15 s, and goes.
+        picture = np.full_like(film[0], level) if 60 <= number < 120 else film[number % len(film)]
+        shot = _shot(number, picture)
+        for at, detector in enumerate(kinds):
+            observation, states[at] = detector.inspect(shot, states[at], [])
+            most[at] = max(most[at], observation.score)
+    assert most[0] < 0.5
+    assert most[1] >= 0.5
+    assert most[2] >= 0.7
+
+
+def test_faults_that_are_not_known_are_refused_with_those_that_are() -> None:
+    with pytest.raises(InvalidArgument, match="must be one of covered, moved, freeze"):
+        TYPE.make(Setup("", {"faults": ["rust"]}))
 
 
 def test_a_fault_of_two_seconds_is_none() -> None:
