@@ -2,7 +2,7 @@
 
     viewer          sees: lists, watches, streams, snapshots, replays
     operator        and acts on what is seen: exports, inspections, alarms
-    maintainer      and looks inside: subscriptions, decoders
+    maintainer      and looks inside: subscriptions, decoders; takes out of service, suppresses by rule
     administrator   and changes cameras
     service         one part of trueframe to another: everything
 
@@ -98,6 +98,15 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.EventService/AcknowledgeEvent": _ACT,
     "/trueframe.v1.EventService/CommentEvent": _ACT,
     "/trueframe.v1.EventService/ListEventRecords": _SEE,
+    "/trueframe.v1.EventService/ShelveEvent": _ACT,
+    "/trueframe.v1.EventService/UnshelveEvent": _ACT,
+    "/trueframe.v1.EventService/TakeOutOfService": _LOOK_INSIDE,
+    "/trueframe.v1.EventService/ReturnToService": _LOOK_INSIDE,
+    "/trueframe.v1.EventService/ListOutOfService": _SEE,
+    "/trueframe.v1.EventService/PutSuppressionRule": _LOOK_INSIDE,
+    "/trueframe.v1.EventService/ListSuppressionRules": _SEE,
+    "/trueframe.v1.EventService/DeleteSuppressionRule": _LOOK_INSIDE,
+    "/trueframe.v1.EventService/GetAlarmLoad": _SEE,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _SEE,
 }
 
