@@ -1,5 +1,5 @@
 """How inspections fare, as their workers report it, and what of that is an alarm: a detector that fails, regions that
-cannot follow, a rate that had to be lowered.
+cannot follow or had to be moved, a rate that had to be lowered.
 
 Law 10: what ails trueframe is an alarm like any other. Each is told when it begins and when it is over, once.
 """
@@ -14,6 +14,8 @@ from trueframe.v1 import inspection_pb2
 
 MAX_SENTENCE = 500
 _LONGEST_WORD = 25
+VIEWS = {"view-lost": ("regions are lost: ", 2), "view-moved": ("", 3)}
+"""What can befall a camera's view: words before what is said of it, and the priority."""
 
 
 class Tells(Protocol):
@@ -45,6 +47,8 @@ class Reports:
         self._tells = tells
         self._last: dict[str, inspection_pb2.InspectionReport] = {}
         self._costs: dict[str, float] = {}
+        self._views: dict[tuple[str, str], dict[str, str]] = {}
+        """By what befell which camera: what each inspection with regions says of it."""
 
     def heard(self, order: Order, report: inspection_pb2.InspectionReport) -> None:
         """A worker's report of an inspection that it has."""
@@ -55,7 +59,8 @@ class Reports:
             # Of a version on trial `trueframe models` tells; nobody is got out of bed for it.
             return
         self._say(order, "failed", report.problem, f"Inspection {order.id} fails", 2)
-        self._say(order, "view-lost", report.view_lost, f"Regions of {order.id} are lost", 2)
+        self._see(order, "view-lost", report.view_lost)
+        self._see(order, "view-moved", report.view_moved)
 
     def lowered(self, order: Order, fps: float) -> None:
         """Its frames are looked at less often: `fps` a second, or as ordered for 0."""
@@ -74,8 +79,26 @@ class Reports:
     def ended(self, order: Order) -> None:
         """It is not carried out any more: nothing ails it."""
         self._last.pop(order.id, None)
-        for kind in ("failed", "view-lost", "slowed"):
+        for kind in ("failed", "slowed"):
             self._say(order, kind, "", "", 3)
+        for kind in VIEWS:
+            self._see(order, kind, "")
+
+    def _see(self, order: Order, kind: str, said: str) -> None:
+        """What befell a camera is one condition, of however many inspections its regions are."""
+        views = self._views.setdefault((kind, order.camera), {})
+        views.pop(order.id, None)
+        if said:
+            views[order.id] = said
+        what, priority = VIEWS[kind]
+        said = next(iter(views.values()), "")
+        summary = f"{what}{said}"[:MAX_SENTENCE] if views else ""
+        if summary:
+            summary = f"{summary[0].upper()}{summary[1:]} ({', '.join(sorted(views))[:MAX_SENTENCE]})"
+        self._tells.tell(
+            kind, holds=bool(views), summary=summary, camera=order.camera, priority=priority,
+            facts={"inspections": sorted(views)},
+        )  # fmt: skip
 
     def _say(self, order: Order, kind: str, problem: str, what: str, priority: int) -> None:
         summary = f"{what}: {problem[:MAX_SENTENCE]}" if problem else ""

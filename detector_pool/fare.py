@@ -30,6 +30,8 @@ class Report:
     lost: str
     """Why regions cannot follow the camera; empty while they can."""
     alignment: tuple[float, ...]
+    bumped: str = ""
+    """What happened to the camera lately, where regions were moved after it."""
     cost_us: float = 0.0
     looked_fps: float = 0.0
     came_fps: float = 0.0
@@ -78,4 +80,5 @@ class Fare:
 
 def _standing(report: Report) -> tuple[object, ...]:
     """What is told at once when it changes."""
-    return report.problem, report.running, report.provider, report.model, report.golden, bool(report.lost)
+    view = bool(report.lost), report.bumped
+    return report.problem, report.running, report.provider, report.model, report.golden, *view

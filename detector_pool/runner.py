@@ -113,12 +113,17 @@ class Runner:
         """The detector that speaks: name, version, model."""
         return self._made.name
 
-    def change(self, task: Task, made: Made) -> None:
+    def change(self, task: Task, made: Made, follower: Follows | None = None) -> None:
         """Goes on with changed orders, and another detector perhaps, from a frame boundary on.
+
+        `follower`: whoever moves regions that were drawn anew; they stand where they were drawn in the next picture.
 
         What the detector has learnt stays, if the next one can read it; otherwise the next one is shown two seconds of
         pictures while this one goes on speaking. A detector that could not be made leaves this one in its place.
         """
+        drawn = (self._task.regions, self._task.has_fixed_regions)
+        if drawn != (task.regions, task.has_fixed_regions):
+            self._steering = self._steering.anew(follower)
         self._task = task
         self._builder.threshold = task.threshold
         self._problem = made.problem
@@ -186,7 +191,7 @@ class Runner:
             Report(
                 self._task.inspection, self._problem or self._faults.problem, made.name if made.detector else "",
                 str(getattr(made.detector, "provider", "")), made.model, made.golden, made.golden_differs,
-                self._steering.lost, self._steering.alignment,
+                self._steering.lost, self._steering.alignment, self._steering.bumped,
             ),
             now_ns,
         )  # fmt: skip

@@ -46,6 +46,10 @@ class Follows(Protocol):
         """Why the regions cannot be followed, as a sentence; empty while they can."""
         ...
 
+    def bumped(self, alignment: Any) -> str:
+        """What happened to the camera lately, where regions were moved after it, as a sentence; empty otherwise."""
+        ...
+
     def pack(self, state: Any) -> bytes:
         """The state as bytes."""
         ...
@@ -86,6 +90,10 @@ class CameraFollower:
         """What the follower says of a scene that it does not find."""
         return str(alignment.said) or "the scene is not found again" if alignment.is_lost else ""
 
+    def bumped(self, alignment: Any) -> str:
+        """What the follower says of a camera that it has found again elsewhere."""
+        return str(alignment.said) if alignment.was_bumped else ""
+
     def pack(self, state: Any) -> bytes:
         """The state as bytes."""
         return self._follower.pack(state)
@@ -98,17 +106,19 @@ class CameraFollower:
 class Steering:
     """The regions of one inspection. Without a follower they stay where they are."""
 
-    def __init__(self, follower: Follows | None, following: bytes = b"") -> None:
-        """`following`: what `pack` gave. Raises ValueError: it is no state of this follower."""
+    def __init__(self, follower: Follows | None, following: bytes = b"", told: tuple[float, ...] = ()) -> None:
+        """`following`: what `pack` gave; `told`: where regions were said to be. Raises ValueError: no such state."""
         self._follower = follower
         self._state: Any = None
         if follower is not None:
             self._state = follower.unpack(following) if following else follower.start()
-        self._told: tuple[float, ...] = ()
+        self._told = told
         self.alignment: tuple[float, ...] = ()
         """Where the regions are now; empty while they are where they were drawn."""
         self.lost = ""
         """Why they cannot be followed; empty while they can."""
+        self.bumped = ""
+        """What happened to the camera lately, where they were moved after it."""
 
     def regions(self, picture: Picture, drawn: tuple[RegionMask, ...]) -> tuple[RegionMask, ...]:
         """Where the regions are in this picture. Raises DataLoss: it was overwritten while it was looked at."""
@@ -118,6 +128,7 @@ class Steering:
         try:
             alignment, self._state = follower.step(picture, self._state)
             self.alignment, self.lost = follower.numbers(alignment), follower.lost(alignment)
+            self.bumped = follower.bumped(alignment)
             return follower.moved(drawn, alignment)
         except DataLoss:
             raise
@@ -134,6 +145,10 @@ class Steering:
             return ()
         self._told = now
         return now
+
+    def anew(self, follower: Follows | None) -> Steering:
+        """For regions that were drawn anew, on what the camera shows now."""
+        return Steering(follower, told=self._told)
 
     def pack(self) -> bytes:
         """All that is remembered; empty without a follower."""

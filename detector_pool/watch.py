@@ -138,7 +138,7 @@ class CameraWatch:
         if isinstance(order, Prepared):
             runner = self._runners.get(order.task.inspection)
             if runner is not None:
-                runner.change(order.task, order.made)
+                runner.change(order.task, order.made, order.follower)
             else:
                 runner = Runner(order.task, order.made, earlier=order.earlier, follower=order.follower)
                 self._runners[order.task.inspection] = runner

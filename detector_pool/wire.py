@@ -113,6 +113,7 @@ def report_to_proto(report: Report, fence: int) -> inspection_pb2.InspectionRepo
         golden_differs=report.golden_differs,
         view_lost=report.lost[:500],
         alignment=report.alignment,
+        view_moved=report.bumped[:500],
     )
 
 

@@ -78,6 +78,8 @@ class Alignment:
     """The scene is not found again: regions may be wrong."""
     said: str = ""
     """What happened to the camera, in words, for a minute; while the scene is lost, as long as it is."""
+    was_bumped: bool = False
+    """What is said is that the camera was moved, and that regions follow."""
 
 
 @dataclass(slots=True, eq=False)
@@ -362,7 +364,8 @@ class Follower:
         if state.moved_px < 0.0:
             return Alignment(matrix, said="the scene is found again: regions are where they were drawn")
         turn = f" and {abs(state.moved_deg):.0f} degrees" if abs(state.moved_deg) >= 0.5 else ""
-        return Alignment(matrix, said=f"camera was bumped: regions follow by {state.moved_px:.0f} px{turn}")
+        said = f"camera was bumped: regions follow by {state.moved_px:.0f} px{turn}"
+        return Alignment(matrix, said=said, was_bumped=True)
 
 
 _NUMBERS = (

@@ -17,6 +17,7 @@ class Told:
 
     def __init__(self) -> None:
         self.holding: dict[str, str] = {}
+        self.priorities: dict[str, int] = {}
 
     def tell(
         self, condition: str, *, holds: bool, summary: str, camera: str = "", priority: int = 3,
@@ -26,6 +27,7 @@ class Told:
             "aggregate", condition, holds=holds, since_ns=1, summary=summary, camera=camera, priority=priority,
             facts=facts,
         )  # fmt: skip
+        self.priorities[condition] = priority
         if holds:
             self.holding[condition] = summary
         else:
@@ -34,7 +36,7 @@ class Told:
 
 
 def report(**fields: object) -> InspectionReport:
-    return InspectionReport(inspection=ORDER.id, **fields)  # type: ignore[arg-type]
+    return InspectionReport(**{"inspection": ORDER.id, **fields})  # type: ignore[arg-type]
 
 
 def test_a_detector_that_fails_is_an_alarm_until_it_is_mended() -> None:
@@ -52,11 +54,32 @@ def test_lost_regions_and_lowered_rates_are_alarms_too_and_end_with_the_inspecti
     reports = Reports(told)
     reports.heard(ORDER, report(view_lost="cannot find the scene again"))
     reports.lowered(ORDER, 3.5)
-    assert set(told.holding) == {"view-lost-rules", "slowed-rules"}
+    assert set(told.holding) == {"view-lost", "slowed-rules"}
     assert "3.5 frames a second" in told.holding["slowed-rules"]
     reports.ended(ORDER)
     assert told.holding == {}
     assert reports.of(ORDER.id) is None
+
+
+def test_a_bump_is_one_alarm_of_the_camera_whichever_inspections_have_regions() -> None:
+    told = Told()
+    reports, motion = Reports(told), Order("gate.motion", "gate", "motion")
+    said = "camera was bumped: regions follow by 40 px and 3 degrees"
+    reports.heard(ORDER, report(view_moved=said))
+    assert told.holding == {"view-moved": "Camera was bumped: regions follow by 40 px and 3 degrees (gate.rules)"}
+    assert told.priorities["view-moved"] == 3
+    reports.heard(motion, report(inspection=motion.id, view_moved=said))
+    reports.heard(ORDER, report())
+    assert set(told.holding) == {"view-moved"}
+    reports.heard(motion, report(view_lost="cannot find the scene again: regions may be wrong"))
+    assert told.holding == {
+        "view-lost": "Regions are lost: cannot find the scene again: regions may be wrong (gate.motion)"
+    }
+    assert told.priorities["view-lost"] == 2
+    reports.ended(ORDER)
+    assert set(told.holding) == {"view-lost"}
+    reports.ended(motion)
+    assert told.holding == {}
 
 
 def test_a_version_on_trial_and_background_work_get_nobody_out_of_bed() -> None:
@@ -69,6 +92,6 @@ def test_a_version_on_trial_and_background_work_get_nobody_out_of_bed() -> None:
 
 def test_two_inspections_of_one_detector_have_conditions_of_their_own() -> None:
     other = replace(ORDER, id="gate.rules.night with a very long name that is no word at all")
-    words = {condition_word("view-lost", order) for order in (ORDER, other, replace(other, detector="x" * 40))}
+    words = {condition_word("failed", order) for order in (ORDER, other, replace(other, detector="x" * 40))}
     assert len(words) == 2
     assert all(len(word) <= 40 for word in words)

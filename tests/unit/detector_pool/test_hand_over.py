@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector_pool.blocks import Block, Checkpoint
+from detector_pool.canvas import RegionMask
 from detector_pool.detector import FoundBox, Observation
 from detector_pool.faults import IN_A_ROW, RETRY_NS, WHOLE_AFTER, Faults
 from detector_pool.picture import Hole, Picture, Shot
@@ -259,32 +260,67 @@ def test_a_report_is_due_at_the_beginning_at_news_and_each_ten_seconds() -> None
     assert runner.report(11 * SECOND) is None
 
 
+class Follower:
+    """Regions go a hundredth of the picture to the right with each frame."""
+
+    def start(self) -> int:
+        return 0
+
+    def step(self, picture: Picture, state: int) -> tuple[int, int]:
+        return state, state + 1
+
+    def moved(self, regions, alignment):  # type: ignore[no-untyped-def]
+        return regions
+
+    def numbers(self, alignment: int) -> tuple[float, ...]:
+        return (1.0, 0.0, alignment / 100, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0) if alignment else ()
+
+    def lost(self, alignment: int) -> str:
+        return "too dark" if alignment > 50 else ""
+
+    def bumped(self, alignment: int) -> str:
+        return "bumped" if 10 < alignment <= 20 else ""
+
+    def pack(self, state: int) -> bytes:
+        return str(state).encode()
+
+    def unpack(self, data: bytes) -> int:
+        return int(data)
+
+
+REGIONS = (RegionMask(False, ((0, 0), (1, 0), (1, 1))),)
+
+
+def test_a_bump_and_a_lost_scene_are_reported_at_once_and_when_they_are_over() -> None:
+    runner, told = Runner(replace(TASK, regions=REGIONS), made(1), follower=Follower()), []
+    for seq in range(60):
+        runner.look(shot(seq), 0)
+        # Nothing but news is reported within ten seconds.
+        if (found := runner.report(1)) is not None:
+            told.append((seq, found.bumped, found.lost))
+    assert told == [(0, "", ""), (11, "bumped", ""), (21, "", ""), (51, "", "too dark")]
+
+
+def test_regions_that_are_drawn_anew_stand_where_they_were_drawn_and_are_followed_from_there() -> None:
+    runner = Runner(replace(TASK, regions=REGIONS), made(1), follower=Follower())
+    blocks = [block for seq in range(30) for block in runner.look(shot(seq), 0)]
+    same = made(1)
+    runner.change(replace(TASK, regions=REGIONS, threshold=0.5), same, Follower())
+    blocks += [block for seq in range(30, 40) for block in runner.look(shot(seq), 0)]
+    assert runner.report(0).alignment[2] == 0.39  # type: ignore[union-attr]
+    anew = (RegionMask(False, ((0, 0), (0.5, 0), (1, 1))),)
+    runner.change(replace(TASK, regions=anew), same, Follower())
+    blocks += [block for seq in range(40, 43) for block in runner.look(shot(seq), 0)] + runner.finish()
+    moved = [verdict.alignment for block in blocks for verdict in block.verdicts]
+    # The first word is that they are back.
+    assert [one[2] for one in moved[-3:]] == [0.0, 0.01, 0.02]
+    runner.change(replace(TASK, regions=()), same, None)
+    runner.look(shot(43), 0)
+    assert runner.report(11 * SECOND).alignment == ()  # type: ignore[union-attr]
+
+
 def test_a_checkpoint_brings_how_the_regions_followed() -> None:
-    class Follower:
-        def start(self) -> int:
-            return 0
-
-        def step(self, picture: Picture, state: int) -> tuple[int, int]:
-            return state, state + 1
-
-        def moved(self, regions, alignment):  # type: ignore[no-untyped-def]
-            return regions
-
-        def numbers(self, alignment: int) -> tuple[float, ...]:
-            return (1.0, 0.0, alignment / 100, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0) if alignment else ()
-
-        def lost(self, alignment: int) -> str:
-            return "too dark" if alignment > 50 else ""
-
-        def pack(self, state: int) -> bytes:
-            return str(state).encode()
-
-        def unpack(self, data: bytes) -> int:
-            return int(data)
-
-    from detector_pool.canvas import RegionMask
-
-    task = replace(TASK, regions=(RegionMask(False, ((0, 0), (1, 0), (1, 1))),))
+    task = replace(TASK, regions=REGIONS)
     runner = Runner(task, made(1), follower=Follower())
     blocks = [block for seq in range(30) for block in runner.look(shot(seq), 0)] + runner.finish()
     checkpoint = blocks[-1].checkpoint
