@@ -24,10 +24,10 @@ from aggregate.drift import Drift, drift
 from aggregate.judge import Anomaly, JudgeState, Verdict, end, judge_all
 from aggregate.orders import Area
 from aggregate.rules import RULES, Rules
-from aggregate.schedule import parse_window
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import Unavailable, from_rpc_error
 from mesh.ids import FrameId
+from mesh.schedule import parse_window
 from trueframe.v1 import inspection_pb2
 from trueframe.v1.inspection_pb2 import (
     CoverageRow,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aggregate.errors import BadInspection
-from aggregate.schedule import MAX_WINDOWS, Window
+from mesh.schedule import MAX_WINDOWS, Window
 
 RegionUse = Literal["inspect", "ignore", "line"]
 Priority = Literal["high", "normal", "background"]

@@ -8,8 +8,8 @@ from datetime import UTC, tzinfo
 from aggregate.model_store import Models
 from aggregate.offers import Offers
 from aggregate.orders import Order
-from aggregate.schedule import holds
 from mesh.clocks import Clock
+from mesh.schedule import holds
 
 OUT_OF_HOURS = "outside its schedule"
 

@@ -9,9 +9,9 @@ from aggregate.checkpoints import Checkpoint
 from aggregate.errors import BadInspection, BadVerdicts
 from aggregate.judge import Anomaly, Phase, Verdict
 from aggregate.orders import Area, Order, Priority, Region, RegionUse, checked
-from aggregate.schedule import Window, parse_window
 from mesh.config import InspectionSeed
 from mesh.ids import FrameId, validate_camera_id
+from mesh.schedule import Window, parse_window
 from trueframe.v1 import events_pb2, inspection_pb2
 
 MAX_VERDICTS = 4096

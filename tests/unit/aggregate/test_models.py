@@ -282,7 +282,7 @@ async def test_no_one_orders_a_shadow_or_watches_a_camera_that_is_not_there(stor
 async def test_a_schedule_starts_and_stops_an_inspection_and_its_history_says_so(
     store: SqliteStore, models: Models
 ) -> None:
-    from aggregate.schedule import Window
+    from mesh.schedule import Window
 
     pool = Pool(await Archive.open(store), models)
     hours = Order("gate.motion", "gate", "motion", schedule=(Window((), 0, 60),))

@@ -13,7 +13,7 @@ from aggregate.orders import (
     order_from_document,
     touched,
 )
-from aggregate.schedule import Window
+from mesh.schedule import Window
 
 SQUARE = Region("gate", "inspect", ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)))
 

@@ -1,4 +1,4 @@
-"""Stretches of the week in which an inspection is carried out, in the zone of the site. Pure.
+"""Stretches of the week, in the zone of the site: when an inspection is carried out, or a rule holds. Pure.
 
 parse_window("mon-fri 08:00-18:00"), parse_window("22:00-06:00")
 """

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregate.schedule import Window, holds, parse_window
 from mesh.errors import InvalidArgument
+from mesh.schedule import Window, holds, parse_window
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
