@@ -98,6 +98,13 @@ class Shot:
         self.confirmations += 1
 
 
+def copied(picture: Picture) -> Shot:
+    """The picture with planes of its own, to be kept for longer than it is held."""
+    y, u, v = (None if plane is None else plane.copy() for plane in (picture.y, picture.u, picture.v))
+    assert y is not None
+    return Shot(picture.id, picture.received_ns, y, u=u, v=v, full_range=picture.full_range, bt709=picture.bt709)
+
+
 def shared(picture: Picture, name: str, make: Callable[[Picture], T]) -> T:
     """What `make` makes of the picture's planes alone, made once for all detectors that are shown it."""
     if name not in picture.derived:

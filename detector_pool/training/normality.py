@@ -15,7 +15,7 @@ from detector_pool.normality.grid import Canvas
 from detector_pool.normality.heads import HEADS, HeadModel, Level
 from detector_pool.normality.mixture import Floats
 from detector_pool.normality.view import FORGET_S, SECOND, Lighting, LightingState, Pace, PaceState, lighting, stride
-from detector_pool.picture import Shot
+from detector_pool.picture import Shot, copied
 from detector_pool.training.fitting import Tick, allowed_cells, fitted, scale_of, unseen_values
 from detector_pool.training.gathering import Frame, Gathering
 from detector_pool.training.levels import events
@@ -138,7 +138,7 @@ def _looked_at(pictures: Iterable[Shot], regions: Sequence[RegionMask], interval
             around_ns = int(AROUND_S * SECOND)
             why = f"picture fault: {said.said or 'unhealthy'}"
             faults = merged([*faults, Odd(shot.received_ns - around_ns, shot.received_ns + around_ns, why)])
-        golden = [*golden[1 - GOLDEN_FRAMES :], _copy(shot)]
+        golden = [*golden[1 - GOLDEN_FRAMES :], copied(shot)]
     for gathering in by_light.values():
         gathering.finish()
     return _Footage(by_light, tuple(faults), from_ns, to_ns, tuple(golden))
@@ -219,9 +219,3 @@ def _without_extremes(sample: _Sample, learning: Sequence[_Learning]) -> tuple[l
             odd.append(Odd(at_ns - around_ns, at_ns + around_ns, f"{one.head.name} stands out most"))
             kept &= np.abs(times - at_ns) > around_ns
     return merged(odd), kept.tolist()
-
-
-def _copy(shot: Shot) -> Shot:
-    y, u, v = (None if plane is None else plane.copy() for plane in (shot.y, shot.u, shot.v))
-    assert y is not None
-    return Shot(shot.id, shot.received_ns, y, u=u, v=v, full_range=shot.full_range, bt709=shot.bt709)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from detector_pool.canvas import RegionMask
@@ -19,8 +16,8 @@ from detector_pool.normality.detector import SCHEMA, SCORE_SENTENCE, Normality
 from detector_pool.normality.grid import Canvas
 from detector_pool.normality.heads import HEADS, Level
 from detector_pool.picture import Shot
+from detector_pool.training.cards import CARD, model_name, runtime_version, shown_utc
 
-CARD = "card.json"
 _MERGE_NS = 1_000_000_000
 
 
@@ -33,7 +30,7 @@ class Odd:
     why: str
 
     def __str__(self) -> str:
-        return f"{_utc(self.from_ns)} to {_utc(self.to_ns)}: {self.why}"
+        return f"{shown_utc(self.from_ns)} to {shown_utc(self.to_ns)}: {self.why}"
 
 
 def merged(odd: Iterable[Odd]) -> list[Odd]:
@@ -114,8 +111,7 @@ class TrainedModel:
     @property
     def name(self) -> str:
         """As `detector.toml` has it."""
-        slug = re.sub(r"[^a-z0-9]+", "-", self.camera.lower()).strip("-")
-        return f"{slug[:80].rstrip('-') or 'camera'}.normality"
+        return model_name(self.camera, "normality")
 
     @property
     def sentence(self) -> str:
@@ -152,15 +148,15 @@ class TrainedModel:
             "fps": round(1e9 / self.interval_ns, 3),
             "camera_fps": self.fps,
             "schema": SCHEMA,
-            "trained_from": _utc(self.from_ns),
-            "trained_to": _utc(self.to_ns),
+            "trained_from": shown_utc(self.from_ns),
+            "trained_to": shown_utc(self.to_ns),
             "trained_on": self.sentence,
             "is_provisional": self.is_provisional,
             "left_out": [str(one) for one in self.odd],
             "score": SCORE_SENTENCE,
             "modes": [mode.card() for mode in self.modes],
             "threshold": 0.5,
-            "runtime": f"onnxruntime {_runtime_version()}, CPUExecutionProvider, 1 thread",
+            "runtime": f"onnxruntime {runtime_version()}, CPUExecutionProvider, 1 thread",
         }
 
 
@@ -168,16 +164,3 @@ def regions_hash(regions: Sequence[RegionMask]) -> str:
     """SHA-256 of the regions that a model was trained with."""
     told = [[one.is_ignored, one.is_line, one.name, [list(corner) for corner in one.corners]] for one in regions]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _runtime_version() -> str:
-    for package in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
-
-
-def _utc(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-4] + "Z"
