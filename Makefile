@@ -59,7 +59,7 @@ build: ## Generate stubs and compile the Cython core in place
 	@mkdir -p build && flock build/.lock $(BIN)/python setup.py -q build_stubs --inplace build_ext --inplace
 
 lock: $(VENV)/.dev ## Renew requirements.lock from pyproject.toml
-	@$(BIN)/pip-compile -q --all-extras --strip-extras --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml
+	@$(BIN)/pip-compile -q --extra dev --extra mongodb --extra s3 --strip-extras --no-emit-find-links --no-header --allow-unsafe -o requirements.lock pyproject.toml
 
 clean: ## Remove what was built, the virtual environment included
 	@rm -rf build dist *.egg-info $(VENV) trueframe/v1 .pytest_cache .mypy_cache .ruff_cache .hypothesis
