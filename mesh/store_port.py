@@ -1,4 +1,6 @@
-"""The document store port: JSON documents with declared indexes and versions. `mesh.store_sqlite` is its first adapter.
+"""The document store port: JSON documents with declared indexes and versions.
+
+Its adapters are `mesh.store_sqlite` and `mesh.store_mongodb`; `mesh.store_open` chooses by configuration.
 
 It promises no more than every adapter can keep: atomic writes of single documents, no transactions over several, no
 change streams. What does not belong here: what documents mean.
@@ -38,7 +40,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A condition: low <= value <= high; None leaves a side open."""
+    """A condition: low <= value <= high; None leaves a side open.
+
+    Numbers are compared with numbers and texts with texts; a document that lacks the field, or has a value of the other
+    kind, does not match. With both sides open every document matches.
+    """
 
     low: Scalar = None
     high: Scalar = None
@@ -46,9 +52,21 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """A condition: the value is one of these."""
+    """A condition: the value is one of these; None stands for "has no such field"."""
 
     values: Sequence[Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A condition on a list of texts: it holds each of `all`, and for each of `prefixes` one that begins with it.
+
+    The list is declared as "words[]", or as "words[] by started_ns" where pages are mostly read in that order. At most
+    64 words. `mesh.search_tokens` makes words of texts, and conditions of what somebody typed.
+    """
+
+    all: Sequence[str] = ()
+    prefixes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,7 @@ class Page:
     next_page_token: str = ""
 
 
-Where = Mapping[str, Scalar | Between | AnyOf]
+Where = Mapping[str, Scalar | Between | AnyOf | Holds]
 
 
 class Collection(Protocol):
@@ -112,7 +130,10 @@ class DocumentStore(Protocol):
     """Collections that live together: one store per service."""
 
     async def collection(self, name: str, indexes: Sequence[str] = ()) -> Collection:
-        """The collection, made if need be, with an index on each named field ("camera", "alarm.state")."""
+        """The collection, made if need be, with an index on each named field.
+
+        "camera", "alarm.state"; "words[]" and "words[] by started_ns" are indexes on the texts of a list.
+        """
         ...
 
     async def close(self) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import os
 import queue
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -22,22 +21,21 @@ from typing import Any, TypeVar
 from mesh.errors import (
     DataLoss,
     FailedPrecondition,
-    InvalidArgument,
     ResourceExhausted,
     TrueframeError,
     Unavailable,
 )
 from mesh.logs import get_logger
-from mesh.store_collection import SqliteCollection, make_collection
+from mesh.store_collection import SqliteCollection
 from mesh.store_port import Collection
+from mesh.store_sql import make_collection
+from mesh.store_values import Indexes, declared
 
 T = TypeVar("T")
 log = get_logger("mesh.store")
 
 _APPLICATION_ID = 0x54464D53
 _FORMAT = 1
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,4}")
 _MAX_WAITING_WRITES = 4096
 _WRITES_PER_COMMIT = 256
 
@@ -72,14 +70,36 @@ class SqliteStore:
 
     async def collection(self, name: str, indexes: Sequence[str] = ()) -> Collection:
         """The collection, made if need be."""
-        if not _NAME.fullmatch(name) or not all(_FIELD.fullmatch(one) for one in indexes):
-            raise InvalidArgument(f"collection {name!r}", "its name or one of its fields is not of [a-z0-9_.]")
+        wanted = declared(name, indexes)
         known = self._collections.get(name)
-        if known is None or not set(indexes) <= known.indexes:
-            await self.write(lambda connection: make_collection(connection, name, indexes))
-            known = SqliteCollection(self, name, frozenset(indexes) | (known.indexes if known else frozenset()))
+        if known is None or not wanted <= known.indexes:
+            await self.write(lambda connection: make_collection(connection, name, wanted))
+            known = SqliteCollection(self, name, wanted | (known.indexes if known else Indexes()))
             self._collections[name] = known
         return known
+
+    async def collections(self) -> dict[str, list[str]]:
+        """What is in the file, of this process or an earlier one: names, with the indexes as they were declared."""
+        rows = await self.read(
+            lambda connection: connection.execute(
+                "SELECT type, name, tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+            ).fetchall()
+        )
+        found: dict[str, list[str]] = {name: [] for kind, name, _ in rows if kind == "table" and " holds " not in name}
+        for kind, name, table in rows:
+            if kind == "index":
+                found[table].append(name.removeprefix(f"{table} by "))
+            elif kind == "table" and " holds " in name:
+                table, _, index = name.partition(" holds ")
+                one, _, by = index.partition(" by ")
+                found[table].append(f"{one}[] by {by}" if by else f"{one}[]")
+        return {name: sorted(indexes) for name, indexes in found.items()}
+
+    async def check(self) -> str:
+        """What is wrong with the file, by SQLite's own check; "" if nothing is."""
+        rows = await self.read(lambda connection: connection.execute("PRAGMA integrity_check(10)").fetchall())
+        found = "; ".join(str(row[0]) for row in rows)
+        return "" if found == "ok" else found
 
     async def close(self) -> None:
         """Commits what waits and closes the file. Idempotent."""

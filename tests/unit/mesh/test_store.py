@@ -26,7 +26,7 @@ from mesh.errors import (
     ResourceExhausted,
 )
 from mesh.store import AnyOf, Between, Collection, SqliteStore, modify, scan
-from mesh.store_collection import _decode_token, _encode_token
+from mesh.store_values import decode_token, encode_token
 
 
 @pytest.fixture
@@ -184,10 +184,10 @@ async def test_scan_gives_every_document_over_many_pages(things: Collection, mon
 @given(st.text(max_size=60))
 def test_any_text_as_a_page_token_is_refused_or_read(token: str) -> None:
     try:
-        value, document_id = _decode_token(token, "-n")
+        value, document_id = decode_token(token, "-n")
     except InvalidArgument:
         return
-    assert _decode_token(_encode_token("-n", value, document_id), "-n") == (value, document_id)
+    assert decode_token(encode_token("-n", value, document_id), "-n") == (value, document_id)
 
 
 async def test_a_page_token_of_another_order_is_refused(things: Collection) -> None:
