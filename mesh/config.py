@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+from mesh.config_alarms import EventCenterConfig, check_alarm_groups
 from mesh.config_option import option
 from mesh.config_security import (
     NatsConfig,
@@ -207,13 +208,6 @@ class AggregateConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EventCenterConfig:
-    """Events and alarms."""
-
-    endpoint: str = option("", "gRPC endpoint. Default: `unix:` and `event-center.sock` in the run folder.")
-
-
-@dataclass(frozen=True, slots=True)
 class DetectorPoolConfig:
     """A worker."""
 
@@ -402,6 +396,7 @@ def _check_together(config: Config) -> None:
             f"is not more than min_free_bytes ({media.min_free_bytes})",
             "Recording stops below that one; the warning must come before.",
         )
+    check_alarm_groups(config.event_center.groups)
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,
         "inspections": config.inspections,
