@@ -32,7 +32,7 @@ MOST_CORES = 4
 async def main(config: Config) -> None:
     """Works until it is cancelled."""
     name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
-    token = Credentials.from_file(config.token_file)
+    token = Credentials.from_config(config)
     clock = SystemClock()
     places = Places(config.broker.endpoint, config.media_center.endpoint, token, name)
     open_source = OpenSource(config.rings_socket, places, clock)

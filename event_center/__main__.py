@@ -22,7 +22,7 @@ from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 async def main(config: Config) -> None:
     """Serves until it is cancelled."""
     folder = private_folder(config.run.data_dir / "events")
-    token = Credentials.from_file(config.token_file)
+    token = Credentials.from_config(config)
     async with (
         SqliteStore(folder / "events.sqlite") as store,
         Bus.from_config(config, "event-center") as bus,

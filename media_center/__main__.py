@@ -141,7 +141,7 @@ async def main(config: Config) -> None:
             )
         )
         client = await stack.enter_async_context(
-            BrokerClient(config.broker.endpoint, Credentials.from_file(config.token_file))
+            BrokerClient(config.broker.endpoint, Credentials.from_config(config))
         )
         resumptions = {camera: found.resumption for camera, found in recovered.items()}
         recorder = Recorder(client, writer, limits_of(settings), clock, resumptions)

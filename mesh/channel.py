@@ -43,8 +43,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 
 
-# Of a channel whose certificate was renewed: connections on which streams may still be open. Idle ones end by themselves
-# after half an hour (gRPC's own rule); the oldest beyond these is closed.
+# Of a channel whose certificate was renewed: connections on which streams may still be open. Idle ones end by
+# themselves after half an hour (gRPC's own rule); the oldest beyond these is closed.
 _MAX_OLD_LINES = 16
 
 
@@ -166,7 +166,7 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
 
 
 class _Line:
-    """The connection that calls go over now: a new one once certificates were renewed, the old ones kept for streams."""
+    """The connection that calls go over now: a new one once certificates were renewed; old ones stay for streams."""
 
     def __init__(self, make: Callable[[], Any], tls: ClientTls | None) -> None:
         self._make = make

@@ -75,14 +75,14 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def read_secret(path: Path) -> str:
+def read_secret(path: Path, max_bytes: int = _MAX_SECRET_BYTES) -> str:
     """A secret text without surrounding white space. Raises NotFound, PermissionDenied (also: others can read it)."""
     path = Path(path)
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise PermissionDenied(f"secret file {path}", "others can read it", f"chmod 600 {path}")
-            return file.read(_MAX_SECRET_BYTES).decode().strip()
+            return file.read(max_bytes).decode().strip()
     except FileNotFoundError:
         remedy = "`trueframe up` makes those of a data folder, `trueframe token` others."
         raise NotFound(f"secret file {path}", "does not exist", remedy) from None

@@ -1,7 +1,8 @@
 """The gRPC side of security and errors: every call passes here before it reaches a servicer.
 
-A call without a valid token, or whose role has no row for the rpc, is refused before its first message is read. What a
-servicer raises becomes a status: our own errors by the table of `mesh.errors`, anything else INTERNAL with a reference
+A call without a valid token, whose role has no row for the rpc, or that comes too often, is refused before its first
+message is read; where callers show certificates, the role service has to have one of a service. What a servicer raises
+becomes a status: our own errors by the table of `mesh.errors`, anything else INTERNAL with a reference
 number that stands in the log beside the traceback, and with no word of the exception.
 """
 
@@ -10,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from mesh.certificates import Kind
+from mesh.config_security import LimitsConfig
 from mesh.errors import (
     Internal,
     PermissionDenied,
@@ -29,11 +34,13 @@ from mesh.errors import (
     rpc_metadata,
     status_of,
 )
+from mesh.limits import RETRY_METADATA_KEY, CallClass, CallerLimits, TooMuch, class_of
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import rpc_finished
-from mesh.roles import roles_for
+from mesh.roles import Role, roles_for
 from mesh.security import set_principal
-from mesh.tokens import Principal, Verifier
+from mesh.tls import caller_of
+from mesh.tokens import Principal, Verifier, revoked_error
 
 log = get_logger("mesh.interceptor")
 
@@ -46,9 +53,17 @@ Behaviour = Callable[[Any, Any], Any]
 class SecurityInterceptor(grpc.aio.ServerInterceptor):
     """Authenticates, authorises, names the caller to the servicer, and turns errors into statuses."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(
+        self, verifier: Verifier, limits: CallerLimits | None = None, *, services_show_certificates: bool = False
+    ) -> None:
         self._verifier = verifier
-        self._streams = _OpenStreams()
+        self._limits = limits or CallerLimits(LimitsConfig())
+        self._services_show_certificates = services_show_certificates
+        self._streams = _OpenStreams(self._limits)
+
+    def end_revoked_streams(self) -> int:
+        """Ends the streams whose tokens are revoked by now, with UNAUTHENTICATED; gives how many."""
+        return self._streams.end_those(self._verifier.is_revoked)
 
     def end_streams(self) -> None:
         """Ends every open stream with UNAVAILABLE, and those that come: the service is stopping.
@@ -70,15 +85,24 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
         allowed = roles_for(method)
         if allowed is None:
             return handler
+        kind = class_of(method, is_stream=handler.request_streaming or handler.response_streaming)
         refusal: TrueframeError | None = None
         principal: Principal | None = None
         try:
             principal = self._verifier.verify(_bearer_token(handler_call_details.invocation_metadata))
             if principal.role not in allowed:
                 raise _not_allowed(method, principal)
+            self._limits.admit(principal.name, principal.role, kind, time.monotonic())
         except TrueframeError as error:
             refusal = error
-        return _wrap(handler, method, principal, refusal, self._streams)
+        call = _Call(
+            method,
+            principal,
+            refusal,
+            self._streams if handler.request_streaming or handler.response_streaming else None,
+            self._services_show_certificates,
+        )
+        return _wrap(handler, call, _Bound(self._limits, kind))
 
 
 def _bearer_token(metadata: Any) -> str:
@@ -102,52 +126,126 @@ def _not_allowed(method: str, principal: Principal) -> PermissionDenied:
 
 
 class _OpenStreams:
-    """The tasks of the streams being served, so that stopping can end them."""
+    """The tasks of the streams being served and whose they are, so that stopping and revoking can end them."""
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+    def __init__(self, limits: CallerLimits) -> None:
+        self._limits = limits
+        self._tasks: dict[asyncio.Task[Any], Principal] = {}
+        self._revoked: set[asyncio.Task[Any]] = set()
         self.ending = False
 
     @contextlib.contextmanager
-    def one_more(self) -> Iterator[None]:
+    def one_more(self, principal: Principal) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
         if self.ending:
             raise _stopping()
-        self._tasks.add(task)
+        self._limits.stream_opened(principal.name, principal.role)
+        self._tasks[task] = principal
         try:
             yield
         except asyncio.CancelledError:
-            if not self.ending:
-                raise
-            raise _stopping() from None
+            if self.ending:
+                raise _stopping() from None
+            if task in self._revoked:
+                raise revoked_error() from None
+            raise
         finally:
-            self._tasks.discard(task)
+            del self._tasks[task]
+            self._revoked.discard(task)
+            self._limits.stream_closed(principal.name)
 
     def end(self) -> None:
         self.ending = True
         for task in self._tasks:
             task.cancel()
 
+    def end_those(self, is_meant: Callable[[Principal], bool]) -> int:
+        meant = [task for task, principal in self._tasks.items() if task not in self._revoked and is_meant(principal)]
+        for task in meant:
+            self._revoked.add(task)
+            task.cancel()
+        return len(meant)
+
 
 def _stopping() -> Unavailable:
     return Unavailable("service", "is stopping", "Connect again, from where the stream ended.")
 
 
-def _wrap(
-    handler: Any, method: str, principal: Principal | None, refusal: TrueframeError | None, streams: _OpenStreams
-) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call, as it is known before its first message. `streams`: where it is counted; None for unary calls."""
+
+    method: str
+    principal: Principal | None
+    refusal: TrueframeError | None
+    streams: _OpenStreams | None
+    services_show_certificates: bool
+
+
+class _TooLarge:
+    """Stands for a message that was not even decoded."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+
+
+class _Bound:
+    """How large a message of a class of calls may be."""
+
+    def __init__(self, limits: CallerLimits, call_class: CallClass) -> None:
+        self._limits = limits
+        self._class = call_class
+        self._max_bytes = limits.max_bytes(call_class)
+
+    def decoder(self, decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+        def bounded(data: bytes) -> Any:
+            if len(data) > self._max_bytes:
+                return _TooLarge(len(data))
+            return data if decode is None else decode(data)
+
+        return bounded
+
+    def checked(self, message: Any) -> Any:
+        """The message. Raises TooMuch."""
+        if isinstance(message, _TooLarge):
+            raise self._limits.too_large(self._class, message.size_bytes)
+        return message
+
+
+class _CheckedMessages:
+    """What a caller streams. No generator: one that is left behind would be pending when a stream is cancelled."""
+
+    def __init__(self, messages: Any, bound: _Bound) -> None:
+        self._messages = messages
+        self._iterator: Any = None
+        self._bound = bound
+
+    def __aiter__(self) -> _CheckedMessages:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._iterator is None:
+            # Not before: gRPC's own would be left behind by a servicer that reads nothing.
+            self._iterator = aiter(self._messages)
+        return self._bound.checked(await anext(self._iterator))
+
+
+def _wrap(handler: Any, call: _Call, bound: _Bound) -> Any:
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
+    def checked(request: Any) -> Any:
+        return _CheckedMessages(request, bound) if handler.request_streaming else bound.checked(request)
+
     async def unary_response(request: Any, context: Any) -> Any:
-        async with _guard(method, context, principal, refusal, streams if handler.request_streaming else None):
-            answer = behaviour(request, context)
+        async with _guard(call, context):
+            answer = behaviour(checked(request), context)
             return await answer if inspect.isawaitable(answer) else answer
 
     # One coroutine that writes for itself: no second generator between the servicer and the transport.
     async def stream_response(request: Any, context: Any) -> None:
-        async with _guard(method, context, principal, refusal, streams):
-            answer = behaviour(request, context)
+        async with _guard(call, context):
+            answer = behaviour(checked(request), context)
             if inspect.isasyncgen(answer):
                 async with contextlib.aclosing(answer):
                     async for message in answer:
@@ -155,7 +253,7 @@ def _wrap(
             elif inspect.isawaitable(answer):
                 await answer
             else:
-                raise TypeError(f"{method} is neither a coroutine function nor an asynchronous generator")
+                raise TypeError(f"{call.method} is neither a coroutine function nor an asynchronous generator")
 
     make: Any = {
         (False, False): grpc.unary_unary_rpc_method_handler,
@@ -165,28 +263,25 @@ def _wrap(
     }[handler.request_streaming, handler.response_streaming]
     return make(
         stream_response if handler.response_streaming else unary_response,
-        request_deserializer=handler.request_deserializer,
+        request_deserializer=bound.decoder(handler.request_deserializer),
         response_serializer=handler.response_serializer,
     )
 
 
 @contextlib.asynccontextmanager
-async def _guard(
-    method: str,
-    context: Any,
-    principal: Principal | None,
-    refusal: TrueframeError | None,
-    streams: _OpenStreams | None,
-) -> AsyncIterator[None]:
+async def _guard(call: _Call, context: Any) -> AsyncIterator[None]:
     """Runs a servicer's method: names the caller, bounds a stream by its token's life, turns errors into statuses."""
+    method, principal = call.method, call.principal
     started_s = time.monotonic()
     status = "OK"
     try:
-        if refusal is not None or principal is None:
-            raise refusal or Unauthenticated("call", "carries no token")
+        if call.refusal is not None or principal is None:
+            raise call.refusal or Unauthenticated("call", "carries no token")
+        if call.services_show_certificates and principal.role is Role.SERVICE:
+            _require_service_certificate(context)
         set_principal(principal)
-        if streams is not None:
-            with streams.one_more():
+        if call.streams is not None:
+            with call.streams.one_more(principal):
                 async with _until_token_ends(principal):
                     yield
         else:
@@ -202,11 +297,24 @@ async def _guard(
         if known is None:
             known = _unexpected(method, error)
         elif rate_limited(f"rpc {method} {type(known).__name__}", 1.0):
-            log.info("call refused", method=method, error=type(known).__name__, reason=str(known))
+            caller = principal.name if principal else ""
+            log.info("call refused", method=method, caller=caller, error=type(known).__name__, reason=str(known))
         status = status_of(known).name
-        await context.abort(status_of(known), rpc_details(known), rpc_metadata(known))
+        await context.abort(status_of(known), rpc_details(known), (*rpc_metadata(known), *_retry_metadata(known)))
     finally:
         rpc_finished(method, status, time.monotonic() - started_s)
+
+
+def _require_service_certificate(context: Any) -> None:
+    kind, _ = caller_of(context.auth_context())
+    if kind is not Kind.SERVICE:
+        raise Unauthenticated("call", "the role service is believed only of who shows a certificate of a service")
+
+
+def _retry_metadata(error: TrueframeError) -> tuple[tuple[str, str], ...]:
+    if isinstance(error, TooMuch) and error.retry_after_s is not None:
+        return ((RETRY_METADATA_KEY, str(math.ceil(error.retry_after_s * 1000))),)
+    return ()
 
 
 @contextlib.asynccontextmanager

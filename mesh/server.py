@@ -20,11 +20,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from mesh.channel import is_local
 from mesh.config import Config
 from mesh.errors import FailedPrecondition, InvalidArgument, PermissionDenied, PortInUse
 from mesh.interceptor import SecurityInterceptor
+from mesh.limits import CallerLimits
 from mesh.logs import get_logger
 from mesh.runner import run_service
+from mesh.security_watch import SecurityWatch
+from mesh.tls import ServerTls, TlsFiles
 from mesh.tokens import Verifier
 
 __all__ = ["Registration", "RunningServer", "run_service", "serve"]
@@ -81,7 +85,6 @@ async def serve(
     generic: Iterable[grpc.GenericRpcHandler] = (),
     *,
     verifier: Verifier | None = None,
-    credentials: grpc.ServerCredentials | None = None,
     options: Iterable[tuple[str, Any]] = (),
     grace_s: float = 2.0,
 ) -> AsyncIterator[RunningServer]:
@@ -89,15 +92,22 @@ async def serve(
     cancels those that are left after `grace_s`.
 
     `endpoint` is "unix:/path" or "host:port". `generic` handlers outrank a servicer's method of the same name (see
-    `mesh.grpc_bytes`). `verifier` is by default that of `config.public_key_file`. Without `credentials` (TLS) only Unix
-    sockets and loopback addresses are accepted, since a token must not cross a network in the clear.
+    `mesh.grpc_bytes`). `verifier` is by default that of the configuration. A TCP endpoint speaks TLS if `security.tls`
+    names certificates; without, only Unix sockets and loopback addresses are accepted, since a token must not cross a
+    network in the clear. Certificates and revoked tokens are looked after for as long as it serves.
 
-    Raises PortInUse (somebody serves there), FailedPrecondition (the path cannot be a socket), InvalidArgument.
+    Raises PortInUse (somebody serves there), FailedPrecondition (the path cannot be a socket, or a certificate does not
+    hold), NotFound (a key or certificate), InvalidArgument.
     """
     registrations = list(servicers)
     names = [name for _, _, name in registrations]
-    interceptor = SecurityInterceptor(verifier or Verifier.from_file(config.public_key_file))
-    _require_private(endpoint, credentials)
+    verifier = verifier or Verifier.from_config(config)
+    files = None if unix_path(endpoint) is not None else TlsFiles.from_config(config.security.tls)
+    shows = files is not None and config.security.tls.client_certificates
+    interceptor = SecurityInterceptor(
+        verifier, CallerLimits(config.security.limits), services_show_certificates=shows
+    )  # fmt: skip
+    _require_private(endpoint, is_secure=files is not None)
     _clear_stale_socket(endpoint)
     server = grpc.aio.server(
         interceptors=[interceptor], options=[*_OPTIONS, *options], maximum_concurrent_rpcs=MAX_CALLS
@@ -108,14 +118,22 @@ async def serve(
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
-    bound = _bind(server, endpoint, credentials)
+    tls = ServerTls(files) if files is not None else None
+    bound = _bind(server, endpoint, tls.credentials(client_certificates=shows) if tls else None)
+    if tls is not None and config.security.tls.users_port_offset:
+        users = _beside(bound, config.security.tls.users_port_offset)
+        log.info("serving users without certificates", endpoint=_bind(server, users, tls.credentials()))
+    watch = SecurityWatch(config, verifier, files, interceptor.end_revoked_streams, names[0] if names else "")
     running = RunningServer(server, bound, health, names)
     await running.set_serving(True)
     await server.start()
     log.info("serving", endpoint=bound, services=",".join(names))
+    watching = asyncio.create_task(watch.run(), name="security watch")
     try:
         yield running
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         # Shielded: a second cancellation must not leave calls and the socket behind.
         await asyncio.shield(_stop(server, interceptor, health, grace_s))
         log.info("stopped serving", endpoint=bound)
@@ -169,14 +187,20 @@ def unix_path(endpoint: str) -> Path | None:
     return Path(rest.removeprefix("//") if rest.startswith("///") else rest)
 
 
-def _require_private(endpoint: str, credentials: grpc.ServerCredentials | None) -> None:
-    if credentials is not None or unix_path(endpoint) is not None:
-        return
-    host = endpoint.rpartition(":")[0].strip("[]")
-    if host not in ("127.0.0.1", "::1", "localhost"):
+def _require_private(endpoint: str, *, is_secure: bool) -> None:
+    if not is_secure and not is_local(endpoint):
         raise InvalidArgument(
-            f"endpoint {endpoint!r}", "would carry tokens in the clear over a network", "Use unix:/path or 127.0.0.1."
+            f"endpoint {endpoint!r}",
+            "would carry tokens in the clear over a network",
+            "Name certificates in security.tls, or use unix:/path or 127.0.0.1.",
         )
+
+
+def _beside(endpoint: str, offset: int) -> str:
+    host, _, port = endpoint.rpartition(":")
+    if int(port) + offset > 65_535:
+        raise InvalidArgument(f"security.tls.users_port_offset {offset}", f"leads beyond the ports from {port}")
+    return f"{host}:{int(port) + offset}"
 
 
 def _clear_stale_socket(endpoint: str) -> None:

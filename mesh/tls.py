@@ -108,7 +108,7 @@ class ServerTls:
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
 
-    def credentials(self, *, client_certificates: bool) -> grpc.ServerCredentials:
+    def credentials(self, *, client_certificates: bool = False) -> grpc.ServerCredentials:
         """Credentials that follow the files. With `client_certificates` a client without one gets no connection."""
         given, first = self._files.current()
 

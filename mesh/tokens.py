@@ -20,9 +20,18 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from mesh.config import Config
+from mesh.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
 from mesh.files import read_secret, write_atomic, write_private
 from mesh.ids import validate_camera_id
+from mesh.revocation import Revocations
 from mesh.roles import Role
 
 ISSUER = "trueframe"
@@ -34,12 +43,14 @@ _CACHED_TOKENS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller. `cameras`: the ids it may see; None means all."""
+    """An authenticated caller. `cameras`: the ids it may see; None means all. `token_id`: what revokes its token."""
 
     name: str
     role: Role
     cameras: frozenset[str] | None = None
     expires_s: float = float("inf")
+    token_id: str = ""
+    issued_s: float = 0.0
 
     def allows(self, camera: str) -> bool:
         """Whether the camera is in the caller's scope."""
@@ -132,10 +143,11 @@ def mint_token(
 class Verifier:
     """Tells who a token names. Keeps the tokens seen last, since a signature costs about 0.1 ms to check."""
 
-    def __init__(self, *keys: Ed25519PublicKey) -> None:
+    def __init__(self, *keys: Ed25519PublicKey, revocations: Revocations | None = None) -> None:
         if not keys:
             raise ValueError("a verifier needs at least one public key")
         self._keys = keys
+        self.revocations = revocations
         self._known: OrderedDict[bytes, Principal] = OrderedDict()
 
     @classmethod
@@ -143,8 +155,31 @@ class Verifier:
         """A verifier for the one key of a file. Raises as `load_public_key`."""
         return cls(load_public_key(public_file))
 
+    @classmethod
+    def from_config(cls, config: Config) -> Verifier:
+        """A service's own, which knows what is revoked. Raises as `load_public_key`."""
+        key = load_public_key(config.public_key_file)
+        return cls(key, revocations=Revocations(config.revocations_file, [key]))
+
     def verify(self, token: str) -> Principal:
-        """The caller whom a token names. Raises Unauthenticated, never saying anything of the token's content."""
+        """The caller whom a token names. Raises Unauthenticated, never saying anything of the token's content.
+
+        Raises Unavailable for users while a list of revoked tokens is there that cannot be read.
+        """
+        principal = self._known_or_checked(token)
+        if self.revocations is not None:
+            if self.is_revoked(principal):
+                raise revoked_error()
+            if self.revocations.is_damaged and principal.role is not Role.SERVICE:
+                raise Unavailable("list of revoked tokens", "cannot be read", "Ask an administrator.")
+        return principal
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Whether the token that named this caller is revoked by now."""
+        known = self.revocations.present if self.revocations is not None else None
+        return known is not None and known.revokes(principal.token_id, principal.name, principal.issued_s)
+
+    def _known_or_checked(self, token: str) -> Principal:
         fingerprint = sha256(token.encode(errors="surrogateescape")).digest()
         if known := self._known.get(fingerprint):
             if known.expires_s > time.time():
@@ -182,6 +217,11 @@ class Verifier:
         raise Unauthenticated("token", "was signed by a key this service does not know", "Is it another instance's?")
 
 
+def revoked_error() -> Unauthenticated:
+    """What the bearer of a revoked token is told."""
+    return Unauthenticated("token", "has been revoked", "Ask for a new one.")
+
+
 def _principal(claims: Mapping[str, Any]) -> Principal:
     cameras = claims.get("cameras")
     well_formed = cameras is None or (isinstance(cameras, list) and all(isinstance(c, str) for c in cameras))
@@ -196,4 +236,6 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         role=role,
         cameras=None if cameras is None else frozenset(cameras),
         expires_s=float(claims["exp"]) + _CLOCK_LEEWAY_S,
+        token_id=str(claims.get("jti", "")),
+        issued_s=float(claims["iat"]),
     )

@@ -25,8 +25,8 @@ async def main(config: Config) -> None:
     """Serves until cancelled."""
     settings = config.pixels
     require_memory(settings.memory_bytes)
-    verifier = Verifier.from_file(config.public_key_file)
-    async with connect(config.broker.endpoint, Credentials.from_file(config.token_file)) as channel:
+    verifier = Verifier.from_config(config)
+    async with connect(config.broker.endpoint, Credentials.from_config(config)) as channel:
         host = PixelHost(
             BrokerFeed(channel),
             KnownCameras(channel),
