@@ -27,10 +27,10 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
+from mesh.bus_entry import BusEntry
 from mesh.bus_subscription import CoreSubscription, DurableSubscription, Handler, Message
 from mesh.config import Config
 from mesh.errors import InvalidArgument, Unavailable
-from mesh.files import read_secret
 from mesh.ids import validate_camera_id
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter, gauge
@@ -102,9 +102,18 @@ def held_subject(camera: str) -> str:
 class Bus:
     """A connection to NATS. Use `async with Bus(...)`, or `start` and `close`."""
 
-    def __init__(self, url: str, token: str | None = None, *, name: str = "trueframe", source: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        name: str = "trueframe",
+        source: str = "",
+        entry: BusEntry | None = None,
+    ) -> None:
         self._servers = [server.strip() for server in url.split(",") if server.strip()]
         self._token = token
+        self._entry = entry
         self._name = name
         self._source = source or f"trueframe/{name}"
         self._client = Client()
@@ -115,9 +124,8 @@ class Bus:
 
     @classmethod
     def from_config(cls, config: Config, name: str) -> Bus:
-        """The bus of the configuration; `name` the service's. Raises NotFound if a token file is named and absent."""
-        token = read_secret(config.nats.token_file) if config.nats.token_file else None
-        return cls(config.nats.url, token, name=name)
+        """The bus of the configuration; `name` the service's. Raises as `BusEntry`."""
+        return cls(config.nats.url, name=name, entry=BusEntry(config.nats))
 
     async def __aenter__(self) -> Bus:
         await self.start()
@@ -281,6 +289,8 @@ class Bus:
 
     async def _connect(self) -> None:
         options: dict[str, Any] = {"token": self._token} if self._token else {}
+        if self._entry is not None:
+            options |= self._entry.options()
         await self._client.connect(
             self._servers,
             name=self._name,
@@ -327,6 +337,8 @@ class Bus:
 
     async def _on_disconnected(self) -> None:
         _connected.set(0)
+        if self._entry is not None:
+            self._entry.renew()
         log.warning("bus disconnected", name=self._name)
 
     async def _on_reconnected(self) -> None:
