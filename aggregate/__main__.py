@@ -45,7 +45,7 @@ log = get_logger("aggregate")
 async def main(config: Config) -> None:
     """Serves until it is cancelled."""
     folder = private_folder(config.run.data_dir / "aggregate")
-    token = Credentials.from_file(config.token_file)
+    token = Credentials.from_config(config)
     async with (
         SqliteStore(folder / "aggregate.sqlite") as store,
         Bus.from_config(config, "aggregate") as bus,
@@ -59,7 +59,7 @@ async def main(config: Config) -> None:
         offers = Offers()
 
         def takes_model(order: Order) -> bool:
-            return bool(order.model) or offers.needs_model(order.detector)
+            return bool(order.model or offers.named_models(order)) or offers.needs_model(order.detector)
 
         async def camera_exists(camera: str) -> bool:
             try:

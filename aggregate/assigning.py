@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aggregate.archive import Archive
 from aggregate.bench import Docket
 from aggregate.checkpoints import Checkpoint
 from aggregate.model_store import Models
-from aggregate.models import version_to_proto
+from aggregate.models import Version, version_to_proto
 from aggregate.orders import Order
 from aggregate.pages import page_from_document
 from aggregate.scheduler import Assign
@@ -33,10 +34,12 @@ async def assignment_of(
     docket: Docket,
     archive: Archive,
     models: Models | None,
+    versions: Sequence[Version],
     checkpoint: Checkpoint | None,
     begin: FrameId | None = None,
 ) -> inspection_pb2.Assignment:
-    """The message. `checkpoint`: what the worker starts from; None if it goes on, or begins from nothing.
+    """The message. `versions`: of the models that it runs; `checkpoint`: what the worker starts from; None if it goes
+    on, or begins from nothing.
 
     `begin`: see `beginning`.
     """
@@ -51,9 +54,10 @@ async def assignment_of(
         threshold_now=threshold,
         frames_per_second=_fewer(order.max_fps, instruction.fps),
     )
-    version = models.version_for(order) if models is not None else None
-    if version is not None:
-        assignment.model.CopyFrom(version_to_proto(version))
+    own, further = _parted(order, versions)
+    if own is not None:
+        assignment.model.CopyFrom(version_to_proto(own))
+    assignment.further_models.extend(map(version_to_proto, further))
     last = docket.resume_after
     if last is None:
         return assignment
@@ -61,17 +65,32 @@ async def assignment_of(
     if checkpoint is not None:
         assignment.checkpoint.CopyFrom(checkpoint_to_proto(checkpoint))
         assignment.unseen.extend(await _unseen(archive, order, checkpoint.after, checkpoint.received_ns, last))
-        earlier = models.version_named(checkpoint.detector) if models is not None else None
-        if earlier is not None and earlier != version:
-            assignment.checkpoint_model.CopyFrom(version_to_proto(earlier))
+        _add_earlier(assignment, order, models, checkpoint.detector, versions)
     elif begin is not None:
         assignment.begin.CopyFrom(begin.to_proto())
         before = replace(begin, seq=begin.seq - 1)
         assignment.unseen.extend(await _unseen(archive, order, before, docket.began_ns, last))
-        earlier = models.version_named(docket.detector) if models is not None else None
-        if earlier is not None and earlier != version:
-            assignment.checkpoint_model.CopyFrom(version_to_proto(earlier))
+        _add_earlier(assignment, order, models, docket.detector, versions)
     return assignment
+
+
+def _parted(order: Order, versions: Sequence[Version]) -> tuple[Version | None, list[Version]]:
+    """The version of the order's own model, and the others."""
+    own = next((version for version in versions if version.model == order.model_name), None)
+    return own, [version for version in versions if version is not own]
+
+
+def _add_earlier(
+    assignment: inspection_pb2.Assignment, order: Order, models: Models | None, spoke: str, versions: Sequence[Version]
+) -> None:
+    """The versions whose state it begins from, where these are others than those that it runs."""
+    earlier = models.versions_named(spoke) if models is not None else ()
+    if set(earlier) <= set(versions):
+        return
+    own, further = _parted(order, earlier)
+    if own is not None:
+        assignment.checkpoint_model.CopyFrom(version_to_proto(own))
+    assignment.further_checkpoint_models.extend(map(version_to_proto, further))
 
 
 async def _unseen(

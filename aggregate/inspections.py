@@ -17,6 +17,7 @@ from aggregate.bench import Bench
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
 from aggregate.history import Change, What, change_of
 from aggregate.model_store import Models
+from aggregate.models import Version
 from aggregate.offers import Offer, Offers
 from aggregate.orders import Catalogue, Order, default_orders
 from aggregate.reports import Reports, Silent, Tells
@@ -85,7 +86,7 @@ class Inspections:
         self._resting = Resting(self.offers, models, clock, zone)
         self._default_detectors = tuple(default_detectors)
         self._exists = exists
-        self._assigned: dict[str, str] = {}
+        self._assigned: dict[str, tuple[Version, ...]] = {}
         """Versions of models that workers were told to run, by inspection."""
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
@@ -127,7 +128,7 @@ class Inspections:
     def orders_with_model(self, model: str) -> list[Order]:
         """Orders that are carried out with a model of this name, by id; shadows included."""
         return [
-            order for _, order in sorted(self._catalogue.orders.items()) if self._resting.model_name(order) == model
+            order for _, order in sorted(self._catalogue.orders.items()) if model in self._resting.model_names(order)
         ]
 
     async def put(self, order: Order, by: str, *, may_be_early: bool = False) -> Status:
@@ -160,6 +161,7 @@ class Inspections:
                     "Another camera or detector needs an inspection of its own.",
                 )
             await self._put_while_changing(known, order, by)
+            await self._cast_shadow(order, by)
         return self._status(order)
 
     async def _put_while_changing(self, known: Order | None, order: Order, by: str) -> None:
@@ -224,25 +226,29 @@ class Inspections:
         """Another version of a model speaks, or tries: workers hear of it, shadows come and go."""
         assert self._models is not None
         async with self._changing:
-            shadow = self._models.rollout(model).shadow
             for order in self.orders_with_model(model):
-                if order.shadow_of:
-                    continue
-                await self._cast_shadow(order, shadow, by)
+                await self._cast_shadow(order, by)
             await self._look_at_rest()
             for order in self.orders_with_model(model):
-                version = self._models.version_for(order)
-                has_other = version is not None and version.digest != self._assigned.get(order.id)
+                has_other = self._resting.versions(order) != self._assigned.get(order.id)
                 if has_other and self._catalogue.applies(order):
                     await self._carry_out(self._scheduler.order_touched(order.id))
 
-    async def _cast_shadow(self, order: Order, version: str, by: str) -> None:
+    async def _cast_shadow(self, order: Order, by: str) -> None:
+        """The shadow of an inspection is as the inspection is, while a version of one of its models is being tried."""
+        if order.shadow_of or self._models is None:
+            return
+        is_tried = any(self._models.rollout(name).shadow for name in self._resting.model_names(order))
         shadow_id = order.id + SHADOW
         known = self._catalogue.orders.get(shadow_id)
         wanted = replace(
-            order, id=shadow_id, shadow_of=order.id, priority="background", is_disabled=order.is_disabled or not version
+            order,
+            id=shadow_id,
+            shadow_of=order.id,
+            priority="background",
+            is_disabled=order.is_disabled or not is_tried,
         )
-        if known != wanted and (known is not None or version):
+        if known != wanted and (known is not None or is_tried):
             await self._put_while_changing(known, wanted, by)
 
     # Thresholds
@@ -380,8 +386,13 @@ class Inspections:
             return
         self.reports.heard(seat.order, report)
         self._scheduler.measured(report.inspection, report.cost_us / 1e6, report.frames_came_per_second)
-        if self._models is not None and report.golden:
-            await self._models.golden(report.model, report.golden, differs=report.golden_differs)
+        if self._models is not None:
+            own = inspection_pb2.ModelReport(
+                digest=report.model, golden=report.golden, golden_differs=report.golden_differs
+            )
+            for one in (own, *report.further_models):
+                if one.golden:
+                    await self._models.golden(one.digest, one.golden, differs=one.golden_differs)
 
     def block_came(self, session: Session, block: inspection_pb2.VerdictBlock) -> None:
         """Judges a block, or refuses it as stale, and acknowledges what need not come again. Raises BadVerdicts."""
@@ -471,9 +482,8 @@ class Inspections:
             if session is not None:
                 session.close(error)
             return
-        version = self._models.version_for(order) if self._models is not None else None
-        self._assigned[order.id] = version.digest if version is not None else ""
-        assignment = await assignment_of(instruction, docket, self._archive, self._models, checkpoint, begin)
+        versions = self._assigned[order.id] = self._resting.versions(order)
+        assignment = await assignment_of(instruction, docket, self._archive, self._models, versions, checkpoint, begin)
         self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
 
     def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from aggregate.archive import Archive
 from aggregate.judge import JudgeState, Verdict, judge
+from aggregate.models import shorts_of
 from aggregate.orders import Order
 from aggregate.pages import page_from_document
 from aggregate.rules import Rules
@@ -100,7 +101,7 @@ async def said_by(archive: Archive, orders: list[Order], short: str, from_ns: in
         async for body in archive.ledger.between(order.id, from_ns, to_ns):
             # Alarms are judged in the same loop: they go first.
             await asyncio.sleep(0)
-            if not str(body["detector"]).endswith(f":{short}"):
+            if short not in shorts_of(str(body["detector"])):
                 continue
             for verdict in page_from_document(body).verdicts():
                 if from_ns <= verdict.received_ns <= to_ns:

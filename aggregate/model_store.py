@@ -23,6 +23,7 @@ from aggregate.models import (
     read_zip,
     rollout_document,
     rollout_from_document,
+    shorts_of,
     version_document,
     version_from_document,
 )
@@ -82,16 +83,17 @@ class Models:
         """The version of that digest."""
         return self._known.get(digest)
 
-    def version_for(self, order: Order) -> Version | None:
-        """The version that an inspection runs; None if none was promoted for it."""
-        return self._known.get(self.rollout(order.model_name).digest_for(order))
+    def version_for(self, order: Order, model: str) -> Version | None:
+        """The version of one of its models that an inspection runs; None if none was promoted for it."""
+        return self._known.get(self.rollout(model).digest_for(order))
 
-    def version_named(self, detector: str) -> Version | None:
-        """The version that a detector's full name ends with: "objects@1:3fa2c1d09b12"."""
-        _, colon, short = detector.partition(":")
-        if not colon or not short:
-            return None
-        return next((version for digest, version in self._known.items() if digest.startswith(short)), None)
+    def versions_named(self, detector: str) -> tuple[Version, ...]:
+        """The versions that a detector's full name ends with: "objects@1:3fa2c1d09b12"; none if one is not known."""
+        found = [
+            next((version for digest, version in self._known.items() if digest.startswith(short)), None)
+            for short in shorts_of(detector)
+        ]
+        return tuple(version for version in found if version is not None) if all(found) else ()
 
     def path(self, digest: str) -> Path:
         """The file of a version. Raises InvalidArgument, NotFound."""

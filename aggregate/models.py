@@ -70,7 +70,7 @@ class Rollout:
 
     def digest_for(self, order: Order) -> str:
         """The version that an inspection runs; empty if there is none for it."""
-        if order.shadow_of:
+        if order.shadow_of and self.shadow:
             return self.shadow
         return self.canary if self.canary and order.camera in self.canary_cameras else self.promoted
 
@@ -108,6 +108,11 @@ class Rollout:
     def without_trial(self) -> Rollout:
         """With neither shadow nor canary."""
         return replace(self, shadow="", canary="", canary_cameras=())
+
+
+def shorts_of(detector: str) -> tuple[str, ...]:
+    """Beginnings of the digests that a detector's full name ends with: "rules@1:3fa2c1d09b12+0c9d12aa41fe"."""
+    return tuple(short for short in detector.partition(":")[2].split("+") if short)
 
 
 def checked_name(model: str) -> str:

@@ -11,10 +11,11 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from aggregate.errors import BadInspection
-from aggregate.orders import Order
+from aggregate.orders import Order, is_model_name
 from aggregate.rules import RULES, UNKNOWN, Rules
 from mesh.errors import InvalidArgument
 from trueframe.v1 import inspection_pb2
@@ -40,6 +41,8 @@ class OptionInfo:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    names_models: bool = False
+    """Its texts name detectors, and published models behind an @: "objects@yolox-nano"."""
 
     def problem(self, value: Any) -> str:
         """Why a value will not do, as a part of a sentence; empty if it will."""
@@ -97,6 +100,18 @@ class Offers:
         offer = self._offers.get(detector)
         return offer is not None and offer.needs_model
 
+    def takes_models(self, detector: str) -> bool:
+        """Whether it runs other detectors, with models that its options name."""
+        offer = self._offers.get(detector)
+        return offer is not None and any(option.names_models for option in offer.options)
+
+    def named_models(self, order: Order) -> tuple[tuple[str, str], ...]:
+        """Models that its options name, each once: detector, model."""
+        offer = self._offers.get(order.detector)
+        if offer is None or "@" not in order.options:
+            return ()
+        return _named(order.options, tuple(option.name for option in offer.options if option.names_models))
+
     def rules(self, detector: str) -> Rules:
         """How its verdicts are judged."""
         offer = self._offers.get(detector)
@@ -120,8 +135,30 @@ class Offers:
                 near = difflib.get_close_matches(name, known, 1)
                 remedy = f"Did you mean {near[0]}? {there_are}" if near else there_are
                 raise BadInspection(thing, f"gives detector {order.detector} the option {name!r:.60}", remedy)
-            if problem := option.problem(value):
+            if problem := option.problem(value) or self._problem_of_models(option, value):
                 raise BadInspection(f"option {name} of {thing}", problem, option.summary)
+
+    def _problem_of_models(self, option: OptionInfo, value: Any) -> str:
+        for one in value if option.names_models and isinstance(value, list) else ():
+            detector, at, model = one.partition("@")
+            if detector not in self.names:
+                return f"names the detector {detector!r:.60}, which no worker knows; there are {', '.join(self.names)}"
+            if at and not self.needs_model(detector):
+                return f"gives a model to {detector}, which takes none"
+            if at and not is_model_name(model):
+                return f"names the model {model!r:.60}; small letters, digits, '.' and '-' make a name"
+        return ""
+
+
+@lru_cache(maxsize=1024)
+def _named(document: str, options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    try:
+        given = read_options("", document)
+    except BadInspection:
+        return ()
+    texts = [one for name in options if isinstance(given.get(name), list) for one in given[name]]
+    parts = [one.partition("@") for one in texts if isinstance(one, str)]
+    return tuple(dict.fromkeys((detector, model) for detector, _, model in parts if model))
 
 
 def read_options(thing: str, document: str) -> dict[str, Any]:
@@ -150,6 +187,7 @@ def offer_from_proto(message: inspection_pb2.DetectorOffer) -> Offer:
         OptionInfo(
             one.name[:60], one.kind, one.default_value[:1000], one.summary[:500],
             one.low if one.HasField("low") else None, one.high if one.HasField("high") else None, tuple(one.choices),
+            one.names_models,
         )
         for one in message.options
     )  # fmt: skip
@@ -168,7 +206,7 @@ def offer_document(offer: Offer) -> dict[str, Any]:
         "min_duration_ns": rules.min_duration_ns,
         "merge_gap_ns": rules.merge_gap_ns,
         "options": [
-            [one.name, one.kind, one.default, one.summary, one.low, one.high, list(one.choices)]
+            [one.name, one.kind, one.default, one.summary, one.low, one.high, list(one.choices), one.names_models]
             for one in offer.options
         ],
     }
@@ -178,7 +216,8 @@ def offer_from_document(name: str, body: Mapping[str, Any]) -> Offer:
     """The inverse of `offer_document`."""
     rules = Rules(body["threshold"], body["closing_share"], body["min_duration_ns"], body["merge_gap_ns"])
     options = tuple(
-        OptionInfo(option, kind, default, summary, low, high, tuple(choices))
-        for option, kind, default, summary, low, high, choices in body["options"]
+        # Documents of before say nothing of models.
+        OptionInfo(option, kind, default, summary, low, high, tuple(choices), any(rest))
+        for option, kind, default, summary, low, high, choices, *rest in body["options"]
     )
     return Offer(name, body["version"], rules, body["summary"], body["needs_model"], options)

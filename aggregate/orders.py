@@ -103,7 +103,7 @@ class Order:
             return f"{self.detector[:60]!r} is no name of a detector"
         if not 0.0 <= self.threshold <= 1.0:
             return f"its threshold {self.threshold} is not between 0 and 1"
-        if self.model and not _MODEL.fullmatch(self.model):
+        if self.model and not is_model_name(self.model):
             return f"{self.model[:60]!r} is no name of a model; small letters, digits, '.' and '-' make one"
         if len(self.options.encode()) > MAX_OPTIONS_BYTES:
             return f"its options are longer than {MAX_OPTIONS_BYTES >> 10} KiB"
@@ -132,6 +132,11 @@ class Order:
             if any(not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0) for x, y in region.corners):
                 return f"region {region.name!r} has a corner outside the picture; corners are fractions, 0 to 1"
         return ""
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model can be called so."""
+    return _MODEL.fullmatch(name) is not None
 
 
 def default_orders(camera: str, existing: Iterable[Order], detectors: Iterable[str]) -> list[Order]:

@@ -47,6 +47,8 @@ class Reports:
         self._tells = tells
         self._last: dict[str, inspection_pb2.InspectionReport] = {}
         self._costs: dict[str, float] = {}
+        self._costs_together: dict[str, float] = {}
+        """Of inspections that run several models."""
         self._views: dict[tuple[str, str], dict[str, str]] = {}
         """By what befell which camera: what each inspection with regions says of it."""
 
@@ -54,7 +56,9 @@ class Reports:
         """A worker's report of an inspection that it has."""
         self._last[order.id] = report
         if report.cost_us > 0:
-            self._costs[report.model] = report.cost_us
+            further = [one.digest for one in report.further_models]
+            costs = self._costs_together if further else self._costs
+            costs |= dict.fromkeys((report.model, *further), report.cost_us)
         if order.shadow_of:
             # Of a version on trial `trueframe models` tells; nobody is got out of bed for it.
             return
@@ -73,8 +77,8 @@ class Reports:
         return self._last.get(inspection)
 
     def cost_us(self, digest: str) -> float:
-        """What a frame costs with a version of a model; 0 if nobody knows."""
-        return self._costs.get(digest, 0.0)
+        """What a frame costs with a version of a model, if need be with others beside it; 0 if nobody knows."""
+        return self._costs.get(digest, 0.0) or self._costs_together.get(digest, 0.0)
 
     def ended(self, order: Order) -> None:
         """It is not carried out any more: nothing ails it."""

@@ -102,6 +102,8 @@ class Setup:
     model: LoadedModel | None = None
     timezone: str = "UTC"
     """IANA name of the site's zone: schedules are in it."""
+    models: Mapping[str, LoadedModel] = field(default_factory=dict)
+    """By name: those that options name (`Option.names_models`)."""
 
 
 class Detector(Protocol[State]):

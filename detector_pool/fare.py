@@ -16,6 +16,15 @@ FEWEST_COSTS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFare:
+    """A model, and what its golden frames gave here."""
+
+    digest: str
+    golden: str
+    golden_differs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What the pool is told of an inspection."""
 
@@ -32,6 +41,8 @@ class Report:
     alignment: tuple[float, ...]
     bumped: str = ""
     """What happened to the camera lately, where regions were moved after it."""
+    further: tuple[ModelFare, ...] = ()
+    """Models that the detector runs with beside its own."""
     cost_us: float = 0.0
     looked_fps: float = 0.0
     came_fps: float = 0.0
@@ -81,4 +92,4 @@ class Fare:
 def _standing(report: Report) -> tuple[object, ...]:
     """What is told at once when it changes."""
     view = bool(report.lost), report.bumped
-    return report.problem, report.running, report.provider, report.model, report.golden, *view
+    return report.problem, report.running, report.provider, report.model, report.golden, report.further, *view

@@ -7,11 +7,12 @@ is kept: a roll-back finds it loaded.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from detector_pool.detector import Detector, DetectorType, LoadedModel, Setup
+from detector_pool.fare import ModelFare
 from detector_pool.options import parsed
 from detector_pool.runner import Made, Task
 from mesh.errors import InvalidArgument, TrueframeError
@@ -39,7 +40,7 @@ class _Wish:
     detector: str
     camera: str
     options: str
-    digest: str
+    digests: tuple[str, ...]
 
 
 class Workshop:
@@ -57,15 +58,17 @@ class Workshop:
         """Whether there is a detector of that name."""
         return detector in self._types
 
-    def make(self, task: Task, version: models_pb2.ModelVersion | None) -> Made:
-        """The detector of a task. Its `problem` says why there is none."""
-        digest = version.digest if version is not None else ""
-        wish = _Wish(task.detector, task.camera, task.options, digest)
+    def make(
+        self, task: Task, version: models_pb2.ModelVersion | None, further: Sequence[models_pb2.ModelVersion] = ()
+    ) -> Made:
+        """The detector of a task. `further`: models that its options name. Its `problem` says why there is none."""
+        digests = (version.digest if version is not None else "", *(one.digest for one in further))
+        wish = _Wish(task.detector, task.camera, task.options, digests)
         with self._lock:
             kept = self._kept.setdefault(task.inspection, {})
             made = kept.pop(wish, None)
         if made is None:
-            made = self._made(task, version)
+            made = self._made(task, version, further)
         if made.detector is not None:
             with self._lock:
                 kept = self._kept.setdefault(task.inspection, {})
@@ -79,7 +82,9 @@ class Workshop:
         with self._lock:
             self._kept.pop(inspection, None)
 
-    def _made(self, task: Task, version: models_pb2.ModelVersion | None) -> Made:
+    def _made(
+        self, task: Task, version: models_pb2.ModelVersion | None, further: Sequence[models_pb2.ModelVersion]
+    ) -> Made:
         kind = self._types.get(task.detector)
         digest = version.digest if version is not None else ""
         name = f"{task.detector}@{kind.version if kind is not None else 0}"
@@ -88,16 +93,21 @@ class Workshop:
         try:
             model = self._model(kind, version)
             options = parsed(f"inspection {task.inspection}", task.options)
-            detector = kind.make(Setup(task.camera, options, model, self._timezone))
+            models = {one.model: self._models.get(one) for one in further} if self._models is not None else {}
+            detector = kind.make(Setup(task.camera, options, model, self._timezone, models))
         except TrueframeError as error:
             return Made(None, name, digest, str(error))
         except Exception as error:
             log.exception("detector cannot be made", inspection=task.inspection, error=type(error).__name__)
             return Made(None, name, digest, f"{name} cannot be made: {type(error).__name__}: {str(error)[:200]}")
         # Of rules, the source that works with the model: golden frames are about that.
-        of_model = getattr(detector, "of_model", detector)
-        golden, differs = self._compared(model, of_model) if model is not None else ("", False)
-        return Made(detector, detector.name, digest, "", golden, differs)
+        of_models = getattr(detector, "of_models", {})
+        fares = [
+            ModelFare(one.digest, *self._compared(one, of_models.get(one.digest, detector)))
+            for one in (*((model,) if model is not None else ()), *models.values())
+        ]
+        own = fares.pop(0) if model is not None else ModelFare("", "", False)
+        return Made(detector, detector.name, digest, "", own.golden, own.golden_differs, tuple(fares))
 
     def _model(self, kind: DetectorType, version: models_pb2.ModelVersion | None) -> LoadedModel | None:
         if version is None or self._models is None:

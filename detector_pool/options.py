@@ -30,6 +30,8 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    names_models: bool = False
+    """Its texts name detectors, and published models behind an @ ("objects@yolox-nano"): see `Setup.models`."""
 
     @property
     def kind(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from detector_pool.blocks import SECOND, Block, BlockBuilder, Checkpoint
 from detector_pool.canvas import RegionMask
 from detector_pool.detector import Detector, Observation
-from detector_pool.fare import Fare, Report
+from detector_pool.fare import Fare, ModelFare, Report
 from detector_pool.faults import Faults
 from detector_pool.picture import Hole, Shot
 from detector_pool.reasons import NoScore
@@ -69,6 +69,8 @@ class Made:
     golden: str = ""
     """What the golden frames of its model gave; empty without a model."""
     golden_differs: bool = False
+    further: tuple[ModelFare, ...] = ()
+    """Models that it runs with beside its own."""
 
 
 class Runner:
@@ -191,7 +193,7 @@ class Runner:
             Report(
                 self._task.inspection, self._problem or self._faults.problem, made.name if made.detector else "",
                 str(getattr(made.detector, "provider", "")), made.model, made.golden, made.golden_differs,
-                self._steering.lost, self._steering.alignment, self._steering.bumped,
+                self._steering.lost, self._steering.alignment, self._steering.bumped, made.further,
             ),
             now_ns,
         )  # fmt: skip

@@ -114,6 +114,10 @@ def report_to_proto(report: Report, fence: int) -> inspection_pb2.InspectionRepo
         view_lost=report.lost[:500],
         alignment=report.alignment,
         view_moved=report.bumped[:500],
+        further_models=[
+            inspection_pb2.ModelReport(digest=one.digest, golden=one.golden[:500], golden_differs=one.golden_differs)
+            for one in report.further
+        ],
     )
 
 
@@ -133,7 +137,7 @@ def offer_to_proto(kind: DetectorType) -> inspection_pb2.DetectorOffer:
     for option in kind.options:
         added = offer.options.add(
             name=option.name, kind=option.kind, default_value=_toml(option.default), summary=option.summary,
-            choices=option.choices,
+            choices=option.choices, names_models=option.names_models,
         )  # fmt: skip
         if option.low is not None:
             added.low = option.low

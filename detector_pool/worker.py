@@ -197,10 +197,12 @@ class Worker:
 
     def _prepared(self, task: Task, assignment: inspection_pb2.Assignment) -> Prepared:
         """Makes what a task takes, in a thread of its own: a model may have to be fetched, and loads slowly."""
-        earlier = None
-        if assignment.HasField("checkpoint_model"):
-            earlier = self._workshop.make(task, assignment.checkpoint_model)
-        made = self._workshop.make(task, assignment.model if assignment.HasField("model") else None)
+        earlier, further = None, assignment.further_checkpoint_models
+        if assignment.HasField("checkpoint_model") or further:
+            own = assignment.checkpoint_model if assignment.HasField("checkpoint_model") else None
+            earlier = self._workshop.make(task, own, further)
+        own = assignment.model if assignment.HasField("model") else None
+        made = self._workshop.make(task, own, assignment.further_models)
         return Prepared(task, made, earlier, follower_for(task.regions, are_fixed=task.has_fixed_regions))
 
     def _carry_out(self, making: asyncio.Future[Prepared], fence: int) -> None:

@@ -8,7 +8,7 @@ A rule that is true scores 1; below that the score says how near the nearest rul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,13 +58,13 @@ class Rules:
 
     @property
     def name(self) -> str:
-        """Name with version, and with the digest of the model that a source works with."""
+        """Name with version, and with the digests of the models that sources work with."""
         return self._name
 
     @property
-    def of_model(self) -> Any:
-        """The source that works with the model, if there is one: its golden frames are its own, not those of rules."""
-        return next((one.detector for one in self._sources if ":" in one.detector.name), self)
+    def of_models(self) -> Mapping[str, Any]:
+        """By the digest of a model, the source that works with it: golden frames are its own, not those of rules."""
+        return {one.model: one.detector for one in self._sources if one.model}
 
     def start(self) -> State:
         """Nothing seen yet."""
@@ -176,9 +176,10 @@ def _observed(fired: Sequence[Fired], progress: Sequence[float], missing: Sequen
 
 OPTIONS = (
     Option("rules", "", 'Rules, one a line: `intruder: person in "yard" for 2 s`. See docs/guide/rules.md.'),
-    Option("sources", [], 'Detectors whose boxes rules look at, such as ["motion"]; none: what the rules need.'),
-    Option("source", {}, "Options of sources, a table each: [source.objects]."),
-)
+    Option("sources", [], 'Detectors whose boxes rules look at: ["motion", "pose@MODEL"]; none: what the rules need.',
+           names_models=True),
+    Option("source", {}, 'Options of sources, a table each: [source.objects], [source."pose@MODEL"].'),
+)  # fmt: skip
 
 
 def _made(setup: Setup) -> Rules:
@@ -191,7 +192,9 @@ def _made(setup: Setup) -> Rules:
     names = sources.chosen(options["sources"], setup.model, needs_left=needs_left)
     check(options["rules"], classes=sources.known_classes(names, options["source"]))
     found_by = sources.made(names, setup, options["source"], detector_types(), rules.rules)
-    name = f"rules@1:{setup.model.digest[:12]}" if setup.model else "rules@1"
+    digests = [setup.model.digest] if setup.model else []
+    digests += [model.digest for model in setup.models.values()]
+    name = f"rules@1:{'+'.join(digest[:12] for digest in digests)}" if digests else "rules@1"
     return Rules(rules, found_by, name)
 
 

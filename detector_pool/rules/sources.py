@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from detector_pool.detector import Detector, DetectorType, FoundBox, LoadedModel, Setup
+from detector_pool.onnx_models.fields import Fields
+from detector_pool.onnx_models.labels import check_classes, labels_of
 from detector_pool.rules.problem import nearest
 from detector_pool.rules.terms import ANY_CLASS, Rule
 from detector_pool.rules.things import LEFT_LABEL
@@ -32,9 +34,12 @@ class Source:
     """A detector that finds boxes for rules."""
 
     name: str
+    """Of the detector, and of its model where that is named: "objects@yolox-nano"."""
     detector: Detector[Any]
     tracker: Tracker | None
     """None: it follows things itself."""
+    model: str = ""
+    """Digest of the model that it works with."""
 
 
 def chosen(wanted: Sequence[str], model: LoadedModel | None, *, needs_left: bool) -> list[str]:
@@ -71,28 +76,61 @@ def made(
         raise InvalidArgument(
             "option sources of detector rules", f"does not name {meant!r:.40}, which the model is for", remedy
         )
-    return [_made(name, setup, tables.get(name, {}), types, rules) for name in names]
+    classes = _classes_by_source(names, setup, classes_of(rules))
+    return [_made(name, setup, tables.get(name, {}), types, classes.get(name, [])) for name in names]
 
 
-def _made(name: str, setup: Setup, options: Any, types: Mapping[str, DetectorType], rules: Sequence[Rule]) -> Source:
-    kind = types.get(name)
-    if kind is None or name == "rules":
+def _classes_by_source(names: Sequence[str], setup: Setup, classes: list[str]) -> dict[str, list[str]]:
+    """The classes that rules name, for those sources that look for classes: of several, to each those that it knows.
+
+    Raises InvalidArgument: one that none of several knows.
+    """
+    finders = [name for name in names if name.partition("@")[0] == "objects"]
+    models = {name: model for name in finders if (model := _model(name, setup)) is not None}
+    if len(finders) < 2:
+        return dict.fromkeys(finders, classes)
+    if len(models) < len(finders):
+        # It is told of the one that has no model.
+        return {}
+    labels = {name: labels_of(model, Fields.of(model)) for name, model in models.items()}
+    known = list(dict.fromkeys(one for each in labels.values() for one in each))
+    if any(name.partition("@")[0] == "pose" for name in names):
+        known.append("person")
+    check_classes(classes, known, "rules")
+    return {name: [one for one in classes if one in labels[name]] for name in finders}
+
+
+def _model(name: str, setup: Setup) -> LoadedModel | None:
+    detector, at, named = name.partition("@")
+    if at:
+        return setup.models.get(named)
+    is_its_model = setup.model is not None and setup.model.manifest["detector"] == detector
+    return setup.model if is_its_model else None
+
+
+def _made(name: str, setup: Setup, options: Any, types: Mapping[str, DetectorType], classes: list[str]) -> Source:
+    detector, at, _ = name.partition("@")
+    kind = types.get(detector)
+    if kind is None or detector == "rules":
         there_are = ", ".join(sorted(set(types) - {"rules"}))
         why = f"there is no detector {name!r:.40} to take boxes from{nearest(name, types)}"
         raise InvalidArgument("option sources of detector rules", why, f"There are: {there_are}.")
     if not isinstance(options, Mapping):
         raise InvalidArgument(f"option source.{name} of detector rules", "is no table", f"Write [source.{name}].")
-    is_its_model = setup.model is not None and setup.model.manifest["detector"] == name
-    if kind.needs_model and not is_its_model:
-        remedy = f"Give the inspection a model for {name}, or take {name} out of the sources."
+    if at and not kind.needs_model:
+        why = f"gives a model to {detector}, which takes no model"
+        raise InvalidArgument("option sources of detector rules", why, f'Write "{detector}".')
+    model = _model(name, setup)
+    if kind.needs_model and model is None:
+        remedy = f"Give the inspection a model for {detector}, name it ({detector}@MODEL), or take {name} out."
         raise InvalidArgument(
             "option sources of detector rules", f"{name} needs a model and there is none for it", remedy
         )
-    if name == "objects" and "classes" not in options and (classes := classes_of(rules)):
+    if detector == "objects" and "classes" not in options and classes:
         options = {**options, "classes": classes}
-    own = Setup(setup.camera, dict(options), setup.model if is_its_model else None, setup.timezone)
-    tracker = None if name in _FOLLOWED else Tracker(TrackerSettings(sure_score=0.3, max_lost_s=2.5))
-    return Source(name, kind.make(own), tracker)
+    own = Setup(setup.camera, dict(options), model, setup.timezone)
+    tracker = None if detector in _FOLLOWED else Tracker(TrackerSettings(sure_score=0.3, max_lost_s=2.5))
+    return Source(name, kind.make(own), tracker, model.digest if model is not None else "")
 
 
 def classes_of(rules: Sequence[Rule]) -> list[str]:
@@ -105,11 +143,16 @@ def known_classes(names: Sequence[str], tables: Mapping[str, Any]) -> list[str] 
     """The classes that these sources can find; None: not known before they are made, or any."""
     found: list[str] = []
     for name in names:
-        if name == "pose":
+        detector = name.partition("@")[0]
+        if detector == "pose":
             found.append("person")
-        elif name not in _CLASSLESS:
+        elif detector not in _CLASSLESS:
             options = tables.get(name)
-            if name != "objects" or not isinstance(options, Mapping) or not isinstance(options.get("classes"), list):
+            if (
+                detector != "objects"
+                or not isinstance(options, Mapping)
+                or not isinstance(options.get("classes"), list)
+            ):
                 return None
             found += options["classes"]
     return found

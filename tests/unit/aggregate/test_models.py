@@ -14,14 +14,15 @@ import pytest
 
 from aggregate.archive import Archive
 from aggregate.bench import Bench
+from aggregate.checkpoints import Checkpoint
 from aggregate.gates import Costs, gates
 from aggregate.inspections import Inspections
 from aggregate.judge import Verdict
 from aggregate.model_diff import compared
 from aggregate.model_store import Models
 from aggregate.models import Rollout, Version, chosen
-from aggregate.offers import Offer, Offers
-from aggregate.orders import Order
+from aggregate.offers import Offer, Offers, OptionInfo
+from aggregate.orders import Order, Region
 from aggregate.rules import UNKNOWN
 from aggregate.scheduler import Scheduler
 from aggregate.sessions import Session
@@ -79,8 +80,8 @@ async def test_a_version_is_stored_under_its_hash_once_and_found_again(
     again = await Models.open(store, tmp_path / "models")
     assert again.path(version.digest).read_bytes() == model(1)
     assert again.versions("gate.tiny") == [version]
-    assert again.version_named(f"tiny@1:{version.digest[:12]}") == version
-    assert again.version_named("motion@1") is None
+    assert again.versions_named(f"tiny@1:{version.digest[:12]}") == (version,)
+    assert again.versions_named("motion@1") == again.versions_named(f"tiny@1:{version.digest[:12]}+0000") == ()
     assert [path.name for path in (tmp_path / "models").iterdir()] == [f"{version.digest}.zip"]
 
 
@@ -147,7 +148,8 @@ def test_a_rollout_goes_from_shadow_to_canary_to_promoted_and_back() -> None:
         Rollout().rolled_back()
     first = Rollout().promote(a)
     order, other, trial = Order("x", "x", "tiny"), Order("y", "y", "tiny"), Order("x~", "x", "tiny", shadow_of="x")
-    assert (first.digest_for(order), first.digest_for(trial)) == (a, "")
+    # Of a model that is not on trial a shadow runs what speaks: another one of its models is being tried.
+    assert (first.digest_for(order), first.digest_for(trial)) == (a, a)
     shadowed = first.shadowed(b)
     assert (shadowed.digest_for(order), shadowed.digest_for(trial)) == (a, b)
     canary = shadowed.with_canary(b, ["x"])
@@ -206,19 +208,31 @@ class Pool:
         self.models = models
         self.clock = ManualClock(10**18)
         offers = Offers()
-        offers.heard([Offer("tiny", "1", UNKNOWN, needs_model=True)])
+        sources = OptionInfo("sources", "list of texts", "[]", names_models=True)
+        offers.heard([Offer("tiny", "1", UNKNOWN, needs_model=True), Offer("both", "1", UNKNOWN, options=(sources,))])
         self.bench = Bench(archive, self.clock, rules_of=offers.rules)
         self.inspections = Inspections(archive, self.bench, self.clock, Scheduler(), offers=offers, models=models)
         self.session = Session("w1")
         self.told: list[inspection_pb2.Assignment] = []
 
     async def join(self) -> None:
-        hello = inspection_pb2.WorkerHello(worker="w1", detectors=["tiny@1"], capacity=9)
+        hello = inspection_pb2.WorkerHello(worker="w1", detectors=["tiny@1", "both@1"], capacity=9)
         await self.inspections.worker_joined(self.session, hello)
 
-    async def roll(self, rollout: Rollout) -> None:
-        await self.models.put_rollout("gate.tiny", rollout)
-        await self.inspections.rollout_changed("gate.tiny", "ann")
+    async def roll(self, rollout: Rollout, model: str = "gate.tiny") -> None:
+        await self.models.put_rollout(model, rollout)
+        await self.inspections.rollout_changed(model, "ann")
+
+    def assigned(self) -> list[tuple[str, ...]]:
+        """What the worker was told: inspections with the versions of their own model and of further ones."""
+        found = []
+        while not self.session._waiting.empty():
+            response = self.session._waiting.get_nowait()
+            if response is not None and response.HasField("assignment"):
+                one = response.assignment
+                further = [version.digest[:12] for version in one.further_models]
+                found.append((one.inspection.id, one.model.digest[:12], *further))
+        return found
 
     def heard(self) -> list[tuple[str, str]]:
         """What the worker was told: inspections with the weight of their model, and revocations."""
@@ -256,6 +270,80 @@ async def test_inspections_wait_for_a_model_and_follow_its_rollout(store: Sqlite
     assert pool.heard() == [("gate.tiny", one.short)]
     changes = [change async for change in pool.archive.history.between("gate.tiny", 0, 10**19 - 1)]
     assert [(change.what, change.is_resting) for change in changes] == [("created", True), ("resumed", False)]
+
+
+async def test_a_change_to_an_inspection_reaches_the_shadow_that_runs_beside_it(
+    store: SqliteStore, models: Models
+) -> None:
+    pool = Pool(await Archive.open(store), models)
+    order = Order("gate.tiny", "gate", "tiny")
+    await pool.inspections.load([order])
+    await pool.inspections.camera_came("gate", "")
+    await pool.join()
+    one, two = [await add(models, model(weight)) for weight in (1, 2)]
+    await pool.roll(Rollout().promote(one.digest).shadowed(two.digest))
+    pool.heard()
+    door = Region("door", "inspect", ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)))
+    await pool.inspections.put(replace(order, regions=(door,), max_fps=5.0), "ann")
+    assert set(pool.heard()) == {("gate.tiny", one.short), ("gate.tiny~shadow", two.short)}
+    told = {status.order.id: status.order for status in pool.inspections.statuses()}
+    for id_ in ("gate.tiny", "gate.tiny~shadow"):
+        assert (told[id_].regions, told[id_].max_fps) == ((door,), 5.0)
+    assert told["gate.tiny~shadow"].priority == "background"
+    await pool.inspections.put(replace(order, is_disabled=True), "ann")
+    assert set(pool.heard()) == {("gate.tiny", "revoked"), ("gate.tiny~shadow", "revoked")}
+    await pool.inspections.put(order, "ann")
+    assert {id_ for id_, _ in pool.heard()} == {"gate.tiny", "gate.tiny~shadow"}
+
+
+async def test_an_inspection_of_several_models_waits_for_all_and_each_is_rolled_out_by_itself(
+    store: SqliteStore, models: Models
+) -> None:
+    pool = Pool(await Archive.open(store), models)
+    options = 'sources = ["tiny@gate.tiny", "tiny@yard.tiny", "motion"]'
+    await pool.inspections.load([Order("gate.both", "gate", "both", options=options)])
+    await pool.inspections.camera_came("gate", "")
+    await pool.join()
+    one, two, three = [await add(models, model(weight)) for weight in (1, 2, 3)]
+    other = await add(models, zipped({"detector.toml": 'detector = "tiny"\nname = "yard.tiny"', "weight.txt": "9"}))
+    await pool.roll(Rollout().promote(one.digest))
+    (waiting,) = [status for status in pool.inspections.statuses() if status.order.detector == "both"]
+    assert "no version of model yard.tiny was promoted" in waiting.problem
+    assert pool.heard() == []
+    await pool.roll(Rollout().promote(other.digest), "yard.tiny")
+    assert pool.assigned() == [("gate.both", "", one.short, other.short)]
+    # One of the two is tried beside the other as it is; promoted, and taken back.
+    tried = Rollout().promote(one.digest).shadowed(two.digest)
+    await pool.roll(tried)
+    assert pool.assigned() == [("gate.both~shadow", "", two.short, other.short)]
+    await pool.roll(tried.promote(two.digest))
+    assert ("gate.both", "", two.short, other.short) in pool.assigned()
+    await pool.roll(tried.promote(two.digest).rolled_back())
+    assert pool.assigned() == [("gate.both", "", one.short, other.short)]
+    # A successor begins from the state of the versions that spoke.
+    docket = pool.bench.docket("gate.both")
+    assert docket is not None
+    spoke = f"both@1:{one.short}+{other.short}"
+    said = [Verdict(FrameId("gate", 1, n), pool.clock.utc_ns() + n, 0.1) for n in range(7, 9)]
+    pool.bench.hear(docket, spoke, said, lambda: None)
+    state = b"what it knows"
+    checkpoint = Checkpoint(FrameId("gate", 1, 9), 10**18 + 9, spoke, state, hashlib.sha256(state).digest())
+    pool.bench.hear(docket, spoke, [Verdict(FrameId("gate", 1, 9), 10**18 + 9, 0.1)], lambda: None, checkpoint)
+    await pool.roll(Rollout().promote(three.digest))
+    pool.heard()
+    successor = Session("w2")
+    hello = inspection_pb2.WorkerHello(worker="w2", detectors=["both@1"], capacity=9)
+    await pool.inspections.worker_joined(successor, hello)
+    await pool.inspections.worker_left(pool.session)
+    assignment = next(
+        one.assignment
+        for one in iter(successor._waiting.get_nowait, None)
+        if one is not None and one.assignment.inspection.id == "gate.both"
+    )
+    earlier = [version.digest for version in assignment.further_checkpoint_models]
+    assert earlier == [one.digest, other.digest]
+    assert [version.digest for version in assignment.further_models] == [three.digest, other.digest]
+    assert not assignment.HasField("checkpoint_model")
 
 
 async def test_what_a_shadow_finds_is_in_the_ledger_and_troubles_nobody(store: SqliteStore, models: Models) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from aggregate.archive import Archive
 from aggregate.errors import BadInspection
-from aggregate.offers import Offer, Offers, OptionInfo, offer_from_proto
+from aggregate.offers import Offer, Offers, OptionInfo, offer_document, offer_from_document, offer_from_proto
 from aggregate.orders import Order
 from aggregate.rules import RULES, UNKNOWN, Rules
 from detector_pool.detector import DetectorType, Judging
@@ -74,6 +75,31 @@ def test_options_that_it_knows_are_taken() -> None:
 def test_options_that_it_does_not_know_are_refused_with_the_offers_own_list(options: str, words: str) -> None:
     with pytest.raises(BadInspection, match=words.replace("?", r"\?")):
         offers().check(order(options))
+
+
+def test_models_that_options_name_are_known_each_once_and_checked_by_the_detectors_they_are_for() -> None:
+    known = Offers()
+    known.heard(offer_from_proto(offer_to_proto(kind)) for kind in detector_types().values())
+
+    def with_sources(*sources: str) -> Order:
+        return order(f'rules = "a: object"\nsources = {json.dumps(sources)}', "rules")
+
+    wanted = with_sources("objects@yolox-nano", "pose@movenet", "motion", "objects@signs", "objects@signs")
+    known.check(wanted)
+    named = (("objects", "yolox-nano"), ("pose", "movenet"), ("objects", "signs"))
+    assert known.named_models(wanted) == named
+    # As they are known again from the store.
+    again = Offers()
+    again.heard(offer_from_document(name, offer_document(known._offers[name])) for name in ("rules", "objects"))
+    assert again.named_models(wanted) == named
+    assert known.named_models(order('x = "a@b"', "motion")) == known.named_models(order("sources = ", "rules")) == ()
+    for source, words in (
+        ("motion@x", "gives a model to motion, which takes none"),
+        ("objcts@x", "names the detector 'objcts'"),
+        ("objects@Yolo Nano", "names the model 'Yolo Nano'"),
+    ):
+        with pytest.raises(BadInspection, match=words):
+            known.check(with_sources(source))
 
 
 def test_a_detector_that_no_worker_knows_is_refused_with_those_that_are_known() -> None:

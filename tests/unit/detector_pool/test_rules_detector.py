@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from detector_pool.rules.sources import Source, chosen, fused, made
 from detector_pool.tracking import Tracker, TrackerSettings
 from mesh.errors import DataLoss, InvalidArgument
 from mesh.ids import FrameId
+from tests.tiny_models import bright_finder, model_of
+from tests.tiny_models import shot as bright_shot
 
 SECOND = 1_000_000_000
 YARD = RegionMask(False, ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)), "yard")
@@ -192,6 +195,43 @@ def test_what_cannot_be_made_is_refused_with_a_remedy(options: dict[str, Any], s
     with pytest.raises(InvalidArgument) as caught:
         rules_type().make(Setup(options=options))
     assert says in str(caught.value)
+
+
+def test_two_models_of_objects_are_sources_of_one_inspection_each_asked_for_what_it_knows(tmp_path: Path) -> None:
+    toml = 'detector = "objects"\nname = "{}"\ndecoder = "yolox"\nlabels = {}\n'
+    first = model_of(tmp_path / "a", toml.format("lamps", '["lamp", "dark"]'), bright_finder())
+    second = model_of(tmp_path / "b", toml.format("signs", '["sign", "dark"]'), bright_finder())
+    options = {
+        "rules": 'lit: "lamp"\nshown: "sign" in "yard"',
+        "sources": ["objects@lamps", "objects@signs"],
+        "source": {"objects@signs": {"score_threshold": 0.9}},
+    }
+    setup = Setup("gate", options, models={"lamps": first, "signs": second})
+    detector = rules_type().make(setup)
+    assert detector.name == f"rules@1:{first.digest[:12]}+{second.digest[:12]}"
+    state, said = detector.start(), []
+    for index in range(12):
+        # Not sure enough for the second model's own option, at first.
+        level = 200 if index < 6 else 255
+        observation, state = detector.inspect(bright_shot(index, [(6, 3)], level=level), state, [YARD])
+        said.append(observation.said)
+        state = detector.unpack(detector.pack(state))
+    assert "lit" in said[5]
+    assert "shown" not in said[5]
+    assert "lit" in said[-1]
+    assert "shown" in said[-1]
+    by_digest = detector.of_models  # type: ignore[attr-defined]
+    assert {digest: one.name[-12:] for digest, one in by_digest.items()} == {
+        model.digest: model.digest[:12] for model in (first, second)
+    }
+    for wrong, says in (
+        ({"sources": ["objects@lamps", "objects@sings"], "source": {}}, "objects@sings needs a model"),
+        ({"sources": ["motion@lamps"], "rules": "a: object", "source": {}}, "takes no model"),
+        ({"rules": 'a: "sing"'}, "Did you mean 'sign'"),
+        ({"source": {"objects": {"fps": 1}}}, "none of the sources"),
+    ):
+        with pytest.raises(InvalidArgument, match=says):
+            rules_type().make(replace(setup, options={**options, **wrong}))
 
 
 def test_sources_are_chosen_as_rules_need_them() -> None:
