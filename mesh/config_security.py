@@ -17,10 +17,10 @@ _LARGEST_MESSAGE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """Certificates of this service. With all three files every TCP endpoint speaks TLS; Unix sockets stay plain."""
+    """Certificates: with `ca_file` calls over TCP speak TLS, with all three files endpoints are served over it too."""
 
     ca_file: Path | None = option(None, "Certificates of the authorities that are believed, PEM.")
-    certificate_file: Path | None = option(None, "This service's own certificate, PEM.")
+    certificate_file: Path | None = option(None, "The own certificate of this service or user, PEM.")
     key_file: Path | None = option(None, "Key of the certificate, PEM, mode 0600.")
     client_certificates: bool = option(
         True, "Callers have to show a certificate too, and the role service one that was issued for a service."
@@ -119,7 +119,9 @@ def absolute_nats(config: NatsConfig) -> NatsConfig:
 
 def check_security(security: SecurityConfig, nats: NatsConfig) -> None:
     """What no single field can say. Raises InvalidArgument."""
-    _all_or_none("security.tls", security.tls, ("ca_file", "certificate_file", "key_file"))
+    _all_or_none("security.tls", security.tls, ("certificate_file", "key_file"))
+    if security.tls.is_on and not security.tls.ca_file:
+        raise InvalidArgument("security.tls.ca_file", "has to be given where security.tls.certificate_file is")
     _all_or_none("nats", nats, ("certificate_file", "key_file"))
     if bool(nats.user) != bool(nats.password_file):
         raise InvalidArgument("nats.user", "needs nats.password_file, and that one needs it")

@@ -84,7 +84,7 @@ def read_secret(path: Path, max_bytes: int = _MAX_SECRET_BYTES) -> str:
                 raise PermissionDenied(f"secret file {path}", "others can read it", f"chmod 600 {path}")
             return file.read(max_bytes).decode().strip()
     except FileNotFoundError:
-        remedy = "`trueframe up` makes those of a data folder, `trueframe token` others."
+        remedy = "`trueframe up` makes those of a data folder, `trueframe token create` others."
         raise NotFound(f"secret file {path}", "does not exist", remedy) from None
     except UnicodeDecodeError:
         raise FailedPrecondition(f"secret file {path}", "is not text") from None

@@ -19,7 +19,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, TrueframeError
-from mesh.files import read_secret, write_private
+from mesh.files import private_folder, read_secret, write_private
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter, gauge
 
@@ -170,10 +170,11 @@ class Revocations:
             self._refuse(origin, error)
             return False
         try:
+            private_folder(self._path.parent)
             write_private(self._path, text.encode())
             self._stamp = self._look()
-        except OSError as error:
-            log.error("list of revoked tokens cannot be stored", path=str(self._path), reason=str(error.strerror))
+        except (OSError, TrueframeError) as error:
+            log.error("list of revoked tokens cannot be stored", path=str(self._path), reason=str(error))
         return True
 
     def _believe(self, text: str) -> bool:

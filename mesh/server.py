@@ -102,7 +102,8 @@ async def serve(
     registrations = list(servicers)
     names = [name for _, _, name in registrations]
     verifier = verifier or Verifier.from_config(config)
-    files = None if unix_path(endpoint) is not None else TlsFiles.from_config(config.security.tls)
+    is_secure = unix_path(endpoint) is None and config.security.tls.is_on
+    files = TlsFiles.from_config(config.security.tls) if is_secure else None
     shows = files is not None and config.security.tls.client_certificates
     interceptor = SecurityInterceptor(
         verifier, CallerLimits(config.security.limits), services_show_certificates=shows

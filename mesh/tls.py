@@ -58,8 +58,8 @@ class TlsFiles:
 
     @classmethod
     def from_config(cls, config: TlsConfig) -> TlsFiles | None:
-        """The files of the configuration; None where it names none."""
-        if not config.is_on or config.ca_file is None:
+        """The files of the configuration; None where it names no authorities."""
+        if config.ca_file is None:
             return None
         return cls(config.ca_file, config.certificate_file, config.key_file)
 
@@ -149,7 +149,7 @@ class ClientTls:
 
     @classmethod
     def from_config(cls, config: TlsConfig) -> ClientTls | None:
-        """TLS towards the other services; None where the configuration names no certificate."""
+        """TLS towards services; None where the configuration names no authorities."""
         files = TlsFiles.from_config(config)
         return cls(files) if files else None
 

@@ -39,6 +39,8 @@ _ALGORITHM = "EdDSA"
 _CLOCK_LEEWAY_S = 30
 _MAX_TOKEN_CHARACTERS = 65_536
 _CACHED_TOKENS = 1024
+# Whatever is revoked has ended by then, and leaves the list.
+LONGEST_LIFE = timedelta(days=3660)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def mint_token(
     """
     if not name or len(name) > 128:
         raise InvalidArgument("token name", "has to have 1 to 128 characters")
+    if ttl > LONGEST_LIFE:
+        raise InvalidArgument("token", f"would hold for more than {LONGEST_LIFE.days} days")
     now_s = int(time.time())
     claims: dict[str, Any] = {
         "iss": ISSUER,

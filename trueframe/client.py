@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING
 from mesh.ids import FrameId
 from trueframe.layout import DEFAULT_DATA
 from trueframe.running import NotRunning, Running, find_running
+from trueframe.site import running_site, site_of_environment
 
 if TYPE_CHECKING:
     from aggregate.client import InspectionClient, LedgerClient, SyncInspectionClient, SyncLedgerClient, SyncModelClient
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
     from event_center.client import EventClient, SyncEventClient
     from media_center.client import FootageClient, FootageItem, Starts, SyncFootageClient
+    from mesh.channel import Token
+    from mesh.config import Config
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
@@ -55,9 +58,19 @@ _CLIENTS = ("broker", "discovery", "footage", "events", "inspections", "ledger",
 class _Instance:
     """What both kinds of client know."""
 
-    def __init__(self, running: Running, token_file: Path | None = None) -> None:
+    def __init__(self, running: Running, token_file: Path | None = None, site: Config | None = None) -> None:
         self.running = running
         self.token_file = token_file or Path(running.token_file)
+        self._site = site
+
+    @cached_property
+    def _token(self) -> Token:
+        """What is shown to services: the token, and in mesh mode certificates too."""
+        from mesh.channel import Credentials
+        from mesh.tls import ClientTls
+
+        tls = ClientTls.from_config(self._site.security.tls) if self._site is not None else None
+        return Credentials.from_file(self.token_file, tls)
 
     def open_ring(self, camera: str) -> RingReader:
         """Whole pictures of a camera through shared memory, for programs on this machine; blocking.
@@ -81,56 +94,56 @@ class Client(_Instance):
         """Cameras and live frames."""
         from broker.client import SyncBrokerClient
 
-        return SyncBrokerClient(self.running.endpoints["broker"], self.token_file)
+        return SyncBrokerClient(self.running.endpoints["broker"], self._token)
 
     @cached_property
     def discovery(self) -> SyncDiscoveryClient:
         """Devices on the network, their profiles, and what a source would give."""
         from broker.discovery.client import SyncDiscoveryClient
 
-        return SyncDiscoveryClient(self.running.endpoints["broker"], self.token_file)
+        return SyncDiscoveryClient(self.running.endpoints["broker"], self._token)
 
     @cached_property
     def footage(self) -> SyncFootageClient:
         """What is recorded: found, replayed, looked at, exported."""
         from media_center.client import SyncFootageClient
 
-        return SyncFootageClient(self.running.endpoints["media_center"], self.token_file)
+        return SyncFootageClient(self.running.endpoints["media_center"], self._token)
 
     @cached_property
     def events(self) -> SyncEventClient:
         """What happened."""
         from event_center.client import SyncEventClient
 
-        return SyncEventClient(self.running.endpoints["event_center"], self.token_file)
+        return SyncEventClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> SyncInspectionClient:
         """What is watched for on which camera."""
         from aggregate.client import SyncInspectionClient
 
-        return SyncInspectionClient(self.running.endpoints["aggregate"], self.token_file)
+        return SyncInspectionClient(self.running.endpoints["aggregate"], self._token)
 
     @cached_property
     def ledger(self) -> SyncLedgerClient:
         """What was said of every inspected frame: read, explained, counted."""
         from aggregate.client import SyncLedgerClient
 
-        return SyncLedgerClient(self.running.endpoints["aggregate"], self.token_file)
+        return SyncLedgerClient(self.running.endpoints["aggregate"], self._token)
 
     @cached_property
     def models(self) -> SyncModelClient:
         """Models: versions, what runs, what is tried."""
         from aggregate.client import SyncModelClient
 
-        return SyncModelClient(self.running.endpoints["aggregate"], self.token_file)
+        return SyncModelClient(self.running.endpoints["aggregate"], self._token)
 
     @cached_property
     def pixels(self) -> SyncPixelClient:
         """Decoded pictures of live cameras."""
         from broker.pixel.client import SyncPixelClient
 
-        return SyncPixelClient(self.running.endpoints["pixels"], self.token_file)
+        return SyncPixelClient(self.running.endpoints["pixels"], self._token)
 
     def stream_from(
         self,
@@ -181,49 +194,49 @@ class AsyncClient(_Instance):
         """Cameras and live frames."""
         from broker.client import BrokerClient
 
-        return BrokerClient(self.running.endpoints["broker"], self.token_file)
+        return BrokerClient(self.running.endpoints["broker"], self._token)
 
     @cached_property
     def discovery(self) -> DiscoveryClient:
         """Devices on the network, their profiles, and what a source would give."""
         from broker.discovery.client import DiscoveryClient
 
-        return DiscoveryClient(self.running.endpoints["broker"], self.token_file)
+        return DiscoveryClient(self.running.endpoints["broker"], self._token)
 
     @cached_property
     def footage(self) -> FootageClient:
         """What is recorded: found, replayed, looked at, exported."""
         from media_center.client import FootageClient
 
-        return FootageClient(self.running.endpoints["media_center"], self.token_file)
+        return FootageClient(self.running.endpoints["media_center"], self._token)
 
     @cached_property
     def events(self) -> EventClient:
         """What happened."""
         from event_center.client import EventClient
 
-        return EventClient(self.running.endpoints["event_center"], self.token_file)
+        return EventClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> InspectionClient:
         """What is watched for on which camera."""
         from aggregate.client import InspectionClient
 
-        return InspectionClient(self.running.endpoints["aggregate"], self.token_file)
+        return InspectionClient(self.running.endpoints["aggregate"], self._token)
 
     @cached_property
     def ledger(self) -> LedgerClient:
         """What was said of every inspected frame: read, explained, counted."""
         from aggregate.client import LedgerClient
 
-        return LedgerClient(self.running.endpoints["aggregate"], self.token_file)
+        return LedgerClient(self.running.endpoints["aggregate"], self._token)
 
     @cached_property
     def pixels(self) -> PixelClient:
         """Decoded pictures of live cameras."""
         from broker.pixel.client import PixelClient
 
-        return PixelClient(self.running.endpoints["pixels"], self.token_file)
+        return PixelClient(self.running.endpoints["pixels"], self._token)
 
     def stream_from(
         self,
@@ -269,10 +282,19 @@ def _token_file(token_file: str | Path | None) -> Path | None:
 
 
 def connect(data: str | Path | None = None, token_file: str | Path | None = None) -> Client:
-    """The instance that runs on this data folder ($TRUEFRAME_DATA, or ./trueframe-data). Raises NotRunning."""
-    return Client(find_running(_data(data)), _token_file(token_file))
+    """The instance that runs on this data folder ($TRUEFRAME_DATA, or ./trueframe-data). Raises NotRunning.
+
+    $TRUEFRAME_CONFIG names the configuration of a site in mesh mode instead, see `trueframe.site`.
+    """
+    return Client(*_found(data, token_file))
 
 
 def connect_async(data: str | Path | None = None, token_file: str | Path | None = None) -> AsyncClient:
     """The same for asyncio. Raises NotRunning."""
-    return AsyncClient(find_running(_data(data)), _token_file(token_file))
+    return AsyncClient(*_found(data, token_file))
+
+
+def _found(data: str | Path | None, token_file: str | Path | None) -> tuple[Running, Path | None, Config | None]:
+    if (site := site_of_environment()) is not None:
+        return running_site(site), _token_file(token_file), site
+    return find_running(_data(data)), _token_file(token_file), None

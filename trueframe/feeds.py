@@ -61,7 +61,7 @@ class Feeds:
         self.ledger = LedgerClient(endpoints["aggregate"], token)
         self._broker = BrokerClient(endpoints["broker"], token)
         self._pixels = PixelClient(endpoints["pixels"], token)
-        self._health = {service: connect(endpoints[service], None) for service in SERVICES}
+        self._health = {service: connect(endpoints[service], None, tls=token.tls) for service in SERVICES}
         self._wanted: tuple[int, int, tuple[str, ...]] | None = None
         self._is_wanted = asyncio.Event()
         self._thumbnails: ThumbnailWatch | None = None

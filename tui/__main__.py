@@ -11,27 +11,28 @@ import sys
 from pathlib import Path
 
 from mesh.config import load
+from mesh.config_security import TlsConfig
 from mesh.errors import TrueframeError, Unavailable
 from mesh.process import die_with_parent
 
 
-def endpoints_of(arguments: argparse.Namespace) -> tuple[dict[str, str], Path]:
-    """Where the services are, and the file of the token to show them. Raises TrueframeError."""
+def endpoints_of(arguments: argparse.Namespace) -> tuple[dict[str, str], Path, TlsConfig | None]:
+    """Where the services are, the file of the token to show them, and certificates. Raises TrueframeError."""
     if arguments.config is not None:
         config = load(arguments.config, arguments.set)
         sections = ("broker", "pixels", "media_center", "event_center", "aggregate")
         operator_token = config.run.data_dir / "keys" / "operator.token"
         token_file = operator_token if operator_token.exists() else config.token_file
-        return {section: getattr(config, section).endpoint for section in sections}, token_file
+        return {section: getattr(config, section).endpoint for section in sections}, token_file, config.security.tls
     from trueframe.running import find_running
 
     running = find_running(arguments.data)
-    return running.endpoints, Path(running.token_file)
+    return running.endpoints, Path(running.token_file), None
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Shows the wall until the user leaves it; returns the exit code."""
-    endpoints, token_file = endpoints_of(arguments)
+    endpoints, token_file, tls_config = endpoints_of(arguments)
     if named := arguments.token or os.environ.get("TRUEFRAME_TOKEN_FILE"):
         token_file = Path(named).expanduser()
     # textual-serve shows the wall in a browser: it gives pipes, and names its driver.
@@ -40,19 +41,21 @@ def run(arguments: argparse.Namespace) -> int:
     # After the checks, so that a mistake is told at once.
     from mesh.channel import Credentials
     from mesh.files import read_secret
+    from mesh.tls import ClientTls
     from trueframe.bearer import bearer_of
     from trueframe.feeds import Feeds
     from trueframe.situation import Situation
     from tui.app import WallApp
     from tui.desk import ServiceDesk
 
+    tls = ClientTls.from_config(tls_config) if tls_config is not None else None
     situation = Situation()
     feeds: Feeds | None = None
     wanted: list[tuple[int, int, tuple[str, ...]]] = []
 
     async def feed() -> None:
         nonlocal feeds
-        feeds = Feeds(endpoints, Credentials.from_file(token_file), situation)
+        feeds = Feeds(endpoints, Credentials.from_file(token_file, tls), situation)
         feeds.on_camera, feeds.on_event = app.camera_told, app.event_told
         if wanted:
             feeds.want_pictures(*wanted[-1])
