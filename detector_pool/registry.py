@@ -16,6 +16,7 @@ from detector_pool.health.detector import TYPE as HEALTH
 from detector_pool.motion import Motion
 from detector_pool.normality.detector import TYPE as NORMALITY
 from detector_pool.onnx_models import clip, objects, pose
+from detector_pool.posture.detector import TYPE as POSTURE
 from detector_pool.rules.detector import RULES
 from detector_pool.signal_health import SignalHealth
 from detector_pool.static_objects import STATIC
@@ -37,6 +38,7 @@ BUILT_IN: tuple[DetectorType, ...] = (
     pose.TYPE,
     clip.TYPE,
     NORMALITY,
+    POSTURE,
     RULES,
     STATIC,
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""How people hold themselves and move, against what a camera's own footage showed. Code of the detector `posture`."""
