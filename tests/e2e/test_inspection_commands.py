@@ -172,6 +172,39 @@ def ledger_reaches(instance: Embedded, received_ns: int) -> bool:
         )
 
 
+def test_regions_are_drawn_shown_and_cleared_and_what_is_wrong_with_one_is_told(
+    instance: Embedded, tmp_path: Path
+) -> None:
+    def regions(*arguments: str) -> list[dict[str, Any]]:
+        return records(command(instance, "inspections", "regions", "cam-2.motion", *arguments, "--json"))
+
+    assert regions() == [{"inspection": "cam-2.motion", "regions": []}]
+    drawn = regions("--inspect", "yard: 0.1,0.4 0.6,0.4 0.6,1", "--line", "door: 0.2,0.5 0.8,0.5")
+    (yard, door) = drawn[0]["regions"]
+    assert (yard["name"], yard["use"], yard["corners"]) == ("yard", "inspect", [[0.1, 0.4], [0.6, 0.4], [0.6, 1.0]])
+    assert door["use"] == "line"
+    assert "forwards goes upwards" in command(instance, "inspections", "regions", "cam-2.motion", "--turn", "door")
+    # What it shows is what it reads.
+    file = tmp_path / "regions.json"
+    file.write_text(json.dumps(regions("--remove", "door")[0]))
+    assert regions("--clear")[0]["regions"] == []
+    assert regions("--file", str(file))[0]["regions"] == [yard]
+    (listed,) = [
+        one for one in records(command(instance, "inspections", "list", "--json")) if one["id"] == "cam-2.motion"
+    ]
+    assert (listed["state"], [one["name"] for one in listed["regions"]]) == ("running", ["yard"])
+    for wrong, code, words in (
+        (("--ignore", "sky: 0,0 640,0 640,100"), 2, "region 'sky': has the corner 640,0 outside of the picture"),
+        (("--remove", "yrad"), 2, "There are: yard"),
+        (("--file", str(file), "--clear"), 2, "Give it alone"),
+    ):
+        told = command(instance, "inspections", "regions", "cam-2.motion", *wrong, expect=code)
+        assert words in told
+    assert "There are: " in command(instance, "inspections", "regions", "cam-7.motion", expect=4)
+    assert regions()[0]["regions"] == [yard]
+    command(instance, "inspections", "regions", "cam-2.motion", "cam-1.motion", "--clear")
+
+
 def test_mistakes_are_one_line_that_says_what_to_do(instance: Embedded) -> None:
     for arguments, code, said in (
         (("inspections", "stop", "cam-1.nothing"), 4, "There are: cam-1.health"),
@@ -191,7 +224,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(instance: Embedded) -> None:
 
 def test_a_viewer_may_look_and_not_change(instance: Embedded, tmp_path: Path) -> None:
     token = tmp_path / "eve"
-    command(instance, "token", "eve", "--role", "viewer", "--camera", "cam-1", "-o", str(token))
+    command(instance, "token", "create", "eve", "--role", "viewer", "--camera", "cam-1", "-o", str(token))
     listed = records(command(instance, "inspections", "list", "--json", token=token))
     assert {one["camera"] for one in listed} == {"cam-1"}
     assert "cam-1.motion" in command(instance, "explain", "cam-1", "-2s", token=token)

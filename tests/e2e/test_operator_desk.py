@@ -93,7 +93,7 @@ def test_an_alarm_appears_enter_shows_its_frame_keys_step_and_a_acknowledges_it(
 
 def test_a_viewer_sees_everything_and_may_not_acknowledge(instance: Embedded, tmp_path: Path) -> None:
     token = tmp_path / "viewer.token"
-    made = [sys.executable, "-m", "trueframe", "token", "eve", "--data", str(instance.data), "-o", str(token)]
+    made = [sys.executable, "-m", "trueframe", "token", "create", "eve", "--data", str(instance.data), "-o", str(token)]
     assert os.spawnv(os.P_WAIT, sys.executable, made) == 0
     assert token.stat().st_mode & 0o077 == 0
     with in_tmux(view(instance, "--token", str(token))) as pane:

@@ -47,7 +47,7 @@ def test_a_command_without_its_subcommand_shows_its_help(arguments: tuple[str, .
 
 @pytest.mark.parametrize(
     "arguments",
-    [("snapshot", "cam-1"), ("export", "cam-1"), ("replay", "cam-1"), ("token", "eve")],
+    [("snapshot", "cam-1"), ("export", "cam-1"), ("replay", "cam-1"), ("token", "create", "eve")],
     ids=lambda arguments: arguments[0],
 )
 def test_a_file_in_no_folder_is_refused_before_any_work(arguments: tuple[str, ...]) -> None:
