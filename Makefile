@@ -52,8 +52,9 @@ asan: $(VENV)/.dev ## Run the compiled core's tests under AddressSanitizer
 fuzz: $(VENV)/.dev ## Fuzz all parsers under AddressSanitizer, ten million inputs; ARGS="--seed 7 --inputs 1000000"
 	@sh tests/fuzz.sh --inputs 10000000 --workers 2 $(ARGS)
 
-deps-real: ## Install the real peers that tests talk to (Debian, as root): GStreamer RTSP server, ffmpeg, tmux, VLC
+deps-real: ## Install the real peers that tests talk to (Debian, as root): GStreamer RTSP server, ffmpeg, VLC, FerretDB
 	@deploy/install-real-peers.sh
+	@deploy/build-ferretdb.py
 
 build: ## Generate stubs and compile the Cython core in place
 	@mkdir -p build && flock build/.lock $(BIN)/python setup.py -q build_stubs --inplace build_ext --inplace

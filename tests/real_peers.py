@@ -1,4 +1,4 @@
-"""Peers from Debian that tests need and PyPI does not have: GStreamer, ffmpeg, tmux, VLC, chromium, Go.
+"""Peers that tests need and PyPI does not have: GStreamer, ffmpeg, tmux, VLC, chromium, Go, a MongoDB server.
 
 `require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
 fails instead. `shared("footage/…")` does the same for clips that are too large for the repository ("footage").
@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.mongodb_server import has_mongodb
 from tests.support import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ raise SystemExit(", ".join(missing) or 0)
 
 
 def require(peer: str) -> None:
-    """Skips the test unless the peer (rtsp, ffmpeg, tmux, vlc, chromium, go) is there.
+    """Skips the test unless the peer (rtsp, ffmpeg, tmux, vlc, chromium, go, mongodb) is there.
 
     Fails instead if TRUEFRAME_REQUIRE lists it.
     """
@@ -94,6 +95,8 @@ def _missing(peer: str) -> str:
             check=False,
         )
         return "" if probe.returncode == 0 else "mount namespaces for ordinary users"
+    if peer == "mongodb":
+        return "" if has_mongodb() else "a server of MongoDB's wire protocol (or TRUEFRAME_TEST_MONGODB_URL)"
     if peer != "rtsp":
         raise ValueError(f"unknown peer {peer!r}")
     if not Path(DEBIAN_PYTHON).exists():
