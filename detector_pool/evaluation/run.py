@@ -1,7 +1,8 @@
 """A detector run over the test clips of a benchmark, and all measures of what it said.
 
 The state begins anew with each clip; clips come in their order; nothing is normalised afterwards. A frame that got no
-score keeps the last one of its clip, as a wall would show it, and 0 before the first.
+score keeps the last one of its clip, as a wall would show it. One before the clip's first score has that one: nothing
+was claimed of it, and no camera's stream begins with each clip of a benchmark. Alarms know no future: for them it has 0.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class ClipResult:
     """What a detector made of one clip."""
 
     timed: TimedClip
+    """Before the first score with that one, for areas."""
+    shown: TimedClip
+    """Before the first score with 0, as it was at the time, for alarms and their delays."""
     boxed: BoxedClip | None
     """None where nobody says where the anomalies are."""
     unscored: Counter[str]
@@ -135,7 +139,7 @@ def measured(name: str, clips: Sequence[ClipResult], meter: _Meter) -> Evaluatio
         macro,
         macro_clips,
         region_scores([one.boxed for one in clips if one.boxed is not None]),
-        at_rates([one.timed for one in clips]),
+        at_rates([one.shown for one in clips]),
         leakage(scored),
         meter.shown / meter.seconds if meter.seconds > 0 else 0.0,
         meter.shown / meter.cpu_seconds if meter.cpu_seconds > 0 else 0.0,
@@ -195,6 +199,7 @@ def _clip(
     unscored: Counter[str] = Counter()
     said: list[SaidBox] = []
     state, last, frame, size = detector.start(), 0.0, 0, (1, 1)
+    first: int | None = None
     for shot, is_due in sampled(shots, max_fps):
         if frame >= one.labels.size:
             raise InvalidArgument(f"clip {one.clip.path}", f"has more than the {one.labels.size} frames of before")
@@ -209,6 +214,7 @@ def _clip(
                 observation, state = Observation(reason=NoScore.DETECTOR_FAILED), detector.start()
         if observation.reason is None:
             last = float(observation.score)
+            first = frame if first is None else first
         else:
             unscored[observation.reason.value] += 1
         scores[frame], times[frame] = last, shot.received_ns
@@ -218,8 +224,10 @@ def _clip(
         frame += 1
     if frame < one.labels.size:
         raise InvalidArgument(f"clip {one.clip.path}", f"has {frame} frames, and had {one.labels.size} before")
-    timed = TimedClip(Scored(one.clip.name, scores, one.labels), times)
-    return ClipResult(timed, _boxed(one, said, size), unscored)
+    whole = scores.copy()
+    whole[:first] = scores[first] if first is not None else 0.0
+    timed, shown = (TimedClip(Scored(one.clip.name, values, one.labels), times) for values in (whole, scores))
+    return ClipResult(timed, shown, _boxed(one, said, size), unscored)
 
 
 def _boxed(one: Labelled, said: list[SaidBox], size: tuple[int, ...]) -> BoxedClip | None:

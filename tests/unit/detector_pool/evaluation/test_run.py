@@ -66,7 +66,8 @@ def test_states_begin_anew_with_each_clip_and_scores_are_not_normalised(tmp_path
     found = evaluate(open_dataset(benchmark(tmp_path, {"a": [0, 10, 200, 220], "b": [0, 20, 240, 30]})), detector)
     assert detector.seen == [0, 1, 2, 3, 0, 1, 2, 3]
     assert [one.name for one in found.clips] == ["a", "b"]
-    assert found.clips[0].timed.scored.scores.tolist() == [0, 10 / 255, 200 / 255, 220 / 255]
+    assert found.clips[0].timed.scored.scores.tolist() == [10 / 255, 10 / 255, 200 / 255, 220 / 255]
+    assert found.clips[0].shown.scored.scores.tolist() == [0, 10 / 255, 200 / 255, 220 / 255]
     assert (found.micro_auc, found.macro_auc, found.macro_clips) == (1.0, 1.0, 2)
     assert (found.frames, found.abnormal, dict(found.unscored)) == (8, 3, {"warming up": 2})
     assert found.frames_per_second > 0
@@ -76,9 +77,21 @@ def test_frames_without_a_score_keep_the_last_and_failures_are_told(tmp_path: Pa
     found = evaluate(open_dataset(benchmark(tmp_path, {"a": [0, 10, 200, 220, 230, 240]})), Brightness(fails_at=2))
     # Scored, failed, begun anew and not scored, scored.
     scores = found.clips[0].timed.scored.scores
-    assert [round(score * 255) for score in scores] == [0, 10, 10, 10, 230, 230]
+    assert [round(score * 255) for score in scores] == [10, 10, 10, 10, 230, 230]
     assert found.unscored["detector failed"] == 2
     assert any("failed" in warning for warning in found.warnings)
+
+
+def test_a_clip_that_begins_with_an_event_is_not_held_against_who_warms_up_but_the_delay_is(tmp_path: Path) -> None:
+    clips = {"a": [240, 240, 240, 20, 20], "b": [20] * 5, "c": [10] * 5}
+    found = evaluate(open_dataset(benchmark(tmp_path, clips)), Brightness())
+    assert (found.micro_auc, found.macro_auc) == (1.0, 1.0)
+    assert [row.delay_s for row in found.rates] == [pytest.approx(0.1)] * 3
+
+
+def test_a_clip_without_any_score_has_none(tmp_path: Path) -> None:
+    found = evaluate(open_dataset(benchmark(tmp_path, {"a": [0], "b": [200]})), Brightness())
+    assert [one.timed.scored.scores.tolist() for one in found.clips] == [[0.0], [0.0]]
 
 
 def test_boxes_are_compared_in_pixels_of_the_clip(tmp_path: Path) -> None:
