@@ -2,7 +2,7 @@
 
 The state begins anew with each clip; clips come in their order; nothing is normalised afterwards. A frame that got no
 score keeps the last one of its clip, as a wall would show it. One before the clip's first score has that one: nothing
-was claimed of it, and no camera's stream begins with each clip of a benchmark. Alarms know no future: for them it has 0.
+was claimed of it, and no camera's stream begins with each clip of a benchmark. Alarms know no future: there it has 0.
 """
 
 from __future__ import annotations
