@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
         with embedded(folder / "data", *sources) as started:
             with started.client() as client:
                 until(lambda: all(s.frames_scored > 20 for s in client.inspections.list()), 90, "frames are scored")
-                until(lambda: len(client.inspections.list()) == 4, 30, "four inspections")
+                until(lambda: len(client.inspections.list()) == 2 * len(ENDINGS), 30, "each has its inspections")
             yield started
 
 

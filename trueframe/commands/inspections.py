@@ -1,4 +1,4 @@
-"""`trueframe inspections`: list, show, start, stop, change. Every change is live, from the next frame on."""
+"""`trueframe inspections`: list, start, stop, change. Every change is live, from the next frame on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from mesh.errors import InvalidArgument, NotFound
 from trueframe.commands.options import data_option, json_option, show_json, show_table
+from trueframe.commands.regions import command as regions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 @click.group("inspections")
 def command() -> None:
     """List, start, stop and change inspections. They are named CAMERA.DETECTOR."""
+
+
+command.add_command(regions)
 
 
 @command.command("list")
