@@ -5,30 +5,32 @@ from __future__ import annotations
 import asyncio
 
 from event_center.book import EventBook
+from event_center.clockwork import clockwork
 from event_center.intake import catch_up, listening
+from event_center.policy import Policy
 from event_center.service import EventService
 from media_center.client import FootageClient
 from mesh.bus import Bus
 from mesh.channel import Credentials
 from mesh.config import Config
-from mesh.files import private_folder
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
-from mesh.store import SqliteStore
+from mesh.store_open import open_store
+from mesh.zones import site_zone
 from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 
 
 async def main(config: Config) -> None:
     """Serves until it is cancelled."""
-    folder = private_folder(config.run.data_dir / "events")
     token = Credentials.from_config(config)
     async with (
-        SqliteStore(folder / "events.sqlite") as store,
+        open_store(config, "event-center") as store,
         Bus.from_config(config, "event-center") as bus,
         FootageClient(config.media_center.endpoint, token) as footage,
     ):
-        book = await EventBook.open(store)
+        zone = site_zone(config.site.timezone)
+        book = await EventBook.open(store, policy=Policy.of(config.event_center), zone=zone)
         registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
         outbox = OutboxPublisher(book.events, bus)
         book.on_stored = outbox.wake
@@ -36,6 +38,7 @@ async def main(config: Config) -> None:
             serve(config.event_center.endpoint, config, [registration]) as server,
             outbox,
             listening(bus, book),
+            clockwork(book),
         ):
             catching_up = asyncio.create_task(catch_up(footage, book), name="watermarks")
             try:

@@ -1,73 +1,40 @@
 """The alarm machine: stimuli in, immutable records out. Pure; `docs/design/0010-alarms.md` has the table as a picture.
 
-An alarm is nothing but its records: `replay` gives its state back from them, and every state says which record led to
-it. A stimulus that the state does not take raises InvalidStimulus, with the story so far. What does not belong here:
-which events are alarms (`folding`), who may do what (`service`), storing (`book`).
+An alarm is nothing but its records: `replay` gives its state and its marks back from them, and every state says which
+record led to it. A stimulus that the state does not take raises InvalidStimulus, with the story so far. What does not
+belong here: which events are alarms (`folding`), what stands beside the state (`marks`), who may do what (`service`),
+storing (`book`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 
 from event_center.errors import InvalidStimulus
+from event_center.marks import Marks, marked, refusal
+from event_center.states import ALARMS, HOLDING, STANDING, TRANSITIONS, WAITING, Deed, State, Stimulus
 
+__all__ = [
+    "ALARMS",
+    "HOLDING",
+    "STANDING",
+    "TRANSITIONS",
+    "WAITING",
+    "Alarm",
+    "Deed",
+    "Marks",
+    "Record",
+    "State",
+    "Stimulus",
+    "apply",
+    "follow",
+    "replay",
+    "story",
+]
 
-class State(StrEnum):
-    """Where an alarm stands (OPC UA Part 9, ISA-18.2)."""
-
-    NONE = "none"
-    """No alarm: the event needs no human."""
-    UNACKNOWLEDGED = "unacknowledged"
-    """The condition holds and nobody has seen it."""
-    ACKNOWLEDGED = "acknowledged"
-    """The condition holds and a human has seen it."""
-    RETURNED = "returned_unacknowledged"
-    """The condition is over and nobody has seen it."""
-    NORMAL = "normal"
-    """The condition is over and a human has seen it."""
-
-
-class Deed(StrEnum):
-    """What happens to an event."""
-
-    RAISED = "raised"
-    RETURNED = "returned"
-    RAISED_AGAIN = "raised_again"
-    ACKNOWLEDGED = "acknowledged"
-    COMMENTED = "commented"
-
-
-WAITING = frozenset({State.UNACKNOWLEDGED, State.RETURNED})
-"""States that wait for a human."""
-HOLDING = frozenset({State.UNACKNOWLEDGED, State.ACKNOWLEDGED})
-"""States whose condition holds."""
-
-# What is not in here is refused. A comment changes no state, not even that of an event which is no alarm.
-TRANSITIONS: dict[tuple[State, Deed], State] = {
-    (State.NONE, Deed.RAISED): State.UNACKNOWLEDGED,
-    (State.UNACKNOWLEDGED, Deed.RETURNED): State.RETURNED,
-    (State.UNACKNOWLEDGED, Deed.ACKNOWLEDGED): State.ACKNOWLEDGED,
-    (State.ACKNOWLEDGED, Deed.RETURNED): State.NORMAL,
-    (State.RETURNED, Deed.ACKNOWLEDGED): State.NORMAL,
-    (State.RETURNED, Deed.RAISED_AGAIN): State.UNACKNOWLEDGED,
-    (State.NORMAL, Deed.RAISED_AGAIN): State.UNACKNOWLEDGED,
-    **{(state, Deed.COMMENTED): state for state in State},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Stimulus:
-    """Something that is done to an alarm. `actor`: a user, or the name of a service. `at_ns`: UTC nanoseconds."""
-
-    deed: Deed
-    actor: str
-    at_ns: int
-    text: str = ""
-    """What a human wrote with it."""
-    request_id: str = ""
-    """Chosen by a client, so that the same comment sent twice is one."""
+# Texts of the other deeds are reasons, not remarks.
+_SAYING = frozenset({Deed.ACKNOWLEDGED, Deed.COMMENTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +57,33 @@ class Alarm:
     """Who acknowledged it since it was raised last; empty if nobody did."""
     acknowledged_ns: int = 0
     records: tuple[Record, ...] = ()
+    marks: Marks = field(default_factory=Marks)
 
     @property
     def comments(self) -> list[Stimulus]:
         """What people wrote, with an acknowledgement or by itself, oldest first."""
-        return [record.stimulus for record in self.records if record.stimulus.text]
+        return [r.stimulus for r in self.records if r.stimulus.text and r.stimulus.deed in _SAYING]
+
+    @property
+    def is_in_queue(self) -> bool:
+        """It waits for a human, and is not set aside."""
+        return self.state in WAITING and not self.marks.is_set_aside
 
 
 def apply(alarm: Alarm, stimulus: Stimulus) -> Alarm:
     """The alarm after a stimulus, with one more record. Raises InvalidStimulus."""
-    after = TRANSITIONS.get((alarm.state, stimulus.deed))
+    before = alarm.state
+    after = TRANSITIONS.get((before, stimulus.deed))
     if after is None:
-        raise InvalidStimulus(alarm.state, stimulus.deed, story(alarm))
-    record = Record(len(alarm.records) + 1, stimulus, alarm.state, after)
-    alarm = replace(alarm, state=after, records=(*alarm.records, record))
+        raise InvalidStimulus(before, stimulus.deed, story(alarm))
+    if why := refusal(alarm.marks, stimulus):
+        raise InvalidStimulus(f"{before}, {why}", stimulus.deed, story(alarm))
+    record = Record(len(alarm.records) + 1, stimulus, before, after)
+    marks = marked(alarm.marks, stimulus, before, after)
+    alarm = replace(alarm, state=after, records=(*alarm.records, record), marks=marks)
     if stimulus.deed is Deed.ACKNOWLEDGED:
         return replace(alarm, acknowledged_by=stimulus.actor, acknowledged_ns=stimulus.at_ns)
-    if stimulus.deed is Deed.RAISED_AGAIN:
+    if after in WAITING and before not in WAITING:
         return replace(alarm, acknowledged_by="", acknowledged_ns=0)
     return alarm
 

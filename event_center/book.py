@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from event_center import deeds
+from event_center import deeds, shelving
 from event_center.alarm import State
+from event_center.chatter import folded, takes, with_occurrence
 from event_center.conditions import ConditionReport, fold_condition
-from event_center.documents import from_document, to_document
+from event_center.desk import Desk
+from event_center.documents import MARK_INDEXES, from_document, to_document
 from event_center.errors import UnknownEvent
 from event_center.event import Event, Kind
+from event_center.filters import EventFilter
+from event_center.flood import Begun
+from event_center.flood_book import FloodBook
 from event_center.folding import (
     AnomalyReport,
     CameraMemory,
@@ -26,7 +32,13 @@ from event_center.folding import (
     fold_camera,
     fold_hold,
     fold_watermark,
+    raiser_of,
 )
+from event_center.policy import Policy
+from event_center.recalling import recall
+from event_center.rule_book import RuleBook
+from event_center.suppression import Entry, Rule, settled
+from event_center.ticking import tick
 from event_center.tidings import tidings
 from event_center.watchers import Watchers
 from mesh.clocks import Clock, SystemClock
@@ -35,12 +47,15 @@ from mesh.ids import FrameId
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from mesh.outbox import PENDING_FIELD, add_event, carry_outbox
-from mesh.store import AnyOf, Between, Collection, Document, DocumentStore, Where, scan
+from mesh.store import AnyOf, Between, Collection, Document, DocumentStore, scan
+from mesh.zones import site_zone
 
 log = get_logger("event_center.book")
 
 # Footage that has not come within a day does not come any more.
 AWAIT_FOOTAGE_NS = 24 * 3600 * 1_000_000_000
+# What comes due at one moment and is more than this waits for the next tick: others want to write, too.
+MOST_AT_ONCE = 200
 
 Folded = tuple[CameraMemory, Event | None]
 
@@ -50,10 +65,14 @@ _folded = counter("event_center_folded", "Things told, by whether they changed a
 class EventBook:
     """Events, camera memories and watermarks. Make it with `open`."""
 
-    def __init__(self, events: Collection, cameras: Collection, clock: Clock) -> None:
+    def __init__(self, events: Collection, cameras: Collection, rules: RuleBook, policy: Policy, clock: Clock) -> None:
         self._events = events
         self._cameras = cameras
+        self._rules = rules
+        self._policy = policy
         self._clock = clock
+        self.desk = Desk(policy, rules.situation)
+        self._floods = FloodBook(self.desk.flood_watch, policy, self._change, self._add)
         self._writing = asyncio.Lock()
         self._watermarks: dict[str, FrameId] = {}
         # By camera: ids of events whose footage is not confirmed yet, with their last frame.
@@ -63,15 +82,27 @@ class EventBook:
         """Called when there is something for the bus."""
 
     @classmethod
-    async def open(cls, store: DocumentStore, clock: Clock | None = None) -> EventBook:
-        """Reads which events still wait for their footage."""
-        indexes = ("camera", "kind", "started_ns", "changed_ns", "alarm_state", "awaits_footage", PENDING_FIELD)
+    async def open(
+        cls, store: DocumentStore, clock: Clock | None = None, policy: Policy | None = None, zone: tzinfo | None = None
+    ) -> EventBook:
+        """Reads what stands, what is due, and which events still wait for their footage."""
+        indexes = ("camera", "kind", "started_ns", "changed_ns", "alarm_state", "awaits_footage", *MARK_INDEXES,
+                   PENDING_FIELD)  # fmt: skip
         clock = clock or SystemClock()
-        book = cls(await store.collection("events", indexes), await store.collection("cameras"), clock)
+        rules = await RuleBook.open(store, zone or site_zone(""))
+        events, cameras = await store.collection("events", indexes), await store.collection("cameras")
+        book = cls(events, cameras, rules, policy or Policy(), clock)
         since_ns = clock.utc_ns() - AWAIT_FOOTAGE_NS
         async for document in scan(book._events, {"awaits_footage": 1, "changed_ns": Between(since_ns, None)}):
             book._note_awaiting(_event(document))
+        for flood_id, members in (await recall(book._events, book.desk, clock.utc_ns())).items():
+            book._floods.to_join(flood_id, members)
         return book
+
+    @property
+    def rules(self) -> RuleBook:
+        """Suppression rules, and what is out of service. They are changed through this book."""
+        return self._rules
 
     @property
     def events(self) -> Collection:
@@ -88,7 +119,7 @@ class EventBook:
             event = fold_anomaly(existing, report, self._watermarks.get(report.camera), self._now_ns(existing))
             _folded.labels("anomaly", event is not None).inc()
             if event is not None:
-                await self._store(document, existing, event)
+                await self._enter(document, existing, event)
 
     async def tell_camera(self, report: CameraReport) -> None:
         """A camera changed its state."""
@@ -122,7 +153,7 @@ class EventBook:
                 event = None if document is not None else event
             _folded.labels(kind, event is not None).inc()
             if event is not None:
-                await self._store(document, existing, event)
+                await self._enter(document, existing, event)
             if new_memory != memory:
                 await self._cameras.put(key, _memory_document(new_memory))
 
@@ -167,6 +198,65 @@ class EventBook:
             )
             return changed or await self.get(event_id)
 
+    async def shelve(self, event_id: str, actor: str, reason: str, duration_ns: int) -> Event:
+        """The alarm on the shelf. Raises UnknownEvent and what `shelving.shelve` raises."""
+        longest_ns = self._policy.longest_shelving_ns
+        async with self._writing:
+            changed = await self._change(
+                event_id,
+                lambda event, now_ns: shelving.shelve(event, actor, reason, duration_ns, longest_ns, now_ns),
+            )
+            return changed or await self.get(event_id)
+
+    async def unshelve(self, event_id: str, actor: str, reason: str) -> Event:
+        """The alarm off the shelf. Raises UnknownEvent and what `shelving.unshelve` raises."""
+        async with self._writing:
+            changed = await self._change(
+                event_id, lambda event, now_ns: shelving.unshelve(event, actor, reason, now_ns)
+            )
+            return changed or await self.get(event_id)
+
+    async def put_rule(self, rule: Rule, actor: str) -> Rule:
+        """The rule, stored and in force. Raises what `RuleBook.put` raises."""
+        async with self._writing:
+            rule = await self._rules.put(rule, actor, self._clock.utc_ns())
+            await self._settle()
+            return rule
+
+    async def delete_rule(self, rule_id: str, actor: str, reason: str) -> Rule:
+        """The rule, ended. Raises what `RuleBook.delete` raises."""
+        async with self._writing:
+            rule = await self._rules.delete(rule_id, actor, reason, self._clock.utc_ns())
+            await self._settle()
+            return rule
+
+    async def take_out(self, camera: str, detector: str, actor: str, reason: str) -> Entry:
+        """It is out of service. Raises what `RuleBook.take_out` raises."""
+        async with self._writing:
+            entry = await self._rules.take_out(camera, detector, actor, reason, self._clock.utc_ns())
+            await self._settle()
+            return entry
+
+    async def bring_back(self, camera: str, detector: str, actor: str, reason: str) -> Entry:
+        """It is in service again. Raises what `RuleBook.bring_back` raises."""
+        async with self._writing:
+            entry = await self._rules.bring_back(camera, detector, actor, reason, self._clock.utc_ns())
+            await self._settle()
+            return entry
+
+    async def tick(self) -> int:
+        """Does what is due now; returns when something may be due next, UTC nanoseconds, 0 for never.
+
+        What could not be stored is due again. Raises the store's errors.
+        """
+        async with self._writing:
+            now_ns = self._clock.utc_ns()
+            for event_id in self.desk.standing.due(now_ns, MOST_AT_ONCE):
+                await self._change(event_id, lambda event, at_ns: tick(event, self._policy, at_ns))
+            await self._floods.tick(now_ns)
+            await self._settle()
+            return self.desk.standing.next_due_ns
+
     # Asking
 
     async def get(self, event_id: str) -> Event:
@@ -176,28 +266,9 @@ class EventBook:
             raise UnknownEvent(event_id)
         return _event(document)
 
-    async def page(
-        self,
-        *,
-        cameras: Sequence[str] | None,
-        kinds: Sequence[Kind] = (),
-        states: Sequence[State] = (),
-        from_ns: int = 0,
-        to_ns: int = 0,
-        limit: int = 100,
-        page_token: str = "",
-    ) -> tuple[list[Event], str]:
-        """Events, newest first, and the token of the next page. `cameras` None means all."""
-        where: dict[str, Any] = {}
-        if cameras is not None:
-            where["camera"] = AnyOf(list(cameras))
-        if kinds:
-            where["kind"] = AnyOf([kind.value for kind in kinds])
-        if states:
-            where["alarm_state"] = AnyOf([state.value for state in states])
-        if from_ns or to_ns:
-            where["started_ns"] = Between(from_ns or None, to_ns or None)
-        page = await self._events.query(where, order="-started_ns", limit=limit, page_token=page_token)
+    async def page(self, wanted: EventFilter, *, limit: int = 100, page_token: str = "") -> tuple[list[Event], str]:
+        """Events, newest first, and the token of the next page."""
+        page = await self._events.query(wanted.where(), order="-started_ns", limit=limit, page_token=page_token)
         return [_event(document) for document in page.documents], page.next_page_token
 
     async def changed_since(self, since_ns: int, cameras: Sequence[str] | None) -> AsyncIterator[Event]:
@@ -205,7 +276,7 @@ class EventBook:
         where: dict[str, Any] = {"changed_ns": Between(since_ns, None)}
         if cameras is not None:
             where["camera"] = AnyOf(list(cameras))
-        async for document in scan(self._events, _as_where(where), order="changed_ns"):
+        async for document in scan(self._events, where, order="changed_ns"):
             yield _event(document)
 
     # Inside
@@ -223,8 +294,56 @@ class EventBook:
         before = _event(document)
         after = change(before, self._now_ns(before))
         if after is not None:
+            after = tick(after, self._policy, after.changed_ns, is_same_change=True) or after
             await self._store(document, before, after)
         return after
+
+    async def _enter(self, document: Document | None, before: Event | None, event: Event) -> None:
+        """Stores an event that was told, with what follows for its alarm, its leader, a flood, and other alarms."""
+        begun: Begun | None = None
+        leader = await self._leader_of(event) if event.alarm.state is not State.NONE and before is None else None
+        if leader is not None and takes(leader, event, self._policy.chatter_ns):
+            event = folded(event, leader)
+        elif event.alarm.state is not State.NONE and before is None:
+            event, begun = self.desk.greet(event, leader)
+        if event.folded_into:
+            # First: told again, it is known there, and the event below is not.
+            await self._tell_leader(event)
+        else:
+            event = tick(event, self._policy, event.changed_ns, is_same_change=True) or event
+        if begun is not None:
+            await self._floods.begin(begun, event.changed_ns)
+        await self._store(document, before, event)
+        await self._floods.join()
+        if event.kind is Kind.CAMERA:
+            await self._settle()
+
+    async def _tell_leader(self, event: Event) -> None:
+        try:
+            await self._change(
+                event.folded_into, lambda leader, now_ns: with_occurrence(leader, event, raiser_of(event), now_ns)
+            )
+        except UnknownEvent:
+            log.warning("the alarm of an event is gone", event_id=event.id, alarm=event.folded_into)
+
+    async def _add(self, event: Event) -> None:
+        await self._store(None, None, event)
+
+    async def _leader_of(self, event: Event) -> Event | None:
+        leader = await self._find(self.desk.leader_id(event))
+        return _event(leader) if leader else None
+
+    async def _settle(self) -> None:
+        """Gives every alarm the marks that the situation says it should have."""
+        judgement = self.desk.judgement_if_new(self._clock.utc_ns())
+        if judgement is None:
+            return
+        try:
+            for event_id in self.desk.unsettled(judgement):
+                await self._change(event_id, lambda event, now_ns: settled(event, judgement, now_ns))
+        except BaseException:
+            self.desk.forget_judgement()
+            raise
 
     async def _store(self, document: Document | None, before: Event | None, after: Event) -> None:
         awaits = after.last is not None and not after.is_confirmed
@@ -238,6 +357,7 @@ class EventBook:
                 # The outbox marked something as sent meanwhile; the rest of the document is written here alone.
                 document = await self._events.get(after.id)
         self._note_awaiting(after)
+        self.desk.note(after)
         self.watchers.tell(after)
         self.on_stored()
 
@@ -261,10 +381,6 @@ def _event(document: Document) -> Event:
 
 def _fold_watermark(watermark: FrameId, event: Event, now_ns: int) -> Event | None:
     return fold_watermark(event, watermark, now_ns)
-
-
-def _as_where(where: dict[str, Any]) -> Where:
-    return where
 
 
 def _memory(document: dict[str, Any]) -> CameraMemory:

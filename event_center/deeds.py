@@ -18,6 +18,7 @@ MAX_COMMENTS = 200
 # Of all comments of an event together: its document has a bound.
 MAX_TEXT_BYTES = 256 << 10
 MAX_REQUEST_ID_CHARACTERS = 100
+MAX_REASON_CHARACTERS = 500
 
 
 def acknowledge(event: Event, actor: str, text: str, now_ns: int) -> Event | None:
@@ -29,11 +30,11 @@ def acknowledge(event: Event, actor: str, text: str, now_ns: int) -> Event | Non
     text = checked_text(text) if text else ""
     alarm = event.alarm
     if alarm.state is State.NONE:
-        raise NoAlarm(event.id)
+        raise NoAlarm(event.id, "acknowledge", event.folded_into)
     if alarm.state in WAITING:
-        return _done(event, Stimulus(Deed.ACKNOWLEDGED, actor, now_ns, text))
+        return done(event, Stimulus(Deed.ACKNOWLEDGED, actor, now_ns, text))
     if text and not any((said.actor, said.text) == (actor, text) for said in alarm.comments):
-        return _done(event, Stimulus(Deed.COMMENTED, actor, now_ns, text))
+        return done(event, Stimulus(Deed.COMMENTED, actor, now_ns, text))
     return None
 
 
@@ -46,7 +47,7 @@ def comment(event: Event, actor: str, text: str, request_id: str, now_ns: int) -
         (record.stimulus.actor, record.stimulus.request_id) == (actor, request_id) for record in event.alarm.records
     ):
         return None
-    return _done(event, Stimulus(Deed.COMMENTED, actor, now_ns, text, request_id))
+    return done(event, Stimulus(Deed.COMMENTED, actor, now_ns, text, request_id))
 
 
 def checked_text(text: str) -> str:
@@ -59,10 +60,22 @@ def checked_text(text: str) -> str:
     return text
 
 
-def _done(event: Event, stimulus: Stimulus) -> Event:
-    if stimulus.text:
+def checked_reason(text: str) -> str:
+    """A reason on one line. Raises InvalidArgument: empty, over-long, or it would steer a terminal."""
+    text = " ".join(text.split())
+    if not 0 < len(text) <= MAX_REASON_CHARACTERS:
+        raise InvalidArgument("reason", f"has {len(text)} characters; 1 to {MAX_REASON_CHARACTERS} are needed")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise InvalidArgument("reason", "holds a control character", "Write plain text.")
+    return text
+
+
+def done(event: Event, stimulus: Stimulus, *, is_same_change: bool = False) -> Event:
+    """The event after a deed: a new version, unless it belongs to a change that has one already."""
+    if stimulus.text and stimulus.deed in (Deed.ACKNOWLEDGED, Deed.COMMENTED):
         _check_room(event.id, event.alarm, stimulus.text)
-    return replace(event, alarm=apply(event.alarm, stimulus), version=event.version + 1, changed_ns=stimulus.at_ns)
+    alarm = apply(event.alarm, stimulus)
+    return replace(event, alarm=alarm, version=event.version + (not is_same_change), changed_ns=stimulus.at_ns)
 
 
 def _check_room(event_id: str, alarm: Alarm, text: str) -> None:

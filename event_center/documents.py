@@ -1,24 +1,46 @@
-"""An event as a JSON document, the records of its alarm included: what changes together lies in one document."""
+"""An event as a JSON document, the records of its alarm included: what changes together lies in one document.
+
+`format` 2 has what stands beside the state of an alarm. Documents without a number are of the time before; they are
+read as what they say, their marks replayed from their records, and get the number when they are written next.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from event_center.alarm import Alarm, Deed, Record, State, Stimulus
+from event_center.alarm import Alarm, Deed, Marks, Record, State, Stimulus, replay
 from event_center.event import Box, Clip, Event, Kind
+from event_center.marks import Shelf
 from mesh.ids import FrameId
 
+FORMAT = 2
+# What lists are filtered by, beside what they always were.
+MARK_INDEXES = (
+    "priority", "is_shelved", "is_suppressed", "is_out_of_service", "is_stale", "is_set_aside", "is_flooding", "flood",
+    "folded_into", "raised_ns",
+)  # fmt: skip
 _PLAIN = (
-    "camera", "detector", "summary", "priority", "started_ns", "ended_ns", "score", "peak_ns", "version", "changed_ns",
-    "is_confirmed", "source_version", "inspection",
+    "camera", "detector", "summary", "started_ns", "ended_ns", "score", "peak_ns", "version", "changed_ns",
+    "is_confirmed", "source_version",
+)  # fmt: skip
+# Younger than the first documents, with what those mean.
+_LATER: dict[str, Any] = {
+    "inspection": "", "folded_into": "", "members_end_ns": 0, "group": "", "first_out": "", "flood_scope": "",
+}  # fmt: skip
+_MARKS = (
+    "suppressed_by", "out_of_service", "flood", "is_stale", "occurrences", "raised_ns", "standing_ns", "waiting_ns",
+    "steps", "escalated_ns",
 )  # fmt: skip
 
 
 def to_document(event: Event) -> dict[str, Any]:
     """The event as a JSON object."""
+    marks = event.alarm.marks
     return {
+        "format": FORMAT,
         **{key: getattr(event, key) for key in _PLAIN},
+        **{key: getattr(event, key) for key in _LATER},
         "kind": event.kind.value,
         "first": _text(event.first),
         "peak": _text(event.peak),
@@ -29,15 +51,24 @@ def to_document(event: Event) -> dict[str, Any]:
         "acknowledged_ns": event.alarm.acknowledged_ns,
         "records": [_record_document(record) for record in event.alarm.records],
         "clip": _clip_document(event.clip),
+        "open_members": list(event.open_members),
+        "marks": _marks_document(marks),
+        "base_priority": event.priority,
+        # Derived, for lists. A flag that is not set is not there: most events have none.
+        "priority": event.shown_priority,
+        **_flags(marks),
+        **({"is_flooding": 1} if event.flood_scope and event.ended_ns == 0 else {}),
     }
 
 
 def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
     """The inverse of `to_document`. An event stored before there were alarms has none."""
-    plain = {key: document.get(key, "") if key == "inspection" else document[key] for key in _PLAIN}
+    plain = {key: document[key] for key in _PLAIN} | {key: document.get(key, none) for key, none in _LATER.items()}
+    records = tuple(_record(number, one) for number, one in enumerate(document.get("records", ()), 1))
     return Event(
         id=id,
         kind=Kind(document["kind"]),
+        priority=document.get("base_priority", document["priority"]),
         first=_frame(document["first"]),
         peak=_frame(document["peak"]),
         last=_frame(document["last"]),
@@ -46,22 +77,41 @@ def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
             State(document.get("alarm_state", State.NONE)),
             document.get("acknowledged_by", ""),
             document.get("acknowledged_ns", 0),
-            tuple(_record(number, one) for number, one in enumerate(document.get("records", ()), 1)),
+            records,
+            _marks(document["marks"]) if "marks" in document else replay(records).marks,
         ),
         clip=_clip(document.get("clip")),
+        open_members=tuple(document.get("open_members", ())),
         **plain,
     )
 
 
+def _flags(marks: Marks) -> dict[str, Any]:
+    flags = {f"is_{word}": 1 for word in marks.words} | ({"is_set_aside": 1} if marks.is_set_aside else {})
+    return flags | ({"flood": marks.flood} if marks.flood else {}) | {"raised_ns": marks.raised_ns}
+
+
+def _marks_document(marks: Marks) -> dict[str, Any]:
+    shelf = marks.shelf
+    plain = {key: value for key in _MARKS if (value := getattr(marks, key))}
+    return plain | ({"shelf": [shelf.until_ns, shelf.by, shelf.reason, shelf.is_once]} if shelf else {})
+
+
+def _marks(document: Mapping[str, Any]) -> Marks:
+    plain = {key: document[key] for key in _MARKS if key in document}
+    return Marks(shelf=Shelf(*document["shelf"]) if "shelf" in document else None, **plain)
+
+
 def _record_document(record: Record) -> list[Any]:
     done = record.stimulus
-    return [done.deed.value, done.actor, done.at_ns, record.before.value, record.after.value, done.text,
-            done.request_id]  # fmt: skip
+    plain = [done.deed.value, done.actor, done.at_ns, record.before.value, record.after.value, done.text,
+             done.request_id]  # fmt: skip
+    return [*plain, done.until_ns, done.reference] if done.until_ns or done.reference else plain
 
 
 def _record(number: int, document: list[Any]) -> Record:
-    deed, actor, at_ns, before, after, text, request_id = document
-    return Record(number, Stimulus(Deed(deed), actor, at_ns, text, request_id), State(before), State(after))
+    deed, actor, at_ns, before, after, text, request_id, *more = document
+    return Record(number, Stimulus(Deed(deed), actor, at_ns, text, request_id, *more), State(before), State(after))
 
 
 def _clip_document(clip: Clip | None) -> list[Any] | None:

@@ -1,12 +1,14 @@
 """Errors of the event center. All map to a gRPC status through `mesh.errors`.
 
 NotFound
-└── UnknownEvent
+├── UnknownEvent
+└── UnknownRule         no suppression rule, or nothing out of service, of that name
 FailedPrecondition
 ├── InvalidStimulus     the alarm machine does not take it in this state
-└── NoAlarm             there is nothing to acknowledge
+└── NoAlarm             there is nothing to acknowledge or shelve
 ResourceExhausted
 ├── TooManyComments
+├── TooManyRules        suppression rules, or entries out of service
 └── WatcherTooSlow      the stream ends; open another one with `since_ns`
 """
 
@@ -27,6 +29,14 @@ class UnknownEvent(NotFound):
         return type(self), (self.thing,)
 
 
+class UnknownRule(NotFound):
+    """There is no suppression rule of this id, or nothing of this name is out of service."""
+
+
+class TooManyRules(ResourceExhausted):
+    """So many suppression rules, or things out of service, are kept and no more."""
+
+
 class InvalidStimulus(FailedPrecondition):
     """A stimulus that the state of an alarm does not take. `story`: what happened to the alarm before."""
 
@@ -42,14 +52,17 @@ class InvalidStimulus(FailedPrecondition):
 
 
 class NoAlarm(FailedPrecondition):
-    """An event that is no alarm cannot be acknowledged."""
+    """An event that is no alarm cannot be acknowledged or shelved. `folded_into`: the alarm that it belongs to."""
 
-    def __init__(self, event_id: str) -> None:
-        super().__init__(f"event {event_id[:80]!r}", "is no alarm: there is nothing to acknowledge")
+    def __init__(self, event_id: str, deed: str = "acknowledge", folded_into: str = "") -> None:
+        remedy = f"It is one occurrence of alarm {folded_into}." if folded_into else ""
+        super().__init__(f"event {event_id[:80]!r}", f"is no alarm: there is nothing to {deed}", remedy)
         self.event_id = event_id
+        self.deed = deed
+        self.folded_into = folded_into
 
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        return type(self), (self.event_id,)
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.event_id, self.deed, self.folded_into)
 
 
 class TooManyComments(ResourceExhausted):

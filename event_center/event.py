@@ -74,6 +74,28 @@ class Event:
     """The inspection that raised it."""
     alarm: Alarm = field(default_factory=Alarm)
     clip: Clip | None = None
+    folded_into: str = ""
+    """The alarm that it is one more occurrence of; it has none of its own then."""
+    open_members: tuple[str, ...] = ()
+    """Of an alarm: what is folded into it and goes on."""
+    members_end_ns: int = 0
+    """Of an alarm: the latest end of what is folded into it and over."""
+    group: str = ""
+    """Of an alarm: the group of cameras that it belongs to."""
+    first_out: str = ""
+    """Of an alarm: the one that was raised first in its group."""
+    flood_scope: str = ""
+    """Of the alarm of a flood: the group that is flooded, or "site"."""
+
+    @property
+    def shown_priority(self) -> int:
+        """1 (highest) to 4, as escalation raised it."""
+        return max(self.priority - self.alarm.marks.steps, 1)
+
+    @property
+    def holds(self) -> bool:
+        """The condition of its alarm holds: it goes on, or something that is folded into it does."""
+        return self.ended_ns == 0 or bool(self.open_members)
 
 
 def event_id(started_ns: int, *parts: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from event_center.alarm import Alarm, follow
+from event_center.alarm import follow
 from event_center.event import Box, Clip, Event, Kind, event_id
 from mesh.ids import FrameId
 
@@ -106,10 +106,10 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
     summary, priority = describe_anomaly(report)
     # Known to be on disk, though nobody has told the watermark since the start.
     is_same_footage = existing is not None and existing.is_confirmed and existing.last == report.last
-    event = Event(
-        id=report.id,
-        kind=Kind.ANOMALY,
-        camera=report.camera,
+    # What the desk made of it (its alarm, its clip, what it belongs to) stays.
+    base = existing or Event(report.id, Kind.ANOMALY, report.camera, report.detector, summary, priority, 0, version=0)
+    event = replace(
+        base,
         detector=report.detector,
         summary=summary,
         priority=priority,
@@ -121,13 +121,11 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
         last=report.last,
         peak_ns=report.peak_ns,
         boxes=report.boxes,
-        version=existing.version + 1 if existing else 1,
+        version=base.version + 1,
         changed_ns=now_ns,
         is_confirmed=is_same_footage or _reaches(watermark, report.last),
         source_version=report.version,
         inspection=report.inspection,
-        alarm=existing.alarm if existing else Alarm(),
-        clip=existing.clip if existing else None,
     )
     return with_alarm(event, _AGGREGATE)
 
@@ -206,11 +204,22 @@ def fold_hold(event: Event, report: HoldReport, now_ns: int) -> Event | None:
 
 
 def with_alarm(event: Event, actor: str) -> Event:
-    """The event with its alarm as its condition stands."""
-    if event.kind not in ALARM_KINDS:
+    """The event with its alarm as its condition stands; one that is folded into another has none."""
+    if event.kind not in ALARM_KINDS or event.folded_into:
         return event
-    alarm = follow(event.alarm, holds=event.ended_ns == 0, actor=actor, at_ns=event.changed_ns)
+    alarm = follow(event.alarm, holds=event.holds, actor=actor, at_ns=event.changed_ns)
     return replace(event, alarm=alarm)
+
+
+def raiser_of(event: Event) -> str:
+    """Who raises and returns the alarm of such an event, as its records name it."""
+    match event.kind:
+        case Kind.ANOMALY:
+            return _AGGREGATE
+        case Kind.CAMERA:
+            return _BROKER
+        case Kind.SYSTEM:
+            return event.detector.partition(".")[0]
 
 
 def _camera_event(report: CameraReport) -> Event:

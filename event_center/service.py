@@ -1,28 +1,28 @@
-"""The gRPC face of the event center. Thin: checks requests and scope, asks the book, converts."""
+"""The gRPC face of the event center. Thin: checks requests and scope, asks the book, converts.
+
+What concerns rules, service and load is in `service_rules`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
-from event_center.book import EventBook
 from event_center.errors import UnknownEvent
 from event_center.event import Event
-from event_center.wire import event_to_proto, kinds_from_proto, record_to_proto, states_from_proto
+from event_center.filters import EventFilter
+from event_center.scope import scope
+from event_center.service_rules import RuleCalls
+from event_center.wire import event_to_proto, kinds_from_proto, records_to_proto, states_from_proto
 from mesh.errors import InvalidArgument
-from mesh.ids import validate_camera_id
 from mesh.security import Principal, principal_of
-from trueframe.v1 import events_pb2, events_pb2_grpc
+from trueframe.v1 import events_pb2
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
-MAX_CAMERAS = 10_000
 
 
-class EventService(events_pb2_grpc.EventServiceServicer):
-    """Events: listed, read, watched, acknowledged, commented. Who does something is the caller's token's name."""
-
-    def __init__(self, book: EventBook) -> None:
-        self._book = book
+class EventService(RuleCalls):
+    """Events: listed, read, watched, acknowledged, commented, shelved. Who does it is the token's name."""
 
     async def ListEvents(  # noqa: N802 - the rpc's name
         self, request: events_pb2.ListEventsRequest, context: Any
@@ -30,14 +30,24 @@ class EventService(events_pb2_grpc.EventServiceServicer):
         """A page of events, newest first."""
         if not 0 <= request.page_size <= LARGEST_PAGE:
             raise InvalidArgument(f"page_size {request.page_size}", f"is not between 0 and {LARGEST_PAGE}")
-        events, token = await self._book.page(
-            cameras=_scope(principal_of(context), request.cameras),
+        if unknown := [priority for priority in request.priorities if not 1 <= priority <= 4]:
+            raise InvalidArgument(f"priority {unknown[0]}", "is not between 1 and 4")
+        wanted = EventFilter(
+            cameras=scope(principal_of(context), request.cameras),
             kinds=kinds_from_proto(request.kinds),
             states=states_from_proto(request.alarm_states),
+            priorities=list(request.priorities),
             from_ns=request.from_ns,
             to_ns=request.to_ns,
-            limit=request.page_size or DEFAULT_PAGE,
-            page_token=request.page_token,
+            is_shelved=request.shelved,
+            is_suppressed=request.suppressed,
+            is_out_of_service=request.out_of_service,
+            is_stale=request.stale,
+            flood=request.flood,
+            folded_into=request.folded_into,
+        )
+        events, token = await self._book.page(
+            wanted, limit=request.page_size or DEFAULT_PAGE, page_token=request.page_token
         )
         return events_pb2.ListEventsResponse(events=[event_to_proto(event) for event in events], next_page_token=token)
 
@@ -68,14 +78,29 @@ class EventService(events_pb2_grpc.EventServiceServicer):
     ) -> events_pb2.ListEventRecordsResponse:
         """All that was done to it."""
         event = await self._visible(request.id, context)
-        records = [record_to_proto(record) for record in event.alarm.records]
-        return events_pb2.ListEventRecordsResponse(records=records)
+        return events_pb2.ListEventRecordsResponse(records=records_to_proto(event.alarm))
+
+    async def ShelveEvent(  # noqa: N802 - the rpc's name
+        self, request: events_pb2.ShelveEventRequest, context: Any
+    ) -> events_pb2.ShelveEventResponse:
+        """A human takes it out of the queue for a time."""
+        principal = await self._actor(request.id, context)
+        event = await self._book.shelve(request.id, principal.name, request.reason, request.duration_ns)
+        return events_pb2.ShelveEventResponse(event=event_to_proto(event))
+
+    async def UnshelveEvent(  # noqa: N802 - the rpc's name
+        self, request: events_pb2.UnshelveEventRequest, context: Any
+    ) -> events_pb2.UnshelveEventResponse:
+        """A human puts it back before its time."""
+        principal = await self._actor(request.id, context)
+        event = await self._book.unshelve(request.id, principal.name, request.reason)
+        return events_pb2.UnshelveEventResponse(event=event_to_proto(event))
 
     async def WatchEvents(  # noqa: N802 - the rpc's name
         self, request: events_pb2.WatchEventsRequest, context: Any
     ) -> AsyncIterator[events_pb2.WatchEventsResponse]:
         """Stored changes since a time, then changes as they happen."""
-        cameras = _scope(principal_of(context), request.cameras)
+        cameras = scope(principal_of(context), request.cameras)
         chosen = None if cameras is None else frozenset(cameras)
 
         def is_wanted(event: Event) -> bool:
@@ -102,14 +127,3 @@ class EventService(events_pb2_grpc.EventServiceServicer):
         principal = principal_of(context)
         principal.require((await self._book.get(event_id)).camera)
         return principal
-
-
-def _scope(principal: Principal, asked: Sequence[str]) -> list[str] | None:
-    """Cameras to answer for; None means all there are. Raises InvalidArgument, PermissionDenied."""
-    if len(asked) > MAX_CAMERAS:
-        raise InvalidArgument("cameras", f"are more than {MAX_CAMERAS}")
-    for camera in asked:
-        principal.require(validate_camera_id(camera))
-    if asked:
-        return sorted(set(asked))
-    return None if principal.cameras is None else sorted(principal.cameras)

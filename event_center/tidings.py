@@ -1,7 +1,8 @@
 """What the bus hears of a changed event: one whole state a change, named after what was done. Pure.
 
 Subject `trueframe.event.<camera or _system>`, payload a protobuf `Event`, CloudEvents type `trueframe.event.<deed>`, or
-`.changed` where nobody did anything to its alarm (the anomaly grew, footage was confirmed, the clip is held).
+`.changed` where nobody did anything to its alarm (the anomaly grew, footage was confirmed, the clip is held). Of more
+deeds in one change the last that changed its state names it; if none did, the last.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def tidings(before: Event | None, after: Event) -> OutboxEvent:
     """The message of a change."""
     known = len(before.alarm.records) if before is not None else 0
     fresh = after.alarm.records[known:]
-    deed = fresh[-1].stimulus.deed.value if fresh else "changed"
+    named = [record for record in fresh if record.before is not record.after] or fresh
+    deed = named[-1].stimulus.deed.value if named else "changed"
     return OutboxEvent(
         subject=event_subject(after.camera),
         type=f"trueframe.event.{deed}",

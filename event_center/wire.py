@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from event_center.alarm import Deed, Record, State
+from event_center.alarm import Alarm, Deed, Marks, Record, State, apply
 from event_center.conditions import ConditionReport
 from event_center.event import Box, Clip, Event, Kind
 from event_center.folding import AnomalyReport, CameraReport, HoldReport
@@ -44,12 +45,28 @@ DEEDS: dict[Deed, events_pb2.EventDeed.ValueType] = {
     Deed.RAISED_AGAIN: events_pb2.EVENT_DEED_RAISED_AGAIN,
     Deed.ACKNOWLEDGED: events_pb2.EVENT_DEED_ACKNOWLEDGED,
     Deed.COMMENTED: events_pb2.EVENT_DEED_COMMENTED,
+    Deed.SHELVED: events_pb2.EVENT_DEED_SHELVED,
+    Deed.UNSHELVED: events_pb2.EVENT_DEED_UNSHELVED,
+    Deed.SUPPRESSED: events_pb2.EVENT_DEED_SUPPRESSED,
+    Deed.UNSUPPRESSED: events_pb2.EVENT_DEED_UNSUPPRESSED,
+    Deed.TAKEN_OUT: events_pb2.EVENT_DEED_TAKEN_OUT_OF_SERVICE,
+    Deed.BROUGHT_BACK: events_pb2.EVENT_DEED_RETURNED_TO_SERVICE,
+    Deed.STALE: events_pb2.EVENT_DEED_BECAME_STALE,
+    Deed.ESCALATED: events_pb2.EVENT_DEED_ESCALATED,
+    Deed.REALARMED: events_pb2.EVENT_DEED_REALARMED,
+    Deed.GROUPED: events_pb2.EVENT_DEED_GROUPED,
+}
+MARKS: dict[str, events_pb2.AlarmMark.ValueType] = {
+    "shelved": events_pb2.ALARM_MARK_SHELVED,
+    "suppressed": events_pb2.ALARM_MARK_SUPPRESSED,
+    "out_of_service": events_pb2.ALARM_MARK_OUT_OF_SERVICE,
+    "stale": events_pb2.ALARM_MARK_STALE,
 }
 
 
 def event_to_proto(event: Event, newest_comments: int | None = None) -> events_pb2.Event:
     """The event for clients; with only its newest comments if a number is given."""
-    comments = event.alarm.comments
+    comments, marks = event.alarm.comments, event.alarm.marks
     if newest_comments is not None:
         comments = comments[-newest_comments:]
     message = events_pb2.Event(
@@ -58,7 +75,8 @@ def event_to_proto(event: Event, newest_comments: int | None = None) -> events_p
         camera=event.camera,
         detector=event.detector,
         summary=event.summary,
-        priority=event.priority,
+        priority=event.shown_priority,
+        base_priority=event.priority,
         score=event.score,
         started_ns=event.started_ns,
         ended_ns=event.ended_ns,
@@ -77,7 +95,22 @@ def event_to_proto(event: Event, newest_comments: int | None = None) -> events_p
         acknowledged_ns=event.alarm.acknowledged_ns,
         comments=[events_pb2.Comment(author=c.actor, written_ns=c.at_ns, text=c.text) for c in comments],
         inspection=event.inspection,
+        folded_into=event.folded_into,
+        group=event.group,
+        first_out=event.first_out,
+        is_first_out=bool(event.first_out) and event.first_out == event.id,
+        set_aside=marks.is_set_aside,
+        suppressed_by=marks.suppressed_by,
+        out_of_service=bool(marks.out_of_service),
+        occurrences=marks.occurrences,
+        flood=marks.flood,
+        is_stale=marks.is_stale,
+        escalated_ns=marks.escalated_ns,
+        raised_ns=marks.raised_ns,
     )
+    if marks.shelf is not None:
+        message.shelved_until_ns, message.shelved_by = marks.shelf.until_ns, marks.shelf.by
+        message.shelve_reason, message.shelved_once = marks.shelf.reason, marks.shelf.is_once
     if event.clip is not None:
         clip = event.clip
         message.clip.CopyFrom(events_pb2.ClipHold(from_ns=clip.from_ns, to_ns=clip.to_ns, confirmed=clip.is_confirmed))
@@ -103,8 +136,17 @@ def states_from_proto(states: Any) -> list[State]:
     return [by_number[number] for number in states]
 
 
-def record_to_proto(record: Record) -> events_pb2.EventRecord:
-    """A record for clients."""
+def records_to_proto(alarm: Alarm) -> list[events_pb2.EventRecord]:
+    """All records of an alarm for clients, oldest first, each with the marks that stood after it."""
+    told: list[events_pb2.EventRecord] = []
+    replayed = Alarm()
+    for record in alarm.records:
+        replayed = replace(apply(replayed, record.stimulus), records=())
+        told.append(_record_to_proto(record, replayed.marks))
+    return told
+
+
+def _record_to_proto(record: Record, marks: Marks) -> events_pb2.EventRecord:
     return events_pb2.EventRecord(
         number=record.number,
         at_ns=record.stimulus.at_ns,
@@ -113,6 +155,9 @@ def record_to_proto(record: Record) -> events_pb2.EventRecord:
         from_state=STATES[record.before],
         to_state=STATES[record.after],
         text=record.stimulus.text,
+        until_ns=record.stimulus.until_ns,
+        reference=record.stimulus.reference,
+        marks=[MARKS[word] for word in marks.words],
     )
 
 
@@ -183,7 +228,7 @@ def condition_report(payload: bytes) -> ConditionReport:
             holds=bool(body["holds"]),
             since_ns=_int64(body["since_ns"]),
             summary=" ".join(str(body.get("summary") or "").split())[:500],
-            priority=min(max(int(body.get("priority") or 3), 1), 5),
+            priority=min(max(int(body.get("priority") or 3), 1), 4),
         )
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         raise InvalidArgument("condition", f"cannot be read ({type(error).__name__}: {error})") from None

@@ -15,6 +15,7 @@ from event_center.deeds import MAX_CHARACTERS, MAX_COMMENTS, MAX_TEXT_BYTES, ack
 from event_center.documents import from_document, to_document
 from event_center.errors import InvalidStimulus, NoAlarm, TooManyComments
 from event_center.event import Event, Kind
+from event_center.marks import refusal
 from mesh.errors import FailedPrecondition, InvalidArgument
 
 EVENT = Event("e1", Kind.ANOMALY, "yard", "motion@1", "Motion on yard", 2, 1, changed_ns=1)
@@ -25,6 +26,8 @@ stimuli = st.builds(
     st.sampled_from(["aggregate", "anna", "Øystein"]),
     st.integers(0, 1 << 62),
     st.sampled_from(["", "on my way"]),
+    until_ns=st.integers(0, 1 << 62),
+    reference=st.sampled_from(["", "once", "rule-1", "gate *"]),
 )
 sequences = st.lists(stimuli, max_size=30)
 
@@ -36,7 +39,7 @@ def played(sequence: list[Stimulus]) -> Alarm:
         try:
             alarm = apply(alarm, stimulus)
         except InvalidStimulus:
-            assert (alarm.state, stimulus.deed) not in TRANSITIONS
+            assert (alarm.state, stimulus.deed) not in TRANSITIONS or refusal(alarm.marks, stimulus)
     return alarm
 
 
@@ -67,7 +70,9 @@ def test_an_alarm_is_normal_only_if_somebody_saw_it_since_it_was_raised_last(seq
     since_raised: list[Deed] = []
     for record in alarm.records:
         deed = record.stimulus.deed
-        since_raised = [] if deed in (Deed.RAISED, Deed.RAISED_AGAIN) else [*since_raised, deed]
+        came = deed in (Deed.RAISED, Deed.RAISED_AGAIN, Deed.REALARMED)
+        came_back = deed in (Deed.UNSHELVED, Deed.UNSUPPRESSED, Deed.BROUGHT_BACK) and record.before in HOLDING
+        since_raised = [] if came or came_back else [*since_raised, deed]
     was_seen = Deed.ACKNOWLEDGED in since_raised
     assert (alarm.state in WAITING) == (alarm.state is not State.NONE and not was_seen)
     assert bool(alarm.acknowledged_by) == was_seen

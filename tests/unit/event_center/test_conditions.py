@@ -13,6 +13,7 @@ from event_center.alarm import State
 from event_center.book import EventBook
 from event_center.conditions import ConditionReport, fold_condition
 from event_center.event import Event, Kind
+from event_center.filters import EventFilter
 from event_center.folding import CameraMemory
 from event_center.wire import condition_report
 from mesh.clocks import ManualClock
@@ -93,8 +94,8 @@ async def test_the_book_remembers_a_condition_over_its_own_restart(tmp_path: Pat
         await (await EventBook.open(store, ManualClock())).tell_condition(FULL)
         book = await EventBook.open(store, ManualClock())
         await book.tell_condition(FULL)
-        ((event,), _) = await book.page(cameras=None, kinds=[Kind.SYSTEM])
+        ((event,), _) = await book.page(EventFilter(kinds=[Kind.SYSTEM]))
         assert event.alarm.records[0].stimulus.actor == "broker"
         await book.tell_condition(OVER)
-        ((event,), _) = await book.page(cameras=None, states=[State.RETURNED])
+        ((event,), _) = await book.page(EventFilter(states=[State.RETURNED]))
         assert event.ended_ns == 9

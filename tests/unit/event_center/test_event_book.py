@@ -12,6 +12,7 @@ from event_center.alarm import State
 from event_center.book import EventBook
 from event_center.errors import UnknownEvent
 from event_center.event import Box, Clip
+from event_center.filters import EventFilter
 from event_center.folding import AnomalyReport, CameraReport, HoldReport
 from mesh.clocks import ManualClock
 from mesh.ids import FrameId
@@ -134,10 +135,10 @@ async def test_footage_stays_confirmed_over_a_restart_and_a_repeated_end(store: 
 
 async def test_a_lost_camera_is_an_alarm_that_returns_when_it_is_live(book: EventBook) -> None:
     await book.tell_camera(CameraReport("gate", "Nordtor", "lost", SECOND, ""))
-    ((event,), _) = await book.page(cameras=None, states=[State.UNACKNOWLEDGED])
+    ((event,), _) = await book.page(EventFilter(states=[State.UNACKNOWLEDGED]))
     assert event.alarm.records[0].stimulus.actor == "broker"
     await book.tell_camera(CameraReport("gate", "Nordtor", "live", 2 * SECOND, ""))
-    ((event,), _) = await book.page(cameras=None, states=[State.RETURNED])
+    ((event,), _) = await book.page(EventFilter(states=[State.RETURNED]))
     assert event.ended_ns == 2 * SECOND
 
 
@@ -145,11 +146,11 @@ async def test_a_wrong_clock_and_a_lost_picture_of_one_camera_are_two_alarms(boo
     await book.tell_camera(CameraReport("gate", "", "clock-wrong", SECOND, "It jumped.", about="clock"))
     await book.tell_camera(CameraReport("gate", "", "lost", SECOND, ""))
     await book.tell_camera(CameraReport("gate", "", "live", 2 * SECOND, ""))
-    (events, _) = await book.page(cameras=None)
+    (events, _) = await book.page(EventFilter())
     states = {event.detector: event.alarm.state for event in events}
     assert states == {"camera-clock": State.UNACKNOWLEDGED, "camera-state": State.RETURNED}
     await book.tell_camera(CameraReport("gate", "", "clock-good", 3 * SECOND, "", about="clock"))
-    (events, _) = await book.page(cameras=None, states=[State.RETURNED])
+    (events, _) = await book.page(EventFilter(states=[State.RETURNED]))
     assert len(events) == 2
 
 
@@ -159,9 +160,9 @@ async def test_camera_trouble_told_again_after_a_kill_between_two_writes_changes
     await book.tell_camera(lost)
     # As if it was killed before the camera's memory was written.
     await (await store.collection("cameras")).delete("gate")
-    ((before,), _) = await book.page(cameras=None)
+    ((before,), _) = await book.page(EventFilter())
     await book.tell_camera(lost)
-    ((after,), _) = await book.page(cameras=None)
+    ((after,), _) = await book.page(EventFilter())
     assert after == before
     await book.tell_camera(replace(lost, state="live", since_ns=2 * SECOND))
     assert (await book.get(after.id)).alarm.state is State.RETURNED
@@ -169,9 +170,11 @@ async def test_camera_trouble_told_again_after_a_kill_between_two_writes_changes
 
 async def test_events_are_paged_by_the_state_of_their_alarms(book: EventBook) -> None:
     for number in range(5):
-        await book.tell_anomaly(replace(anomaly(), id=f"a{number}", started_ns=(number + 1) * SECOND))
+        await book.tell_anomaly(
+            replace(anomaly(), id=f"a{number}", started_ns=(number + 1) * SECOND, inspection=f"{number}")
+        )
     await book.acknowledge("a2", "anna", "")
-    waiting, token = await book.page(cameras=None, states=[State.UNACKNOWLEDGED], limit=3)
-    more, end = await book.page(cameras=None, states=[State.UNACKNOWLEDGED], limit=3, page_token=token)
+    waiting, token = await book.page(EventFilter(states=[State.UNACKNOWLEDGED]), limit=3)
+    more, end = await book.page(EventFilter(states=[State.UNACKNOWLEDGED]), limit=3, page_token=token)
     assert [event.id for event in [*waiting, *more]] == ["a4", "a3", "a1", "a0"]
     assert not end

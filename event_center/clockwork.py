@@ -1,0 +1,40 @@
+"""The clock of the event center: lets the book do what is due, for the time of a block.
+
+It looks once a second: what people wait for comes within that, and a clock that is set back or forth is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from event_center.book import EventBook
+from mesh.errors import TrueframeError
+from mesh.logs import get_logger, rate_limited
+
+log = get_logger("event_center.clockwork")
+
+EVERY_S = 1.0
+
+
+@contextlib.asynccontextmanager
+async def clockwork(book: EventBook) -> AsyncIterator[None]:
+    """Ticks until the block ends. A store that is away is waited for: what is due stays due."""
+    task = asyncio.create_task(_tick(book), name="clockwork")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tick(book: EventBook) -> None:
+    while True:
+        try:
+            await book.tick()
+        except TrueframeError as error:
+            if rate_limited("clockwork", 10.0):
+                log.warning("what is due waits", reason=str(error))
+        await asyncio.sleep(EVERY_S)
