@@ -14,6 +14,7 @@ from typing import Protocol
 
 from aggregate.client import Inspection
 from detector_pool.canvas import RegionMask
+from detector_pool.models import ModelFiles
 from detector_pool.picture import Shot
 from detector_pool.reinspect import recorded_pictures
 from detector_pool.wire import task_from_proto
@@ -87,19 +88,27 @@ def train_from_footage(
     to_ns: int,
     *,
     like: Inspection | None = None,
+    pose: ModelFiles | None = None,
     seed: int = 0,
     progress: TrainProgress | None = None,
 ) -> FootageModel:
-    """Trains normality on the frames received in a range. `like`: the inspection whose regions count.
+    """Trains normality on the frames received in a range, or posture on the key points that the model `pose` finds.
 
-    Raises NotFound (nothing is recorded there), InvalidArgument (too little, too still, pictures of several sizes).
+    `like`: the inspection whose regions count. Raises NotFound (nothing is recorded there), InvalidArgument (too
+    little, too still, pictures of several sizes), FailedPrecondition (posture, and torch is not installed).
     """
-    from detector_pool.training import train_normality
-
+    trained: Trained
     regions: Sequence[RegionMask] = ()
     if like is not None:
         regions = task_from_proto(Assignment(inspection=like)).regions
     reading = _Reading(footage, camera, from_ns, to_ns, progress)
+    if pose is not None:
+        from detector_pool.training.posture import train_posture
+
+        trained = train_posture(reading, camera=camera, pose=pose, regions=regions, progress=progress, seed=seed)
+        return FootageModel(trained, reading.pictures, reading.left_out)
+    from detector_pool.training import train_normality
+
     fps = reading.rate()
     trained = train_normality(reading, camera=camera, regions=regions, fps=fps, progress=progress, seed=seed)
     return FootageModel(trained, reading.pictures, reading.left_out)

@@ -5,6 +5,7 @@ The pose model finds one person; the brighter the picture, the further they swin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ STANDING = np.array(
      (0.47, 0.77)]
 )  # fmt: skip
 ARMS, LEGS = (7, 8, 9, 10), (13, 14, 15, 16)
+LEVEL = Level(0.1, 1.1, (1.0,) * PLACES)
 SWING = 0.1
 """To the right of the picture, in fractions of it, if the picture were white."""
 
@@ -64,6 +66,13 @@ def lit(index: int, level: int, fps: float = 10.0) -> Shot:
     one = shot(index, fps=fps)
     one.y[:] = level
     return one
+
+
+def walks(count: int, first: int = 0) -> Iterator[Shot]:
+    """Arms that swing once a second, and a pause every ten seconds."""
+    for index in range(count):
+        if index % 100 < 97:
+            yield lit(first + index, round(60 + 50 * np.sin(2 * np.pi * index / 10)))
 
 
 def nothing_learnt(mean: np.ndarray) -> Weights:

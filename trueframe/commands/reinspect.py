@@ -17,12 +17,11 @@ from trueframe.times import show_time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from detector_pool.client import Again, LoadedModel, Observation
+    from detector_pool.client import Again, Observation
     from trueframe.client import Client
 
 # Another model begins from nothing: it is shown so much before the range, and is warm when the range begins.
 _LEAD_NS = 30_000_000_000
-_SHORTEST = 8
 """Digits that name a version."""
 
 
@@ -117,8 +116,9 @@ def _with_model(
     """Shows the frames to another model of the inspection's detector, and how its scores differ."""
     from detector_pool.client import reinspect, with_model
     from trueframe.commands.reinspect_with import Difference, show_difference
+    from trueframe.commands.which_model import opened_model
 
-    loaded = _opened(tf, model)
+    loaded = opened_model(tf, model)
     kind = str(loaded.manifest["detector"])
     statuses = [one for one in tf.inspections.list() if one.inspection.camera == camera]
     found = [one for one in statuses if one.inspection.detector == kind and only in (None, one.inspection.id)]
@@ -136,20 +136,6 @@ def _with_model(
     frames = (one for one in again if one.received_ns >= from_ns)
     difference = Difference(name, threshold)
     show_difference(frames, difference, detector.name, each_frame=each_frame, as_json=as_json, file=file)
-
-
-def _opened(tf: Client, model: str) -> LoadedModel:
-    """A model from this disk, or a published version."""
-    from detector_pool.client import open_model, opened_files
-
-    if Path(model).exists():
-        return open_model(Path(model))
-    versions = [version for one in tf.models.list() for version in one.versions]
-    found = [one.digest for one in versions if len(model) >= _SHORTEST and one.digest.startswith(model.lower())]
-    if len(set(found)) == 1:
-        return opened_files(b"".join(tf.models.fetch(found[0])), found[0])
-    why = "begins several versions" if found else "is no folder or zip here, and no version"
-    raise NotFound(f"model {model}", why, "`trueframe models list` shows published versions.")
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesh.errors import InvalidArgument
-from trueframe.retraining import DETECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,13 +75,24 @@ class Published:
 
 
 def trained(
-    tf: Client, camera: str, from_ns: int, to_ns: int, seed: int, *, like: Inspection | None, is_shown: bool
+    tf: Client,
+    camera: str,
+    from_ns: int,
+    to_ns: int,
+    seed: int,
+    *,
+    like: Inspection | None,
+    is_shown: bool,
+    pose: ModelFiles | None = None,
 ) -> Made:
-    """A model of the frames received in a range, with a bar for whoever looks at it."""
+    """A model of the frames received in a range, with a bar for whoever looks at it: of posture with the model `pose`,
+    else of normality."""
     from detector_pool.client import open_files, train_from_footage
 
     with _bar(f"training on {camera}", is_shown=is_shown) as progress:
-        made = train_from_footage(tf.footage, camera, from_ns, to_ns, like=like, seed=seed, progress=progress)
+        made = train_from_footage(
+            tf.footage, camera, from_ns, to_ns, like=like, pose=pose, seed=seed, progress=progress
+        )
     with tempfile.TemporaryDirectory(prefix="trueframe-train-") as folder:
         made.write(Path(folder))
         files = open_files(Path(folder))
@@ -109,7 +119,7 @@ def publish(tf: Client, made: Made) -> Published:
     from detector_pool.client import check_model
 
     check_model(made.files)
-    name = f"{made.camera}.{DETECTOR}"
+    name = f"{made.camera}.{made.files.detector}"
     version, _ = tf.models.add(made.files.packed(), model=name)
     promoted = next((one.rollout.promoted for one in tf.models.list() if one.name == name), "")
     if promoted == version.digest:

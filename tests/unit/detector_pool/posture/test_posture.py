@@ -16,14 +16,13 @@ from detector_pool.models import ModelFiles, check_model, open_files
 from detector_pool.normality.runtime import Session
 from detector_pool.picture import Shot
 from detector_pool.posture.body import PLACES, body_of
-from detector_pool.posture.detector import TYPE, Level, Posture, PostureState, pose_detector
+from detector_pool.posture.detector import TYPE, Posture, PostureState, pose_detector
 from detector_pool.posture.graph import WIDTH, posture_graph
 from detector_pool.posture.people import FEWEST_STEPS, ROWS, STEPS
 from detector_pool.registry import detector_types
 from mesh.errors import InvalidArgument
-from tests.bodies import ARMS, by_chance, lit, nothing_learnt, posture_model, swinging_pose
+from tests.bodies import ARMS, LEVEL, by_chance, lit, nothing_learnt, posture_model, swinging_pose
 
-LEVEL = Level(0.1, 1.1, (1.0,) * PLACES)
 LEFT = RegionMask(False, ((0, 0), (0.3, 0), (0.3, 1), (0, 1)))
 RIGHT = RegionMask(False, ((0.3, 0), (1, 0), (1, 1), (0.3, 1)))
 
