@@ -12,6 +12,7 @@ from detector_pool.detector import Detector, Observation
 from detector_pool.fare import Fare, ModelFare, Report
 from detector_pool.faults import Faults
 from detector_pool.picture import Hole, Shot
+from detector_pool.rate import Rate
 from detector_pool.reasons import NoScore
 from detector_pool.sequence import FrameVerdict, Sequence
 from detector_pool.soundness import sound
@@ -95,7 +96,7 @@ class Runner:
         self._fare = Fare()
         self._packed_ns: int | None = None
         self._received_ns = task.checkpoint.received_ns if task.checkpoint else 0
-        self._slot = -1
+        self._rate = Rate(task.max_fps)
         self._rebuilt: Any = None
         self._rebuilt_from_ns: int | None = None
         self._uneven = 0
@@ -126,6 +127,8 @@ class Runner:
         drawn = (self._task.regions, self._task.has_fixed_regions)
         if drawn != (task.regions, task.has_fixed_regions):
             self._steering = self._steering.anew(follower)
+        if task.max_fps != self._rate.max_fps:
+            self._rate = Rate(task.max_fps)
         self._task = task
         self._builder.threshold = task.threshold
         self._problem = made.problem
@@ -293,7 +296,7 @@ class Runner:
     # One picture
 
     def _inspect(self, shot: Shot, *, was_shown: bool = False) -> Observation:
-        if not self._is_sampled(shot) and not was_shown:
+        if not self._rate.is_due(shot.received_ns) and not was_shown:
             return Observation(reason=NoScore.NOT_SAMPLED)
         detector = self._made.detector
         if detector is None or self._faults.is_disabled(shot.received_ns):
@@ -334,11 +337,3 @@ class Runner:
             self._rebuilt = self._next.detector.start()
             if rate_limited(f"next detector {self._task.detector}", 5.0):
                 log.warning("next detector fails", detector=self._next.name, reason=str(error)[:200])
-
-    def _is_sampled(self, shot: Shot) -> bool:
-        """Whether a frame is looked at: the first of each slot of time, whoever looks."""
-        if self._task.max_fps <= 0:
-            return True
-        slot = int(shot.received_ns * self._task.max_fps) // SECOND
-        is_first, self._slot = slot > self._slot, max(slot, self._slot)
-        return is_first

@@ -335,3 +335,15 @@ def test_a_checkpoint_brings_how_the_regions_followed() -> None:
     second = Runner(task, made(1), follower=Follower())
     second.look(shot(30), 0)
     assert second.finish()[-1].verdicts[0].alignment[2] == 0.3
+
+
+def test_a_rate_that_is_lowered_again_and_given_back_is_kept_to_at_once() -> None:
+    runner, same = Runner(replace(TASK, max_fps=5.0), made(1)), made(1)
+    looked = []
+    for at, fps in enumerate((5.0, 2.0, 1.0, 5.0, 0.0)):
+        runner.change(replace(TASK, max_fps=fps), same)
+        blocks = [block for seq in range(100 * at, 100 * at + 100) for block in runner.look(shot(seq), at)]
+        blocks += runner.due(SECOND * 100 * (at + 1))
+        looked.append(sum(reason is None for reason in (one.reason for _, _, one in told(blocks))))
+    # Of ten seconds each, at ten frames a second; on the edge of a slot one more.
+    assert all(abs(found - wanted) <= 1 for found, wanted in zip(looked, (50, 20, 10, 50, 100), strict=True)), looked
