@@ -1,5 +1,7 @@
 """Events for other parts and for programs: list, get, watch, acknowledge, comment; asynchronous and synchronous.
 
+Shelving, service, suppression and load are in `client_alarms`.
+
     async with EventClient(endpoint, token) as events:
         async for event in events.watch():
             print(event.summary)
@@ -15,20 +17,19 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import grpc
 import grpc.aio
 
+from event_center.client_alarms import AlarmCalls, EventFilters, SyncAlarmCalls, list_request
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import ResourceExhausted, Unavailable, from_rpc_error
 from mesh.ids import new_event_id
 from trueframe.v1.events_pb2 import (
     AcknowledgeEventRequest,
-    AlarmState,
     CommentEventRequest,
     Event,
-    EventKind,
     EventRecord,
     GetEventRequest,
     ListEventRecordsRequest,
@@ -38,7 +39,7 @@ from trueframe.v1.events_pb2 import (
 )
 from trueframe.v1.events_pb2_grpc import EventServiceStub
 
-__all__ = ["Event", "EventClient", "EventRecord", "SyncEventClient"]
+__all__ = ["Event", "EventClient", "EventFilters", "EventRecord", "SyncEventClient"]
 
 DEADLINE_S = 10.0
 _PAGE = 500
@@ -88,7 +89,7 @@ class _Watch:
         return wait_s
 
 
-class EventClient:
+class EventClient(AlarmCalls):
     """The event center, asynchronously. Raises errors of `mesh.errors`: Unavailable, NotFound, InvalidArgument, …"""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
@@ -106,19 +107,11 @@ class EventClient:
         await self._channel.close()
 
     async def list(
-        self,
-        *,
-        cameras: Iterable[str] = (),
-        from_ns: int = 0,
-        to_ns: int = 0,
-        kinds: Iterable[EventKind.ValueType] = (),
-        alarm_states: Iterable[AlarmState.ValueType] = (),
-        limit: int = 100,
-        timeout_s: float = DEADLINE_S,
+        self, *, limit: int = 100, timeout_s: float = DEADLINE_S, **filters: Unpack[EventFilters]
     ) -> list[Event]:
         """The newest events that meet the filter, newest first, `limit` at most."""
         events: list[Event] = []
-        request = _list_request(cameras, from_ns, to_ns, kinds, alarm_states, limit)
+        request = list_request(filters, max(1, min(limit, _PAGE)))
         while True:
             try:
                 answer: ListEventsResponse = await self._stub.ListEvents(request, timeout=timeout_s)
@@ -198,7 +191,7 @@ class EventClient:
                 call.cancel()
 
 
-class SyncEventClient:
+class SyncEventClient(SyncAlarmCalls):
     """The event center for plain programs; as EventClient."""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
@@ -217,20 +210,10 @@ class SyncEventClient:
         self._closed.set()
         self._channel.close()
 
-    def list(
-        self,
-        *,
-        cameras: Iterable[str] = (),
-        from_ns: int = 0,
-        to_ns: int = 0,
-        kinds: Iterable[EventKind.ValueType] = (),
-        alarm_states: Iterable[AlarmState.ValueType] = (),
-        limit: int = 100,
-        timeout_s: float = DEADLINE_S,
-    ) -> list[Event]:
+    def list(self, *, limit: int = 100, timeout_s: float = DEADLINE_S, **filters: Unpack[EventFilters]) -> list[Event]:
         """As EventClient.list."""
         events: list[Event] = []
-        request = _list_request(cameras, from_ns, to_ns, kinds, alarm_states, limit)
+        request = list_request(filters, max(1, min(limit, _PAGE)))
         while True:
             try:
                 answer = self._stub.ListEvents(request, timeout=timeout_s)
@@ -293,24 +276,6 @@ class SyncEventClient:
                 self._closed.wait(watch.wait_s(error, reconnect))
             finally:
                 call.cancel()
-
-
-def _list_request(
-    cameras: Iterable[str],
-    from_ns: int,
-    to_ns: int,
-    kinds: Iterable[EventKind.ValueType],
-    alarm_states: Iterable[AlarmState.ValueType],
-    limit: int,
-) -> ListEventsRequest:
-    return ListEventsRequest(
-        page_size=max(1, min(limit, _PAGE)),
-        cameras=list(cameras),
-        from_ns=from_ns,
-        to_ns=to_ns,
-        kinds=list(kinds),
-        alarm_states=list(alarm_states),
-    )
 
 
 def _comment_request(event_id: str, text: str, request_id: str | None) -> CommentEventRequest:

@@ -123,7 +123,6 @@ class EventService(RuleCalls):
         return event
 
     async def _actor(self, event_id: str, context: Any) -> Principal:
-        """Who calls, if the event is in their scope. Raises UnknownEvent, PermissionDenied."""
-        principal = principal_of(context)
-        principal.require((await self._book.get(event_id)).camera)
-        return principal
+        """Who calls, if the event is in their scope. Raises UnknownEvent: whether there are others is not told."""
+        await self._visible(event_id, context)
+        return principal_of(context)

@@ -66,16 +66,18 @@ class EventSight:
     comments: tuple[CommentSight, ...] = ()
     clip_from_ns: int = 0
     clip_to_ns: int = 0
+    is_set_aside: bool = False
+    """Shelved, suppressed or out of service: out of the queue."""
 
     @property
     def waits(self) -> bool:
-        """Nobody has acknowledged it yet."""
-        return self.alarm in ("unacknowledged", "returned_unacknowledged")
+        """Nobody has acknowledged it yet, and it is in the queue."""
+        return self.alarm in ("unacknowledged", "returned_unacknowledged") and not self.is_set_aside
 
     @property
     def rank(self) -> int:
-        """0 waits for a human, 1 was seen and goes on, 2 is over or no alarm."""
-        return _RANKS.get(self.alarm, LAST_RANK)
+        """0 waits for a human, 1 was seen and goes on, 2 is over, set aside or no alarm."""
+        return LAST_RANK if self.is_set_aside else _RANKS.get(self.alarm, LAST_RANK)
 
 
 def urgency(event: EventSight) -> tuple[int, int, int, str]:

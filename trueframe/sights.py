@@ -104,4 +104,5 @@ def event_sight(event: events_pb2.Event) -> EventSight:
         comments=tuple(CommentSight(one.author, one.written_ns, one.text) for one in event.comments),
         clip_from_ns=event.clip.from_ns,
         clip_to_ns=event.clip.to_ns,
+        is_set_aside=event.set_aside,
     )

@@ -72,6 +72,11 @@ def show_time(utc_ns: int, *, date: bool = True) -> str:
     return f"{moment:%Y-%m-%d} {clock}" if date else clock
 
 
+def when(utc_ns: int) -> str | None:
+    """A moment as text; None for "not yet"."""
+    return show_time(utc_ns) if utc_ns else None
+
+
 def show_duration(seconds: float) -> str:
     """A duration for people: "4.2 s", "3 min 05 s", "2 h 10 min"."""
     if seconds < 10:

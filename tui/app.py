@@ -272,7 +272,7 @@ class WallApp(App[int]):
 
     def event_told(self, now: EventSight, before: EventSight | None) -> None:
         """An alarm of a high priority began, or came again."""
-        if now.priority <= 2 and now.alarm == "unacknowledged" and (before is None or not before.waits):
+        if now.priority <= 2 and now.alarm == "unacknowledged" and now.waits and (before is None or not before.waits):
             self.bell()
 
     # Keys.

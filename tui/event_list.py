@@ -19,7 +19,7 @@ from textual.widget import Widget
 from trueframe.alarms import LAST_RANK, EventSight
 from trueframe.situation import Situation
 from tui.keys import EVENT_KEYS, bindings
-from tui.palette import ALARM_WORDS, BRIGHT, FAINT, PAST, PLAIN, SELECTED, alarm_style, is_lit, mark_of
+from tui.palette import BRIGHT, FAINT, PAST, PLAIN, SELECTED, alarm_style, alarm_word, is_lit, mark_of
 from tui.tile import Text, fit
 
 SECOND_NS = 1_000_000_000
@@ -43,7 +43,7 @@ def event_line(
 ) -> list[Text]:
     """One alarm in exactly `width` cells: mark and priority, state, age, camera, what, score."""
     score = f" {event.score:.2f} " if event.score else " "
-    head = f" {mark_of(event)} {ALARM_WORDS.get(event.alarm, event.alarm):5} "
+    head = f" {mark_of(event)} {alarm_word(event):5} "
     age = f"{short_age(now_ns - event.started_ns)} "
     rest_style = SELECTED if selected else BRIGHT if event.waits else PLAIN if event.rank < LAST_RANK else PAST
     room = max(0, width - cell_len(head) - len(age) - len(score))

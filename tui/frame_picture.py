@@ -21,7 +21,7 @@ from tui.cells import PictureCells
 from tui.desk import Explained
 from tui.event_list import short_age
 from tui.keys import FRAME_HINTS, FRAME_KEYS
-from tui.palette import ALARM_TEXT, ALARM_WORDS, BRIGHT, DIMMED, FAINT, GROUND, PLAIN, alarm_style, mark_of
+from tui.palette import ALARM_TEXT, BRIGHT, DIMMED, FAINT, GROUND, PLAIN, alarm_style, alarm_word, mark_of
 from tui.pictures import Shot
 from tui.snapshot import draw_boxes, fit_picture
 from tui.strips import ReadyStrip, picture_segments
@@ -36,7 +36,7 @@ Line = list[Text]
 
 def describe(event: EventSight, width: int, lit: bool) -> list[Line]:
     """The lines about an alarm: what it is, where it stands, when it was, what people wrote."""
-    state = ALARM_WORDS.get(event.alarm, event.alarm)
+    state = alarm_word(event)
     head = fit(f" {mark_of(event)} {state} ", min(width, 12))
     score = f"  score {event.score:.2f}" if event.score else ""
     what = f" {event.camera or 'system'}  {event.summary}{score}"

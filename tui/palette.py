@@ -74,6 +74,11 @@ def badge_of(state: str) -> Badge:
     return STATES.get(state, UNKNOWN_STATE)
 
 
+def alarm_word(event: EventSight) -> str:
+    """Where its alarm stands; "aside" while it is shelved, suppressed or out of service."""
+    return "aside" if event.is_set_aside else ALARM_WORDS.get(event.alarm, event.alarm)
+
+
 def mark_of(event: EventSight) -> str:
     """Shape by kind, hollow when the condition is over, and the priority as a figure."""
     mark = KINDS.get(event.kind, "◆")

@@ -17,7 +17,7 @@ from trueframe.times import show_time
 def command(data: str, cameras: tuple[str, ...], from_ns: int, limit: int, as_json: bool) -> None:
     """Say who looked at, took or changed which footage, newest first. `trueframe verify` checks the log itself."""
     from trueframe.client import connect
-    from trueframe.commands.records import when
+    from trueframe.times import when
 
     with connect(data) as tf:
         found = tf.footage.accesses(cameras, from_ns, limit)

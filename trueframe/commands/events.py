@@ -1,12 +1,21 @@
-"""`trueframe events`: list, show, watch, acknowledge, comment, label."""
+"""`trueframe events`: list, show, watch, acknowledge, comment, label.
+
+What else people do with alarms (shelve, suppress, take out of service) is in `events_alarms`.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from mesh.errors import NotFound
+from trueframe.commands.events_alarms import COMMANDS
 from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
 from trueframe.times import show_time
+
+if TYPE_CHECKING:
+    from trueframe.v1.events_pb2 import Event
 
 KINDS = ("anomaly", "camera", "system")
 # "unack" is what waits for a human, whether its condition still holds or not.
@@ -28,7 +37,11 @@ _MOST_AT_ONCE = 100_000
 
 @click.group("events")
 def command() -> None:
-    """List, show, watch, acknowledge, comment and label events."""
+    """List, show, watch, acknowledge, comment, label, shelve and suppress events."""
+
+
+for _more in COMMANDS:
+    command.add_command(_more)
 
 
 @command.command("list")
@@ -37,6 +50,14 @@ def command() -> None:
 @click.option("--to", "to_ns", type=Moment(), default=0, metavar="TIME", help="Began at or before.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind.")
 @click.option("--state", "states", multiple=True, type=click.Choice(list(STATES)), help="Only alarms that stand so.")
+@click.option("--priority", "priorities", multiple=True, type=click.IntRange(1, 4), help="Only this priority.")
+@click.option("--shelved", is_flag=True, help="Only shelved alarms.")
+@click.option("--suppressed", is_flag=True, help="Only alarms that a rule suppresses.")
+@click.option("--out-of-service", is_flag=True, help="Only alarms that are out of service.")
+@click.option("--flood", default="", metavar="EVENT", help="Only members of this flood.")
+@click.option(
+    "--occurrences-of", "folded_into", default="", metavar="EVENT", help="Only what is folded into this alarm."
+)
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most this many.")
 @json_option
 @data_option
@@ -47,13 +68,19 @@ def list_events(
     to_ns: int,
     kinds: tuple[str, ...],
     states: tuple[str, ...],
+    priorities: tuple[int, ...],
+    shelved: bool,
+    suppressed: bool,
+    out_of_service: bool,
+    flood: str,
+    folded_into: str,
     limit: int,
     as_json: bool,
 ) -> None:
     """List events, newest first."""
     from trueframe.client import connect
     from trueframe.commands.records import event_record
-    from trueframe.sights import alarm_state, event_sight
+    from trueframe.sights import event_sight
     from trueframe.v1.events_pb2 import AlarmState, EventKind
 
     with connect(data) as tf:
@@ -63,6 +90,12 @@ def list_events(
             to_ns=to_ns,
             kinds=[EventKind.Value(f"EVENT_KIND_{kind.upper()}") for kind in kinds],
             alarm_states=[AlarmState.Value(f"ALARM_STATE_{name}") for state in states for name in STATES[state]],
+            priorities=priorities,
+            shelved=shelved,
+            suppressed=suppressed,
+            out_of_service=out_of_service,
+            flood=flood,
+            folded_into=folded_into,
             limit=limit,
         )
     if as_json:
@@ -76,7 +109,7 @@ def list_events(
             show_time(event.ended_ns, date=False) if event.ended_ns else "going on",
             event.camera or "-",
             event.priority,
-            _SHORT.get(alarm_state(message.alarm_state), "-"),
+            _alarm(message),
             f"{event.score:.2f}" if event.score else "-",
             event.detector or event.kind,
             event.peak or "-",
@@ -86,6 +119,22 @@ def list_events(
         for event in (event_sight(message),)
     ]
     show_table(("ID", "BEGAN", "ENDED", "CAMERA", "PRIORITY", "ALARM", "SCORE", "DETECTOR", "FRAME", "WHAT"), rows)
+
+
+def _alarm(message: Event) -> str:
+    """Where its alarm stands, and why it is not in the queue."""
+    from trueframe.sights import alarm_state
+
+    if message.folded_into:
+        return "folded"
+    state = _SHORT.get(alarm_state(message.alarm_state), "-")
+    aside = {
+        "shelved": message.shelved_until_ns, "suppressed": message.suppressed_by,
+        "out of service": message.out_of_service,
+    }  # fmt: skip
+    words = [word for word, is_so in aside.items() if is_so] + (["stale"] if message.is_stale else [])
+    count = f" x{message.occurrences}" if message.occurrences > 1 else ""
+    return ", ".join([state + count, *words])
 
 
 @command.command("show")
@@ -116,7 +165,10 @@ def show_event(data: str, event: str, as_json: bool) -> None:
         elif name == "records" and isinstance(value, list):
             for done in value:
                 states = f"{done['from_state']} -> {done['to_state']}"
-                click.echo(f"record: {done['number']}. {done['at']}  {done['deed']} by {done['actor']}  ({states})")
+                said = f": {_indented(done['text'])}" if done["text"] else ""
+                click.echo(
+                    f"record: {done['number']}. {done['at']}  {done['deed']} by {done['actor']}  ({states}){said}"
+                )
         elif not name.endswith("_ns"):
             click.echo(f"{name}: {'-' if value in (None, '') else value}")
 

@@ -42,7 +42,8 @@ def command(data: str, target: str, moment: str | None, as_json: bool) -> None:
     is no score. TIME is "12:30:05", "-30s" (ago) or an ISO time.
     """
     from trueframe.client import connect
-    from trueframe.commands.records import explanation_record, when
+    from trueframe.commands.records import explanation_record
+    from trueframe.times import when
 
     is_frame = "/" in target
     if is_frame == (moment is not None):

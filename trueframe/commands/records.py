@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from broker.client import WireFrame
 from mesh.ids import FrameId
+from trueframe.commands.records_alarms import mark_fields
 from trueframe.sights import alarm_state, camera_state, codec_name, event_kind, transport_name
-from trueframe.times import show_time
+from trueframe.times import when
 from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2, inspection_pb2
-
-
-def when(utc_ns: int) -> str | None:
-    """A moment as text; None for "not yet"."""
-    return show_time(utc_ns) if utc_ns else None
 
 
 def frame_id(message: frames_pb2.FrameId) -> str:
@@ -103,6 +99,7 @@ def event_record(event: events_pb2.Event) -> dict[str, object]:
             }
             for comment in event.comments
         ],
+        **mark_fields(event),
         "clip": clip_record(event.clip) if event.HasField("clip") else None,
         "footage_confirmed": event.footage_confirmed,
         "version": event.version,
@@ -143,7 +140,15 @@ def deed_record(record: events_pb2.EventRecord) -> dict[str, object]:
         "from_state": alarm_state(record.from_state),
         "to_state": alarm_state(record.to_state),
         "text": record.text,
+        "until_ns": record.until_ns,
+        "reference": record.reference,
+        "marks": [_mark(mark) for mark in record.marks],
     }
+
+
+def _mark(number: int) -> str:
+    known = {int(one): name for name, one in events_pb2.AlarmMark.items()}
+    return known.get(number, f"mark {number}").removeprefix("ALARM_MARK_").lower()
 
 
 def gap_record(gap: frames_pb2.Gap) -> dict[str, object]:
