@@ -27,6 +27,7 @@ from aggregate.sessions import Session
 from aggregate.standing import Status, status_of
 from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
+from mesh.config import AggregateConfig
 from mesh.errors import TrueframeError
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
@@ -40,7 +41,7 @@ LAST_WORDS_NS = 2_000_000_000
 BY_CONFIGURATION = "configuration"
 BY_ITSELF = "trueframe"
 BY_SCHEDULE = "its schedule"
-DEFAULT_DETECTORS = ("motion", "signal", "health")
+DEFAULT_DETECTORS = AggregateConfig().default_detectors
 SHADOW = "~shadow"
 
 _refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))

@@ -12,9 +12,9 @@ from detector_pool.evaluation.chosen import Chosen, choose
 from detector_pool.evaluation.dataset import Dataset, open_dataset
 from detector_pool.evaluation.run import ClipResult, Evaluation, evaluate
 from detector_pool.footage_inspection import Inspected, Moment, inspect_footage
+from detector_pool.looking import made_for, models_of, moved_to
 from detector_pool.model_download import fetch as fetch_model
 from detector_pool.models import ModelFiles, check_model, open_files, open_model, opened, packed
-from detector_pool.other_model import with_model
 from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 from detector_pool.rules import check as check_rules
@@ -44,6 +44,9 @@ __all__ = [
     "evaluate",
     "fetch_model",
     "inspect_footage",
+    "made_for",
+    "models_of",
+    "moved_to",
     "open_dataset",
     "open_files",
     "open_model",
@@ -52,5 +55,4 @@ __all__ = [
     "printed_rules",
     "reinspect",
     "train_from_footage",
-    "with_model",
 ]

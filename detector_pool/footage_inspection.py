@@ -11,24 +11,19 @@ import heapq
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from aggregate.client import Anomaly, Area, Inspection, JudgeState, Rules, Verdict, end, judge_all
-from detector_pool.canvas import RegionMask
-from detector_pool.detector import Detector, Judging, Setup
-from detector_pool.options import parsed
+from detector_pool.detector import Judging, LoadedModel
+from detector_pool.looking import Look, made_for, models_of
 from detector_pool.picture import Shot
+from detector_pool.rate import Rate
 from detector_pool.reasons import NoScore
 from detector_pool.registry import detector_types
 from detector_pool.reinspect import recorded_pictures
 from detector_pool.wire import task_from_proto
 from media_center.client import SyncFootageClient
-from mesh.errors import InvalidArgument
 from mesh.ids import FrameId
-from mesh.logs import get_logger
 from trueframe.v1.inspection_pb2 import Assignment
-
-log = get_logger("detector_pool.footage_inspection")
 
 # With B-frames pictures come in the order they are shown in; the judge wants that of ids.
 _HELD_BACK = 64
@@ -65,30 +60,24 @@ class Inspected:
 
 
 class _Desk:
-    """One detector and the judge over it."""
+    """One inspection and the judge over it."""
 
-    def __init__(
-        self, camera: str, name: str, detector: Detector[Any], rules: Rules, regions: Sequence[RegionMask]
-    ) -> None:
-        self.name = detector.name
-        self._inspection = f"{camera}.{name}"
-        self._detector = detector
+    def __init__(self, inspection: str, look: Look, rules: Rules, max_fps: float) -> None:
+        self.name = look.detector.name
+        self._inspection = inspection
+        self._look = look
         self._rules = rules
-        self._regions = regions
-        self._state = detector.start()
+        self._rate = Rate(max_fps)
         self._judged = JudgeState()
         self._waiting: list[tuple[FrameId, Verdict]] = []
         self.learning = 0
         self.anomalies: dict[str, Anomaly] = {}
 
     def look(self, shot: Shot) -> bool:
-        """Looks at a picture. False if the detector fails on it: it then begins again."""
-        try:
-            observation, self._state = self._detector.inspect(shot, self._state, self._regions)
-        except Exception as error:
-            log.info("detector fails on it", frame=str(shot.id), error=str(error))
-            self._state = self._detector.start()
-            return False
+        """Looks at a picture, if it is due. False if the detector fails on it: it then begins again."""
+        if not self._rate.is_due(shot.received_ns):
+            return True
+        observation = self._look.look(shot)
         self.learning += observation.reason is NoScore.WARMING_UP
         if observation.reason is None:
             boxes = tuple(
@@ -99,7 +88,7 @@ class _Desk:
             heapq.heappush(self._waiting, (shot.id, verdict))
             if len(self._waiting) > _HELD_BACK:
                 self._judge(heapq.heappop(self._waiting)[1])
-        return True
+        return observation.reason is not NoScore.DETECTOR_FAILED
 
     def end(self) -> None:
         """Nothing more comes."""
@@ -119,17 +108,17 @@ def inspect_footage(
     footage: SyncFootageClient,
     first: FrameId,
     last: FrameId,
-    detectors: Sequence[str],
+    inspections: Sequence[Inspection],
     *,
-    like: Sequence[Inspection] = (),
+    models: Callable[[str], LoadedModel],
     progress: InspectionProgress | None = None,
 ) -> Inspected:
-    """Shows the frames from `first` to `last` to detectors that begin from nothing, decoded once for all of them.
+    """Carries out inspections, of another camera perhaps, on the frames from `first` to `last`: from nothing, decoded
+    once for all of them, whatever their schedules say.
 
-    `like`: inspections, of another camera perhaps, whose regions and thresholds count for their detectors. Raises
-    InvalidArgument for an unknown detector.
+    `models`: gives a model by its name. Raises InvalidArgument: an inspection that cannot be carried out.
     """
-    desks = [_desk(first.camera, name, like) for name in dict.fromkeys(detectors)]
+    desks = [_desk(inspection, models) for inspection in inspections]
     done = Inspected()
     began_s = time.monotonic()
     first_ns, last_ns = _arrival(footage, first), _arrival(footage, last)
@@ -142,7 +131,7 @@ def inspect_footage(
             progress(shot.received_ns - first_ns, last_ns - first_ns)
     for desk in desks:
         desk.end()
-        done.learning[desk.name] = desk.learning
+        done.learning[desk.name] = done.learning.get(desk.name, 0) + desk.learning
         done.moments += [Moment(desk.name, anomaly) for anomaly in desk.anomalies.values()]
     done.moments.sort(key=lambda moment: (moment.anomaly.started_ns, moment.detector))
     done.seconds = time.monotonic() - began_s
@@ -161,15 +150,11 @@ def _pictures(footage: SyncFootageClient, first: FrameId, last: FrameId) -> Iter
             yield shot, is_inexact
 
 
-def _desk(camera: str, name: str, like: Sequence[Inspection]) -> _Desk:
-    kind = detector_types().get(name)
-    if kind is None:
-        there_are = ", ".join(sorted(detector_types()))
-        raise InvalidArgument(f"detector {name!r}", "is not known", f"There are: {there_are}.")
-    found = next((one for one in like if one.detector == name), Inspection(detector=name))
-    task = task_from_proto(Assignment(inspection=found))
-    detector = kind.make(Setup(camera, parsed(f"inspection {found.id}", task.options)))
-    return _Desk(camera, name, detector, _rules(kind.judging).with_threshold(task.threshold), task.regions)
+def _desk(inspection: Inspection, models: Callable[[str], LoadedModel]) -> _Desk:
+    detector = made_for(inspection, [models(name) for name in models_of(inspection)])
+    task = task_from_proto(Assignment(inspection=inspection))
+    rules = _rules(detector_types()[inspection.detector].judging).with_threshold(task.threshold)
+    return _Desk(inspection.id, Look(task, detector), rules, inspection.max_fps)
 
 
 def _rules(judging: Judging) -> Rules:

@@ -72,6 +72,13 @@ def parsed(thing: str, document: str) -> dict[str, Any]:
         raise InvalidArgument(f"options of {thing}", f"cannot be read: {error}", remedy) from None
 
 
+def models_named(options: Sequence[Option], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Models that options name behind detectors ("objects@yolox-nano"), each once."""
+    lists = (given.get(option.name) for option in options if option.names_models)
+    texts = (one for each in lists if isinstance(each, list) for one in each if isinstance(one, str))
+    return tuple(dict.fromkeys(model for one in texts if (model := one.partition("@")[2])))
+
+
 def checked(detector: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """All options with their values, defaults included. Raises InvalidArgument naming the option and the remedy."""
     known = {option.name: option for option in options}

@@ -19,12 +19,10 @@ import numpy as np
 from aggregate.client import LedgerEntry, SyncLedgerClient
 from broker.client import WireFrame
 from detector_pool.decoder import Decoder
-from detector_pool.detector import Detector, NoScore, Observation, Setup
-from detector_pool.options import parsed
+from detector_pool.detector import Detector, LoadedModel, Observation
+from detector_pool.looking import Look, made_for
 from detector_pool.picture import Shot
-from detector_pool.registry import detector_types
 from detector_pool.runner import Task
-from detector_pool.steering import Steering, follower_for
 from detector_pool.trail import recorded_units
 from detector_pool.wire import REASONS, checkpoint_from_proto, task_from_proto
 from media_center.client import FootageItem, SyncFootageClient
@@ -87,12 +85,14 @@ def reinspect(
     to_ns: int,
     *,
     detector: Detector[Any] | None = None,
+    models: Callable[[str], LoadedModel] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Again]:
     """Inspects frames received in the range again, in the order they were shown in.
 
-    `detector`: another one than that of the inspection; it starts from nothing at the same place. Raises NotFound
-    (never inspected, nothing of it in the ledger, not recorded), Unsupported (the detector is not known here).
+    `detector`: another one than that of the inspection; it starts from nothing at the same place. `models`: gives a
+    version by the first twelve digits of its digest. Raises NotFound (never inspected, nothing of it in the ledger, not
+    recorded), InvalidArgument (the detector is not known here), Unsupported (its models cannot be had).
     """
     entries = [*ledger.read(camera, inspection=inspection, from_ns=from_ns, to_ns=to_ns)]
     if not entries:
@@ -102,8 +102,8 @@ def reinspect(
     before = replace(first, seq=first.seq - 1)
     found = ledger.checkpoint(inspection, before)
     task = task_from_proto(inspection_pb2.Assignment(inspection=found.inspection))
-    looker = detector if detector is not None else _same_detector(entries[0].detector, task)
-    state, start, steering = _start(found, before, looker, from_ns, task)
+    looker = detector if detector is not None else _same_detector(entries[0].detector, found.inspection, models)
+    look, start = _start(found, before, looker, from_ns, task)
     # And a little behind: with B-frames, frames of later ids were shown before the last of the range.
     lead = ledger.read(camera, inspection=inspection, from_ns=start.received_ns, to_ns=to_ns + _SHOWN_EARLIER_NS)
     said = _Said([entry for entry in lead if start.after is None or _last_id(entry) > start.after])
@@ -116,12 +116,8 @@ def reinspect(
         if entry is None or entry.verdict.reason not in SHOWN:
             continue
         if entry.began and FrameId.from_proto(entry.verdict.id) == shot.id:
-            state = looker.start()
-        try:
-            observation, state = looker.inspect(shot, state, steering.regions(shot, task.regions))
-        except Exception as error:
-            log.info("detector fails on it", frame=str(shot.id), error=str(error))
-            observation, state = Observation(reason=NoScore.DETECTOR_FAILED), looker.start()
+            look.begin_anew()
+        observation = look.look(shot)
         said.looked_at(shot.id)
         if first <= shot.id <= last:
             done += 1
@@ -134,29 +130,28 @@ def reinspect(
         yield Again(frame, entry.verdict.received_ns, entry.detector, _observation(entry), None)
 
 
-def _same_detector(spoke: str, task: Task) -> Detector[Any]:
-    """The detector that spoke then, with the options of that time. Raises Unsupported, InvalidArgument."""
-    name = spoke.partition("@")[0]
-    kind = detector_types().get(name)
-    if kind is None:
-        raise Unsupported(f"detector {name}", "is not known here")
-    if ":" in spoke:
+def _same_detector(
+    spoke: str, inspection: inspection_pb2.Inspection, models: Callable[[str], LoadedModel] | None
+) -> Detector[Any]:
+    """The detector that spoke then, with the options and models of that time. Raises Unsupported, InvalidArgument."""
+    shorts = [short for short in spoke.partition(":")[2].split("+") if short]
+    if shorts and models is None:
         raise Unsupported(f"detector {spoke}", "spoke with a model", "Name the version: --model.")
-    return kind.make(Setup(task.camera, parsed(f"inspection {task.inspection}", task.options)))
+    return made_for(inspection, [models(short) for short in shorts] if models is not None else [])
 
 
 def _start(
     found: inspection_pb2.GetCheckpointResponse, before: FrameId, looker: Detector[Any], from_ns: int, task: Task
-) -> tuple[Any, Start, Steering]:
-    """State and place to begin with, and the regions as they followed the camera up to there."""
-    follower = follower_for(task.regions, are_fixed=task.has_fixed_regions)
+) -> tuple[Look, Start]:
+    """What looks, with the state and the regions that it had at the place to begin with."""
     if not found.HasField("checkpoint"):
-        return looker.start(), Start(None, 0), Steering(follower)
+        return Look(task, looker), Start(None, 0)
     checkpoint = checkpoint_from_proto(found.checkpoint)
     if checkpoint is None or checkpoint.detector != looker.name:
-        return looker.start(), Start(before, from_ns), Steering(follower, checkpoint.following if checkpoint else b"")
+        following = checkpoint.following if checkpoint is not None else b""
+        return Look(task, looker, following=following), Start(before, from_ns)
     start = Start(checkpoint.after, checkpoint.received_ns)
-    return looker.unpack(checkpoint.state), start, Steering(follower, checkpoint.following)
+    return Look(task, looker, looker.unpack(checkpoint.state), checkpoint.following), start
 
 
 class _Said:

@@ -21,6 +21,7 @@ from tests.embedded import Embedded, embedded
 from tests.films import write_mp4
 from tests.real_peers import shared
 from tests.support import until
+from tests.tiny_models import TINY_TOML, bright_finder, model_of
 from trueframe.enrolment import motion_inspection
 
 START = 1_700_000_000_000_000_000
@@ -128,6 +129,48 @@ def test_what_cannot_be_imported_is_refused_with_what_helps(
     assert "the file has no times" in said
     assert "another name" in command(instance, tmp_path, "import", str(undated), "--camera", "plain", "--no-inspect",
                                      "--start", "2023-11-14 12:00:05", expect=1)  # fmt: skip
+
+
+def test_a_film_is_inspected_with_any_detector_and_model_and_as_a_camera_is(
+    instance: Embedded, film: tuple[Path, Clip], tmp_path: Path
+) -> None:
+    path, clip = film
+    tiny = model_of(tmp_path / "tiny", TINY_TOML, bright_finder())
+    command(instance, tmp_path, "models", "publish", "tiny")
+
+    def inspected(camera: str, *arguments: str) -> dict[str, Any]:
+        said = command(instance, tmp_path, "import", str(path), "--camera", camera, *arguments, "--json").splitlines()
+        told: dict[str, Any] = json.loads(said[-1])
+        return told
+
+    told = inspected("modelled", "--inspect", "objects@tiny", "--inspect", "static")
+    assert told["detectors"] == ["objects@tiny", "static"]
+    assert set(told["learning"]) == {f"objects@1:{tiny.digest[:12]}", "static@1"}
+    assert (told["pictures"], told["detector_failures"]) == (len(clip.units), 0)
+    # With the options, models and regions of a camera's inspections: two models in one of them.
+    rules = """rules = 'seen: "bright" in "yard"'\nsources = ["objects@tiny", "static"]\n"""
+    with instance.client() as client:
+        client.broker.add_camera("ruled", "rtsp://127.0.0.1:9/gone")
+        until(lambda: [s for s in client.inspections.list() if s.inspection.camera == "ruled"], 30, "it is inspected")
+    for arguments in (
+        ("inspections", "stop", "ruled.motion", "ruled.health", "ruled.signal"),
+        ("inspections", "start", "ruled.rules", "--option", rules.splitlines()[0], "--option", rules.splitlines()[1]),
+        ("inspections", "regions", "ruled.rules", "--inspect", "yard: 0,0 1,0 1,1 0,1"),
+    ):
+        command(instance, tmp_path, *arguments)
+    told = inspected("as-ruled", "--like", "ruled")
+    assert told["detectors"] == ["rules"]
+    assert set(told["learning"]) == {f"rules@1:{tiny.digest[:12]}"}
+    assert told["detector_failures"] == 0
+    for wrong, code, words in (
+        (("--inspect", "objects"), 4, "no published model"),
+        (("--inspect", "objects@none"), 4, "no published model"),
+        (("--inspect", "clip@tiny"), 2, "is for detector objects"),
+    ):
+        said = command(instance, tmp_path, "import", str(path), "--camera", "not-there", *wrong, expect=code)
+        assert words in said
+        # Before any work.
+        assert "not-there" not in command(instance, tmp_path, "retention", "show")
 
 
 def test_real_clips_are_imported_and_one_of_another_codec_is_refused(instance: Embedded, tmp_path: Path) -> None:

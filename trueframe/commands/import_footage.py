@@ -6,22 +6,23 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mesh.config import AggregateConfig
 from mesh.errors import InvalidArgument, NotFound
 from trueframe.commands.options import Moment, data_option, json_option, show_json
 from trueframe.times import show_time
 
 if TYPE_CHECKING:
     from aggregate.client import Inspection
+    from detector_pool.client import LoadedModel
     from media_center.client import ImportedFile, SyncFootageClient
     from trueframe.client import Client
     from trueframe.commands.import_report import Subject
-
-_DETECTORS = ("motion", "signal")
 
 
 @click.command("import")
@@ -35,9 +36,15 @@ _DETECTORS = ("motion", "signal")
     help='Its first picture: "2026-11-20T12:30:05+01:00", local time without zone. Left out: what the file says.',
 )
 @click.option(
-    "--inspect", "detectors", multiple=True, type=click.Choice(_DETECTORS), help="With which; with all if left out."
+    "--inspect",
+    "wanted",
+    multiple=True,
+    metavar="DETECTOR[@MODEL]",
+    help="With which; left out: those of --like, or those that every camera gets.",
 )
-@click.option("--like", metavar="CAMERA", help="Inspect with regions and thresholds of this camera's inspections.")
+@click.option(
+    "--like", metavar="CAMERA", help="Inspect as this camera is: its regions, options, models and thresholds."
+)
 @click.option("--no-inspect", is_flag=True, help="Only import.")
 @click.option(
     "--report",
@@ -52,7 +59,7 @@ def command(
     file: Path,
     camera: str,
     start_ns: int | None,
-    detectors: tuple[str, ...],
+    wanted: tuple[str, ...],
     like: str | None,
     no_inspect: bool,
     report: Path | None,
@@ -63,13 +70,19 @@ def command(
     H.264, H.265 and Motion JPEG in MP4, MOV, MKV, AVI, TS or raw; nothing is re-encoded. All of it becomes footage or
     nothing does.
     """
+    from detector_pool.client import made_for, models_of
     from media_center.client import creation_time
     from trueframe.client import connect
     from trueframe.commands.import_report import Subject
+    from trueframe.commands.which_model import opened_model
 
     folder = None if no_inspect else _report_folder(report, camera, file)
     with connect(data) as tf:
-        views = _inspections(tf, like) if like is not None else []
+        models = cache(lambda name: opened_model(tf, name))
+        inspections = [] if folder is None else _inspections(tf, camera, wanted, like)
+        for one in inspections:
+            # What cannot be carried out is told before hours of work.
+            made_for(one, [models(name) for name in models_of(one)])
         if start_ns is None:
             start_ns = creation_time(file)
             if start_ns is None:
@@ -90,7 +103,7 @@ def command(
         if folder is not None:
             left = f"{file.name} is footage of {camera}; it was not inspected to its end, and there is no whole report."
             with _told_if_interrupted(lambda: left):
-                _inspect(tf, subject, detectors or _DETECTORS, views, folder, as_json=as_json)
+                _inspect(tf, subject, inspections, models, folder, as_json=as_json)
 
 
 @contextlib.contextmanager
@@ -121,21 +134,42 @@ def _report_folder(report: Path | None, camera: str, file: Path) -> Path:
     return folder
 
 
-def _inspections(tf: Client, camera: str) -> list[Inspection]:
+def _inspections(tf: Client, camera: str, wanted: tuple[str, ...], like: str | None) -> list[Inspection]:
+    """What the footage of a camera is inspected with. Raises NotFound, InvalidArgument."""
+    from detector_pool.client import moved_to
+    from trueframe.v1.inspection_pb2 import Inspection
+
+    views = [one for one in _of_camera(tf, like) if not one.disabled] if like is not None else []
+    if not wanted and views:
+        return [moved_to(one, camera) for one in views]
+    found = []
+    for text in dict.fromkeys(wanted or AggregateConfig().default_detectors):
+        detector, at, model = text.partition("@")
+        if at and not model:
+            raise InvalidArgument(f"--inspect {text}", "names no model", "For example --inspect objects@yolox-nano.")
+        of_it = [moved_to(one, camera) for one in views if one.detector == detector]
+        of_it = of_it or [Inspection(id=f"{camera}.{text}", camera=camera, detector=detector)]
+        for one in of_it:
+            one.model = model or one.model
+        found += of_it
+    return found
+
+
+def _of_camera(tf: Client, camera: str) -> list[Inspection]:
     """Inspections of a camera. Raises NotFound."""
     found = [one.inspection for one in tf.inspections.list() if one.inspection.camera == camera]
     if not found:
         raise NotFound(
             f"camera {camera!r}", "has no inspections", "`trueframe inspections list` shows those there are."
         )
-    return found
+    return [one for one in found if not one.shadow_of]
 
 
 def _inspect(
     tf: Client,
     subject: Subject,
-    detectors: tuple[str, ...],
-    like: list[Inspection],
+    inspections: list[Inspection],
+    models: Callable[[str], LoadedModel],
     folder: Path,
     *,
     as_json: bool,
@@ -144,8 +178,11 @@ def _inspect(
     from trueframe.commands.import_report import write_report
 
     imported = subject.imported
+    detectors = [one.id.removeprefix(f"{one.camera}.") for one in inspections]
     with _bar(f"inspecting {imported.first.camera}", is_shown=_is_shown(as_json)) as show:
-        inspected = inspect_footage(tf.footage, imported.first, imported.last, detectors, like=like, progress=show)
+        inspected = inspect_footage(
+            tf.footage, imported.first, imported.last, inspections, models=models, progress=show
+        )
     stills = write_report(folder, tf.footage, subject, detectors, inspected)
     if as_json:
         for still in stills:

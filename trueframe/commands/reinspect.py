@@ -17,12 +17,12 @@ from trueframe.times import show_time
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aggregate.client import Inspection
     from detector_pool.client import Again, Observation
     from trueframe.client import Client
 
 # Another model begins from nothing: it is shown so much before the range, and is warm when the range begins.
 _LEAD_NS = 30_000_000_000
-"""Digits that name a version."""
 
 
 @click.command("reinspect")
@@ -55,6 +55,7 @@ def command(
     """
     from detector_pool.client import reinspect
     from trueframe.client import connect
+    from trueframe.commands.which_model import opened_model
 
     if from_ns >= min(to_ns, time.time_ns()):
         raise InvalidArgument("range", "is empty, or still to come", "Let --from be before --to.")
@@ -73,7 +74,10 @@ def command(
             return
         for name in [only] if only is not None else names:
             total = Sum(name)
-            found = reinspect(tf.ledger, tf.footage, camera, name, from_ns, to_ns, progress=_progress(name))
+            found = reinspect(
+                tf.ledger, tf.footage, camera, name, from_ns, to_ns, models=lambda short: opened_model(tf, short),
+                progress=_progress(name),
+            )  # fmt: skip
             for again in found:
                 total.take(again)
                 if each_frame:
@@ -114,20 +118,29 @@ def _with_model(
     file: Path | None,
 ) -> None:
     """Shows the frames to another model of the inspection's detector, and how its scores differ."""
-    from detector_pool.client import reinspect, with_model
+    from detector_pool.client import made_for, models_of, reinspect
     from trueframe.commands.reinspect_with import Difference, show_difference
     from trueframe.commands.which_model import opened_model
 
     loaded = opened_model(tf, model)
     kind = str(loaded.manifest["detector"])
+    label = str(loaded.manifest["name"])
+
+    def takes_it(inspection: Inspection) -> bool:
+        return inspection.detector == kind or label in models_of(inspection)
+
     statuses = [one for one in tf.inspections.list() if one.inspection.camera == camera]
-    found = [one for one in statuses if one.inspection.detector == kind and only in (None, one.inspection.id)]
+    found = [one for one in statuses if only in (None, one.inspection.id) and takes_it(one.inspection)]
     if len(found) != 1:
         why = f"is of detector {kind}, and camera {camera} has {len(found)} such inspections"
         raise InvalidArgument(f"model {model}", why, "Name one with --inspection.")
     status = found[0]
     name = status.inspection.id
-    detector = with_model(status.inspection, loaded)
+    # It takes the place of the inspection's own model, or of the one of its name; the others are those that speak.
+    names = models_of(status.inspection)
+    replaced = label if label in names else next(iter(names), "")
+    others = [opened_model(tf, name) for name in names if name != replaced]
+    detector = made_for(status.inspection, [loaded, *others])
     threshold = status.threshold_now or status.inspection.threshold or 0.5
     lead_ns = max(from_ns - _LEAD_NS, 0)
     again = reinspect(
