@@ -22,6 +22,7 @@ from detector_pool.onnx_models.fields import Fields
 from detector_pool.onnx_models.graph import Graph, TensorKind
 from detector_pool.onnx_models.labels import check_classes, labels_of
 from detector_pool.onnx_models.objects import model_of, versioned
+from detector_pool.onnx_models.of_model import OfModel
 from detector_pool.onnx_models.prepare import Bytes, Placement, Preparation, pixels, preparation
 from detector_pool.onnx_models.sampling import SECOND, is_due
 from detector_pool.onnx_models.shared import loaded, shared_runs
@@ -128,29 +129,15 @@ class ClipModel:
             )
 
 
-class Clip:
+class Clip(OfModel[ClipState]):
     """The detector. Holds a model and settings, no memory of any camera."""
 
     def __init__(self, name: str, model: ClipModel, abnormal: Sequence[str], stride: int, fps: float) -> None:
-        self._name = name
+        super().__init__(name, model.runs, ClipState)
         self._model = model
         self._abnormal = tuple(abnormal)
         self._stride = stride or max(1, model.frames // 2)
         self._fps = fps or model.fps
-
-    @property
-    def name(self) -> str:
-        """Name with version and digest."""
-        return self._name
-
-    @property
-    def provider(self) -> str:
-        """The execution provider that really runs: "CPU" or "CUDA"."""
-        return self._model.runs.graph.runs_on
-
-    def start(self) -> ClipState:
-        """Nothing seen yet."""
-        return ClipState()
 
     def inspect(
         self, picture: Picture, state: ClipState, regions: Sequence[RegionMask]

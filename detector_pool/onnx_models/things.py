@@ -15,6 +15,7 @@ import numpy as np
 
 from detector_pool.canvas import RegionMask
 from detector_pool.detector import FoundBox, NoScore, Observation
+from detector_pool.onnx_models.of_model import OfModel
 from detector_pool.onnx_models.places import counts
 from detector_pool.onnx_models.reading import PictureModel
 from detector_pool.onnx_models.sampling import is_due
@@ -49,30 +50,16 @@ class ThingState:
     """When the next frame is looked at, if not all are."""
 
 
-class Things:
+class Things(OfModel[ThingState]):
     """The detector. Holds a model and settings, no memory of any camera."""
 
     def __init__(self, name: str, model: PictureModel, settings: ThingSettings) -> None:
-        self._name = name
+        super().__init__(name, model.runs, ThingState)
         self._model = model
         self._settings = settings
         self._unsure = min(UNSURE_SCORE, settings.score_threshold)
         self._wanted = np.array([label in settings.classes for label in model.labels], bool)
         self._tracker = Tracker(TrackerSettings(settings.score_threshold, self._unsure, max_lost_s=settings.max_lost_s))
-
-    @property
-    def name(self) -> str:
-        """Name with version and digest."""
-        return self._name
-
-    @property
-    def provider(self) -> str:
-        """The execution provider that really runs: "CPU" or "CUDA"."""
-        return self._model.runs.graph.runs_on
-
-    def start(self) -> ThingState:
-        """Nothing seen yet."""
-        return ThingState()
 
     def inspect(
         self, picture: Picture, state: ThingState, regions: Sequence[RegionMask]
