@@ -29,7 +29,7 @@ from mesh.logs import get_logger
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import Registration, serve
-from mesh.store import SqliteStore
+from mesh.store_open import open_store
 from mesh.system_events import SystemEvents
 from mesh.zones import site_zone
 from trueframe.v1.inspection_pb2_grpc import (
@@ -47,7 +47,7 @@ async def main(config: Config) -> None:
     folder = private_folder(config.run.data_dir / "aggregate")
     token = Credentials.from_config(config)
     async with (
-        SqliteStore(folder / "aggregate.sqlite") as store,
+        open_store(config, "aggregate") as store,
         Bus.from_config(config, "aggregate") as bus,
         BrokerClient(config.broker.endpoint, token) as broker,
     ):

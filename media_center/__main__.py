@@ -51,7 +51,7 @@ from mesh.files import durable_folder, private_folder
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
-from mesh.store import SqliteStore
+from mesh.store_open import open_store
 from trueframe.v1 import footage_pb2_grpc
 
 # Readers wait for the disk, not for the processor.
@@ -98,9 +98,8 @@ async def main(config: Config) -> None:
     )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
         decoder = await stack.enter_async_context(Decoder(processes=_DECODERS))
-        store = await stack.enter_async_context(
-            SqliteStore(private_folder(config.run.data_dir / "media-center") / "media-center.sqlite")
-        )
+        private_folder(config.run.data_dir / "media-center")
+        store = await stack.enter_async_context(open_store(config, "media-center"))
         holds = await HoldBook.open(store, archive, rolls_of(settings), clock)
         access = stack.enter_context(AccessLog(config.run.data_dir / "media-center" / "access", clock, signer.sign))
         bus = await stack.enter_async_context(Bus.from_config(config, "media-center"))

@@ -26,6 +26,7 @@ from mesh.config_security import (
     check_security,
 )
 from mesh.config_source import decode_tree, encode_toml, merge_sources
+from mesh.config_store import StoreConfig, absolute_store, check_store
 from mesh.errors import InvalidArgument
 from mesh.ids import CAMERA_ID_RULE, is_camera_id
 
@@ -291,6 +292,7 @@ class Config:
     site: SiteConfig = field(default_factory=SiteConfig)
     security: SecurityConfig = field(default_factory=SecurityConfig)
     nats: NatsConfig = field(default_factory=NatsConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
     broker: BrokerConfig = field(default_factory=BrokerConfig)
     cameras: tuple[CameraSeed, ...] = ()
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
@@ -358,6 +360,7 @@ def complete(config: Config) -> Config:
         config,
         security=absolute_security(config.security, run.data_dir / "keys"),
         nats=absolute_nats(config.nats),
+        store=absolute_store(config.store),
         broker=replace(config.broker, endpoint=config.broker.endpoint or f"unix:{folder}/broker.sock"),
         pixels=replace(
             config.pixels,
@@ -386,6 +389,7 @@ def _second_tier(place: str) -> str:
 
 def _check_together(config: Config) -> None:
     """What no single field can say."""
+    check_store(config.store)
     check_security(config.security, config.nats)
     media = config.media_center
     if media.max_segment_s < media.segment_s:

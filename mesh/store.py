@@ -15,6 +15,7 @@ from mesh.store_port import (
     modify,
     scan,
 )
+from mesh.store_schema import Schema, SchemaStore
 from mesh.store_sqlite import SqliteStore
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "DocumentStore",
     "Holds",
     "Page",
+    "Schema",
+    "SchemaStore",
     "SqliteStore",
     "Where",
     "modify",

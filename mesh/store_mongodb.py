@@ -47,7 +47,6 @@ from mesh.errors import (
 )
 from mesh.redact import redact, redact_url
 from mesh.store_mongodb_collection import MongoCollection, encoded, path_of
-from mesh.store_port import Collection
 from mesh.store_values import Indexes, declared
 
 T = TypeVar("T")
@@ -132,7 +131,7 @@ class MongoStore:
     ) -> None:
         await self.close()
 
-    async def collection(self, name: str, indexes: Sequence[str] = ()) -> Collection:
+    async def collection(self, name: str, indexes: Sequence[str] = ()) -> MongoCollection:
         """The collection, made if need be; what is there already gets a new index before this returns."""
         wanted = declared(name, indexes)
         known = self._collections.get(name)

@@ -27,7 +27,6 @@ from mesh.errors import (
 )
 from mesh.logs import get_logger
 from mesh.store_collection import SqliteCollection
-from mesh.store_port import Collection
 from mesh.store_sql import make_collection
 from mesh.store_values import Indexes, declared
 
@@ -55,6 +54,11 @@ class SqliteStore:
         self._collections: dict[str, SqliteCollection] = {}
         self.commits = 0
 
+    @property
+    def thing(self) -> str:
+        """Its name in messages."""
+        return f"store {self._path}"
+
     async def open(self) -> SqliteStore:
         """Opens the file, creating it with mode 0600."""
         await asyncio.to_thread(self._open)
@@ -68,7 +72,7 @@ class SqliteStore:
     ) -> None:
         await self.close()
 
-    async def collection(self, name: str, indexes: Sequence[str] = ()) -> Collection:
+    async def collection(self, name: str, indexes: Sequence[str] = ()) -> SqliteCollection:
         """The collection, made if need be."""
         wanted = declared(name, indexes)
         known = self._collections.get(name)
@@ -113,19 +117,19 @@ class SqliteStore:
         `work` raises before it changes anything.
         """
         if self._writer is None:
-            raise FailedPrecondition(f"store {self._path}", "is not open")
+            raise FailedPrecondition(self.thing, "is not open")
         future: Future[T] = Future()
         try:
             self._waiting.put_nowait((work, future))
         except queue.Full:
-            raise ResourceExhausted(f"store {self._path}", "too many writes wait", "Is the disk slow?") from None
+            raise ResourceExhausted(self.thing, "too many writes wait", "Is the disk slow?") from None
         return await asyncio.wrap_future(future)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `work` in the reader thread."""
         connection = self._read_connection
         if connection is None:
-            raise FailedPrecondition(f"store {self._path}", "is not open")
+            raise FailedPrecondition(self.thing, "is not open")
 
         def run() -> T:
             try:
@@ -143,7 +147,7 @@ class SqliteStore:
         try:
             self._lock_descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise FailedPrecondition(f"store {self._path}", f"cannot be opened ({error.strerror})") from None
+            raise FailedPrecondition(self.thing, f"cannot be opened ({error.strerror})") from None
         try:
             fcntl.flock(self._lock_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # SQLite gives its side files the mode of the main one: documents may hold camera credentials.
@@ -152,7 +156,7 @@ class SqliteStore:
             self._read_connection = self._connect()
         except BlockingIOError:
             self._unlock()
-            raise FailedPrecondition(f"store {self._path}", "is used by another process", "Stop that one.") from None
+            raise FailedPrecondition(self.thing, "is used by another process", "Stop that one.") from None
         except sqlite3.Error as error:
             self._unlock()
             raise self._translated(error) from None
@@ -177,9 +181,9 @@ class SqliteStore:
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
             elif application != _APPLICATION_ID:
-                raise FailedPrecondition(f"store {self._path}", "is another program's database")
+                raise FailedPrecondition(self.thing, "is another program's database")
             elif version > _FORMAT:
-                raise FailedPrecondition(f"store {self._path}", f"has format {version}, newer than this trueframe's")
+                raise FailedPrecondition(self.thing, f"has format {version}, newer than this trueframe's")
         except BaseException:
             connection.close()
             raise
@@ -245,7 +249,7 @@ class SqliteStore:
 
     def _translated(self, error: sqlite3.Error) -> TrueframeError:
         name = getattr(error, "sqlite_errorname", "") or ""
-        thing = f"store {self._path}"
+        thing = self.thing
         if name.startswith("SQLITE_FULL"):
             return ResourceExhausted(thing, "the disk is full", "Make space; nothing was changed.")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

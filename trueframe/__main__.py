@@ -47,6 +47,7 @@ COMMANDS = {
     "keys": ("trueframe.commands.keys", "Show and rotate the keys that sign footage."),
     "retention": ("trueframe.commands.retention", "Show, set and plan how long footage is kept."),
     "holds": ("trueframe.commands.holds", "Keep footage that nothing may delete."),
+    "store": ("trueframe.commands.store", "Move documents between SQLite and MongoDB, and check them."),
     "token": ("trueframe.commands.token", "Create, list and revoke tokens: viewer, operator and so on."),
     "certs": ("trueframe.commands.certs", "Make, renew and check certificates for services and users."),
     "simulate": ("trueframe.commands.simulate", "Serve simulated RTSP cameras."),

@@ -13,6 +13,11 @@ import pytest
 
 from mesh.config import Config, load
 from mesh.security import create_signing_key, mint_token
+from mesh.store import SqliteStore
+from mesh.store_mongodb import MongoStore
+from tests.mongodb_server import NAMED, MongoServer
+from tests.real_peers import require
+from tests.stores import Opened
 from tests.support import until
 
 
@@ -78,3 +83,33 @@ def mint(config: Config) -> Callable[..., str]:
     config.public_key_file.parent.mkdir(mode=0o700)
     key = create_signing_key(config.public_key_file.with_suffix(".key"), config.public_key_file)
     return lambda *arguments, **named: mint_token(key, *arguments, **named)
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real server of MongoDB's wire protocol."""
+    require("mongodb")
+    if NAMED:
+        yield NAMED
+        return
+    server = MongoServer(tmp_path_factory.mktemp("mongodb"))
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def database() -> str:
+    """A name that no other test has, on a server that others use too."""
+    return f"trueframe_test_{secrets.token_hex(6)}"
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Opened:
+    """Stores of each adapter, in one place."""
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "store.sqlite")
+    url = request.getfixturevalue("mongodb")
+    return lambda: MongoStore(url, database)

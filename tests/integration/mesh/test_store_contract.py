@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,39 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from mesh.store import AnyOf, Between, Collection, Holds, SqliteStore, modify, scan
-from mesh.store_mongodb import MongoStore
-from tests.mongodb_server import NAMED, MongoServer
-from tests.real_peers import require
-
-AnyStore = SqliteStore | MongoStore
-Opened = Callable[[], AnyStore]
-"""A store that is not open yet; each call gives one in the same place."""
+from mesh.store import AnyOf, Between, Collection, Holds, modify, scan
+from tests.stores import AnyStore, Opened
 
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    require("mongodb")
-    if NAMED:
-        yield NAMED
-        return
-    server = MongoServer(tmp_path_factory.mktemp("mongodb"))
-    try:
-        server.start()
-        yield server.url
-    finally:
-        server.kill()
-
-
-@pytest.fixture(params=["sqlite", "mongodb"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "store.sqlite")
-    url = request.getfixturevalue("mongodb")
-    database = f"trueframe_test_{next(numbers)}_{tmp_path.name[-8:]}_{id(tmp_path):x}"
-    return lambda: MongoStore(url, database)
 
 
 @pytest.fixture
