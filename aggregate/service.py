@@ -16,7 +16,7 @@ from aggregate.reading import LedgerReader
 from aggregate.sessions import Session
 from aggregate.standing import Status
 from aggregate.wire import checkpoint_to_proto, order_from_proto, order_to_proto, verdict_to_proto
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, PermissionDenied
 from mesh.ids import FrameId, validate_camera_id
 from mesh.logs import get_logger, rate_limited
 from mesh.roles import Role
@@ -146,6 +146,9 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
         self, request_iterator: AsyncIterator[inspection_pb2.JoinPoolRequest], context: Any
     ) -> AsyncIterator[inspection_pb2.JoinPoolResponse]:
         """One stream of one worker."""
+        principal = principal_of(context)
+        if principal.cameras is not None:
+            raise PermissionDenied("pool of workers", f"is given every camera, and {principal.name!r} some only")
         hello = await _hello(request_iterator)
         offers = [offer_from_proto(offer) for offer in hello.offers]
         session = Session(hello.worker)

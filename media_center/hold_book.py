@@ -62,6 +62,11 @@ _PLAIN = (
 )  # fmt: skip
 
 
+def unknown_hold(name: str) -> NotFound:
+    """What is told of a hold that is not there, or not in the caller's scope."""
+    return NotFound(f"hold {name!r}", "does not exist", "`trueframe holds list` shows them.")
+
+
 class HoldBook:
     """Holds, and what they still wait for. Make it with `open`."""
 
@@ -125,7 +130,7 @@ class HoldBook:
         document = await self._holds.find(name)
         hold = _hold(document) if document else None
         if hold is None or hold.ended_ns:
-            raise NotFound(f"hold {name!r}", "does not exist", "`trueframe holds list` shows them.")
+            raise unknown_hold(name)
         return hold
 
     async def put_by_hand(self, asked: Hold) -> Hold:

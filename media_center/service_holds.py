@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from media_center.hold_book import unknown_hold
 from media_center.holds import Hold, made_by_hand
 from media_center.room import Room
 from mesh.errors import InvalidArgument
 from mesh.ids import new_event_id, validate_camera_id
 from mesh.security import principal_of
+from mesh.tokens import Principal
 from trueframe.v1 import footage_pb2
 
 _MAX_CAMERAS = 10_000
@@ -38,7 +40,7 @@ class HoldsRoom(Room):
         principal = principal_of(context)
         principal.require(validate_camera_id(request.camera))
         if request.id:
-            principal.require((await self._holds.find(_checked_id(request.id))).camera)
+            await self._visible(principal, request.id)
         asked = made_by_hand(
             request.id or f"hold:{new_event_id()}", request.camera, request.from_ns, request.to_ns,
             reason=request.reason, owner=principal.name, expires_ns=request.expires_ns, now_ns=self._clock.utc_ns(),
@@ -52,11 +54,17 @@ class HoldsRoom(Room):
     ) -> footage_pb2.ReleaseHoldResponse:
         """Ends a hold."""
         principal = principal_of(context)
-        hold = await self._holds.find(_checked_id(request.id))
-        principal.require(hold.camera)
+        hold = await self._visible(principal, request.id)
         await self._holds.release(hold.id, principal.name, request.reason)
         self._note(principal, "release", hold.camera, hold.from_ns, hold.to_ns, f"{hold.id}: {request.reason}")
         return footage_pb2.ReleaseHoldResponse()
+
+    async def _visible(self, principal: Principal, name: str) -> Hold:
+        """A hold in the caller's scope. Raises NotFound: whether there are others is not told."""
+        hold = await self._holds.find(_checked_id(name))
+        if not principal.allows(hold.camera):
+            raise unknown_hold(name)
+        return hold
 
 
 def _checked_id(name: str) -> str:

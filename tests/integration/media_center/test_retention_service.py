@@ -108,7 +108,7 @@ def test_what_cannot_be_is_refused(archive: Any) -> None:
         refused(InvalidArgument, lambda: footage.release_hold(hold.id, ""))
         refused(InvalidArgument, lambda: footage.put_hold("yard", 5, 9, "why", hold=hold.id))
         refused(PermissionDenied, lambda: scoped.put_hold("gate", 5, 9, "why"))
-        refused(PermissionDenied, lambda: scoped.release_hold(hold.id, "why"))
+        refused(NotFound, lambda: scoped.release_hold(hold.id, "why"))  # not even whether there is such a hold
         refused(PermissionDenied, lambda: scoped.put_retention("yard", max_bytes=1))
         assert scoped.holds() == []
         assert [state.rule.camera for state in scoped.retention().cameras] == ["yard"]
