@@ -3,7 +3,12 @@
 Peaks over a level are declustered by time, and a generalised Pareto tail is fitted to them (Davison and Smith,
 "Models for exceedances over high thresholds", J. R. Statist. Soc. B 52, 1990; runs declustering: Smith and Weissman,
 "Estimating the extremal index", ibid. 56, 1994; probability-weighted moments: Hosking and Wallis, Technometrics 29,
-1987). Scores lie between 0 and 1; the tail is fitted to their log odds, so that a threshold never leaves that range.
+1987). Scores lie between 0 and 1 because detectors squash what they measure, s = v / (1 + v). Tail and margins are
+those of v, the odds s / (1 - s): a tenth more of v is as much near 1 as near 0, and a threshold never leaves the range.
+Labels move v by shares of it, that is by steps in log odds.
+
+Extrapolated from half an hour of simulated scores to once an hour, thresholds were passed at 0.5 to 1.6 times that
+rate (geometric means of five kinds). In log odds it was 0.1 to 1.4: where mostly nothing happens the tail ran away.
 
 Pure: no clock, no I/O. Scores must be of footage that the model was not fitted to, or thresholds come out too low.
 """
@@ -24,14 +29,18 @@ RUN_S = 3.0
 """Crossings closer than this are one alarm: the merge gap of the judge."""
 LONGEST_STEP_S = 2.0
 """Between scores further apart than this nobody looked: it counts as no footage."""
-SHAPES = (-0.2, 0.3)
+SHAPES = (0.0, 0.3)
+"""Of the tail. Odds have no upper end, so neither has it: below 0, thresholds from few peaks came out too low."""
 FURTHEST = 5.0
 """Rates below one per so many times the footage are not extrapolated to."""
 FEWEST_PEAKS = 10
+MARGIN = 1.1
+"""A provisional threshold's odds over those of the highest score seen."""
 RATES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 6.0, 12.0, 30.0)
 """Rates per hour of the curve."""
 LOWEST = 0.02
 """No threshold is below: a score of nearly nothing is no alarm even if nothing else was ever seen."""
+_RESTS_ON = "Its odds are a tenth or more above those of"
 _EDGE = 1e-6
 _QUANTILES = (0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998)
 _ENOUGH_PEAKS = 60
@@ -89,19 +98,20 @@ def calibrate(
     values, times = _checked(scores, times_ns, rate_per_hour)
     steps_s = np.diff(times) / SECOND_NS
     hours = float(np.minimum(steps_s, LONGEST_STEP_S)[steps_s <= LONGEST_STEP_S].sum()) / 3600
-    tail = _tail(_log_odds(values), times, hours, run_s)
-    top = float(values.max())
+    odds = _odds(values)
+    tail = _tail(odds, times, hours, run_s)
+    top = float(odds.max())
 
     def at(rate: float) -> CurvePoint:
-        threshold, is_provisional = _threshold(tail, top, hours, rate)
-        return CurvePoint(rate, min(max(threshold, lowest), 1.0), is_provisional)
+        passed, is_provisional = _threshold(tail, top, hours, rate)
+        return CurvePoint(rate, max(_from_odds(passed), lowest), is_provisional)
 
     wanted = at(rate_per_hour)
     return Calibrated(
         wanted.threshold,
         wanted.is_provisional,
         hours,
-        _sentence(wanted, hours, tail),
+        _sentence(wanted, hours, tail, float(values.max())),
         tuple(at(rate) for rate in RATES),
     )
 
@@ -141,7 +151,7 @@ def decluster(scores: Values, times_ns: NDArray[np.int64], level: float, run_s: 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """How often log odds above `level` are passed."""
+    """How often odds above `level` are passed."""
 
     level: float
     peaks: int
@@ -150,7 +160,7 @@ class _Tail:
     scale: float
 
     def value(self, rate: float) -> float:
-        """The log odds that are passed at this rate, at most `per_hour`."""
+        """The odds that are passed at this rate, at most `per_hour`."""
         share = rate / self.per_hour
         if abs(self.shape) < 1e-6:
             return self.level - self.scale * float(np.log(share))
@@ -186,17 +196,16 @@ def _fit(rising: Values) -> tuple[float, float]:
 
 
 def _threshold(tail: _Tail | None, top: float, hours: float, rate: float) -> tuple[float, bool]:
+    """The threshold, in odds, and whether it is provisional."""
     rarest = 1 / (FURTHEST * hours) if hours > 0 else float("inf")
     if tail is not None and rate >= rarest:
-        return float(_from_log_odds(tail.value(min(rate, tail.per_hour)))), False
-    # A tenth above the highest score seen, but always within reach of a score; never below what is known of a
-    # more frequent rate.
-    above = min(1.1 * top, (1.0 + top) / 2)
-    known = float(_from_log_odds(tail.value(min(rarest, tail.per_hour)))) if tail is not None else 0.0
-    return max(above, known), True
+        return tail.value(min(rate, tail.per_hour)), False
+    # Never below what is known of a more frequent rate.
+    known = tail.value(min(rarest, tail.per_hour)) if tail is not None else 0.0
+    return max(MARGIN * top, known), True
 
 
-def _sentence(point: CurvePoint, hours: float, tail: _Tail | None) -> str:
+def _sentence(point: CurvePoint, hours: float, tail: _Tail | None, top: float) -> str:
     wanted = f"{point.rate_per_hour:g} false alarms an hour"
     if not point.is_provisional:
         assert tail is not None
@@ -205,7 +214,7 @@ def _sentence(point: CurvePoint, hours: float, tail: _Tail | None) -> str:
     why = f"{wanted} need {_time(needed)} of normal footage and there is {_time(hours)}"
     if hours >= needed:
         why = f"{_time(hours)} of normal footage have fewer than {FEWEST_PEAKS} peaks"
-    return f"{point.threshold:.3f}, provisional: {why}. It is a tenth above the highest score seen."
+    return f"{point.threshold:.3f}, provisional: {why}. {_RESTS_ON} {top:.3f}, the highest score seen."
 
 
 def _time(hours: float) -> str:
@@ -227,10 +236,18 @@ def _checked(scores: ArrayLike, times_ns: ArrayLike, rate: float) -> tuple[Value
     return values, times
 
 
-def _log_odds(values: Values) -> Values:
+def _odds(values: Values) -> Values:
     cut = np.clip(values, _EDGE, 1 - _EDGE)
-    odds: Values = np.log(cut / (1 - cut))
+    odds: Values = cut / (1 - cut)
     return odds
+
+
+def _from_odds(value: float) -> float:
+    return value / (1 + value)
+
+
+def _log_odds(values: Values) -> Values:
+    return np.log(_odds(values))
 
 
 def _from_log_odds(value: float) -> float:

@@ -55,6 +55,10 @@ def scores(kind: str, seed: int, hours: float) -> Values:
     return {"logistic": squashed, "heavy": heavy}[kind] if kind != "bursts" else bursts(seed, hours)
 
 
+def odds(score: float) -> float:
+    return score / (1 - score)
+
+
 def met(kind: str, rate: float, train_hours: float, seeds: range) -> float:
     """How often alarms came on other footage, over the wanted rate: the geometric mean over seeds."""
     shares = []
@@ -71,6 +75,11 @@ def test_a_rate_that_the_footage_shows_often_is_met_within_a_half(kind: str) -> 
     assert 1 / 1.5 < met(kind, 6.0, 2.0, range(5)) < 1.5
 
 
+def test_where_mostly_nothing_happens_a_rare_rate_is_met_and_not_all_alarms_are_lost() -> None:
+    # In log odds the tail ran away from such scores: a twentieth of the alarms that were asked for.
+    assert 1 / 4 < met("bursts", 0.5, 2.0, range(8)) < 4
+
+
 @pytest.mark.parametrize("kind", ["logistic", "heavy"])
 def test_a_rate_beyond_the_footage_is_met_within_a_factor_of_two(kind: str) -> None:
     # Half an hour of footage; once an hour is extrapolated.
@@ -84,16 +93,22 @@ def test_nothing_is_extrapolated_below_one_per_five_times_the_footage() -> None:
     assert not found.is_provisional
     beyond = calibrate(values, times(values.size), 0.19)
     assert beyond.is_provisional
-    assert beyond.threshold >= min(1.1 * values.max(), (1 + values.max()) / 2)
+    assert odds(beyond.threshold) >= 1.1 * odds(values.max()) - 1e-9
     assert "provisional" in beyond.sentence
     assert [point.is_provisional for point in found.curve[:4]] == [True, True, False, False]
 
 
-def test_a_provisional_threshold_is_a_tenth_above_the_highest_and_can_be_reached() -> None:
-    low = calibrate([0.1, 0.3, 0.2], times(3), 1.0)
-    high = calibrate([0.1, 0.99, 0.2], times(3), 1.0)
-    assert low.threshold == pytest.approx(0.33)
-    assert high.threshold == pytest.approx(0.995)
+@pytest.mark.parametrize("highest", [0.1, 0.3, 0.8, 0.95, 0.99])
+def test_a_provisional_threshold_is_passed_by_what_is_a_tenth_more_wherever_scores_lie(highest: float) -> None:
+    found = calibrate([0.05, highest, 0.02], times(3), 1.0)
+    assert found.is_provisional
+    assert odds(found.threshold) == pytest.approx(1.1 * odds(highest))
+    assert f"{highest:.3f}, the highest score seen" in found.sentence
+
+
+def test_a_threshold_is_a_score_even_if_normal_footage_has_the_highest_score_there_is() -> None:
+    found = calibrate([0.1, 1.0, 0.2], times(3), 1.0)
+    assert 0.999 < found.threshold < 1.0
 
 
 def test_footage_in_which_nothing_ever_scored_leaves_a_threshold_above_zero() -> None:
