@@ -1,6 +1,7 @@
-"""People whose posture can be said beforehand: a pose model of a kilobyte, and weights made by hand.
+"""People whose posture can be said beforehand: a pose model of a few kilobytes, and weights made by hand.
 
-The pose model finds one person; the brighter the picture, the further they swing their arms.
+The pose model finds one person; the brighter the picture, the further they swing their arms; in a white one
+nobody is there.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from detector_pool.models import ModelFiles
 from detector_pool.picture import Shot
@@ -30,6 +31,8 @@ STANDING = np.array(
 ARMS, LEGS = (7, 8, 9, 10), (13, 14, 15, 16)
 LEVEL = Level(0.1, 1.1, (1.0,) * PLACES)
 SWING = 0.1
+ODD, WHITE = 230, 255
+"""Brightness: with arms that are further out than anything learnt, and with nobody there."""
 """To the right of the picture, in fractions of it, if the picture were white."""
 
 
@@ -47,14 +50,19 @@ def swinging_pose(folder: Path) -> ModelFiles:
     moved[list(ARMS), 0] += SWING
     weights = {
         "still": person(), "swung": person(moved) - person(), "full": np.array(255.0, np.float32),
-        "flat": np.array([1, 1, 1], np.int64),
+        "flat": np.array([1, 1, 1], np.int64), "white": np.array(WHITE / 255 - 0.5 / 255, np.float32),
+        "gone": -person() * (np.arange(56) == 55),
     }  # fmt: skip
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
         helper.make_node("Div", ["mean", "full"], ["share"]),
         helper.make_node("Reshape", ["share", "flat"], ["by"]),
         helper.make_node("Mul", ["swung", "by"], ["off"]),
-        helper.make_node("Add", ["still", "off"], ["out"]),
+        helper.make_node("Add", ["still", "off"], ["there"]),
+        helper.make_node("GreaterOrEqual", ["share", "white"], ["is_white"]),
+        helper.make_node("Cast", ["is_white"], ["white_by"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["gone", "white_by"], ["less"]),
+        helper.make_node("Add", ["there", "less"], ["out"]),
     ]
     return model_of(
         folder, POSE_TOML, saved(nodes, [tensor("images", 1, 3, SIDE, SIDE)], [tensor("out", 1, 6, 56)], weights)

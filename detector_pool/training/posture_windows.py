@@ -70,9 +70,11 @@ class Collecting:
         for way in self._now.values():
             for _ in range(step.missed):
                 way.push(time_ns, *nothing)
-        for row in step.begun:
-            self._now[row] = _Way(step.boxes[row].track)
-            self._ways.append(self._now[row])
+        for row, box in step.boxes.items():
+            # Who comes back just as the window has run empty keeps the row, and begins a new way.
+            if row in step.begun or row not in self._now:
+                self._now[row] = _Way(box.track)
+                self._ways.append(self._now[row])
         for row, way in self._now.items():
             way.push(time_ns, step.places[row], step.seen[row])
         for row in [row for row, way in self._now.items() if not any(one.any() for one in way.seen[-STEPS:])]:

@@ -21,7 +21,7 @@ from detector_pool.posture.graph import WIDTH, posture_graph
 from detector_pool.posture.people import FEWEST_STEPS, ROWS, STEPS
 from detector_pool.registry import detector_types
 from mesh.errors import InvalidArgument
-from tests.bodies import ARMS, LEVEL, by_chance, lit, nothing_learnt, posture_model, swinging_pose
+from tests.bodies import ARMS, LEVEL, ODD, WHITE, by_chance, lit, nothing_learnt, posture_model, swinging_pose
 
 LEFT = RegionMask(False, ((0, 0), (0.3, 0), (0.3, 1), (0, 1)))
 RIGHT = RegionMask(False, ((0.3, 0), (1, 0), (1, 1), (0.3, 1)))
@@ -67,7 +67,7 @@ def swings(count: int, first: int = 0) -> list[Shot]:
 
 def test_who_does_what_was_learnt_scores_nothing_and_who_does_not_is_shown_with_the_part(standing: Path) -> None:
     detector = Posture(Setup("gate", {}, open_files(standing)))
-    said, _ = watched(detector, [lit(index, 0) for index in range(20)] + [lit(20 + index, 255) for index in range(16)])
+    said, _ = watched(detector, [lit(index, 0) for index in range(20)] + [lit(20 + index, ODD) for index in range(16)])
     assert [one.score for one in said[:20]] == [0.0] * 20
     assert not said[19].boxes
     # The more of the window is odd, the higher; the arms are what is odd.
@@ -84,7 +84,7 @@ def test_who_does_what_was_learnt_scores_nothing_and_who_does_not_is_shown_with_
 
 def test_the_score_is_what_its_sentence_says(standing: Path) -> None:
     detector = Posture(Setup("gate", {}, open_files(standing)))
-    said, _ = watched(detector, [lit(index, 255) for index in range(STEPS + 5)])
+    said, _ = watched(detector, [lit(index, ODD) for index in range(STEPS + 5)])
     # Of 17 points, and the way from the second step on, four are out of their place by more than six deviations in x.
     seen = 17 * STEPS + STEPS
     error = np.sqrt(len(ARMS) * STEPS * 6.0**2 / 2 / seen)
@@ -94,7 +94,7 @@ def test_the_score_is_what_its_sentence_says(standing: Path) -> None:
 
 def test_nobody_is_judged_before_half_a_window_was_seen_nor_when_too_small_or_elsewhere(standing: Path) -> None:
     model = open_files(standing)
-    bright = [lit(index, 255) for index in range(20)]
+    bright = [lit(index, ODD) for index in range(20)]
     said, _ = watched(Posture(Setup("gate", {}, model)), bright)
     # A number is given at the second sighting.
     assert [one.score > 0.1 for one in said].index(True) == FEWEST_STEPS
@@ -115,6 +115,17 @@ def test_a_state_goes_on_to_the_bit_wherever_it_was_packed(chance: ModelFiles) -
         rest, last = watched(other, shots[cut:], state=other.unpack(first.pack(state)))
         assert rest == whole[cut:]
         assert other.pack(last) == Posture(Setup("gate", {}, chance)).pack(end)
+
+
+def test_who_comes_after_somebody_is_not_judged_by_what_that_one_did(standing: Path) -> None:
+    detector = Posture(Setup("gate", {}, open_files(standing)))
+    # At 7.5 frames a second: fewer than sixteen steps pass while the tracker forgets the first one.
+    levels = [ODD] * 12 + [WHITE] * 16 + [0] * 10
+    said, state = watched(detector, [lit(index, level, fps=7.5) for index, level in enumerate(levels)])
+    assert said[11].boxes[0].track == 1
+    assert {one.score for one in said[12:]} == {0.0}
+    assert [dict(one.series)["judged"] for one in said[-3:]] == [0.0, 1.0, 1.0]
+    assert state.people.tracks[0] == 2
 
 
 def test_equal_frames_give_equal_scores_in_another_process(chance: ModelFiles, tmp_path: Path) -> None:
@@ -177,7 +188,7 @@ def test_what_is_masked_does_not_count_and_rows_do_not_see_each_other() -> None:
 def test_golden_frames_hold_and_a_model_that_says_something_else_is_refused(standing: Path, tmp_path: Path) -> None:
     for file in standing.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    write_golden(tmp_path, Posture(Setup("gate", {}, open_files(tmp_path))), [lit(index, 255) for index in range(12)])
+    write_golden(tmp_path, Posture(Setup("gate", {}, open_files(tmp_path))), [lit(index, ODD) for index in range(12)])
     checked = check_model(open_files(tmp_path))
     assert (checked.golden.frames, checked.golden.is_exact) == (12, True)
     text = (tmp_path / "detector.toml").read_text()

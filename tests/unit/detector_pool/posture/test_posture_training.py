@@ -17,7 +17,7 @@ from detector_pool.posture.people import FEWEST_STEPS, PeopleState, step
 from detector_pool.training.posture import learnt, train_posture
 from detector_pool.training.posture_windows import Collecting, Windows
 from mesh.errors import FailedPrecondition, InvalidArgument
-from tests.bodies import LEVEL, by_chance, posture_model, swinging_pose, walks
+from tests.bodies import LEVEL, WHITE, by_chance, lit, posture_model, swinging_pose, walks
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,20 @@ def collected(pose: ModelFiles, shots: Iterator[Shot]) -> Windows:
     return collecting.windows()
 
 
-def test_windows_that_are_learnt_from_are_those_that_the_detector_has(pose: ModelFiles, tmp_path: Path) -> None:
+def coming_and_going(away: int) -> list[Shot]:
+    """Somebody who is hidden for so many steps, twice."""
+    levels = [50, 80, 110] * 8 + [WHITE] * away + [50, 70] * 8 + [WHITE] * away + [110, 70] * 8
+    return [lit(index, level) for index, level in enumerate(levels)]
+
+
+@pytest.mark.parametrize("away", [0, 5, 14, 15, 16, 17, 25])
+def test_windows_that_are_learnt_from_are_those_that_the_detector_has(
+    pose: ModelFiles, tmp_path: Path, away: int
+) -> None:
     detector = Posture(Setup("gate", {}, posture_model(tmp_path, by_chance(1), pose, LEVEL)))
-    windows, state, at = collected(pose, walks(130)), detector.start(), 0
-    for one in walks(130):
+    shots = coming_and_going(away) if away else list(walks(130))
+    windows, state, at = collected(pose, iter(shots)), detector.start(), 0
+    for one in shots:
         said, state = detector.inspect(one, state, ())
         if dict(said.series)["judged"]:
             places, seen = windows.batch(np.array([at]))
@@ -45,8 +55,8 @@ def test_windows_that_are_learnt_from_are_those_that_the_detector_has(pose: Mode
             assert (state.window[:, 0] == places[:, 0]).all()
             assert (state.window_seen[:, 0] == seen[:, 0]).all()
             at += 1
-    assert at == len(windows) == 127 - FEWEST_STEPS
-    assert set(windows.tracks.tolist()) == {1}
+    assert at == len(windows) > 30
+    assert away or at == 127 - FEWEST_STEPS
 
 
 def test_without_torch_the_extra_is_named_before_any_work(pose: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:

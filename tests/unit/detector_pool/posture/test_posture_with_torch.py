@@ -19,7 +19,7 @@ from detector_pool.training import posture_network
 from detector_pool.training.posture import train_posture
 from detector_pool.training.posture_model import TrainedPosture
 from mesh.errors import InvalidArgument
-from tests.bodies import lit, swinging_pose, walks
+from tests.bodies import ODD, lit, swinging_pose, walks
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'trueframe[train]'")
 
@@ -51,7 +51,7 @@ def test_swinging_is_ordinary_afterwards_and_arms_that_stay_up_are_not(model: Mo
         said, state = detector.inspect(one, state, ())
         ordinary.append(said.score)
     for index in range(30):
-        said, state = detector.inspect(lit(90 + index, 255), state, ())
+        said, state = detector.inspect(lit(90 + index, ODD), state, ())
         odd.append(said)
     assert np.mean(ordinary) < 0.3
     assert odd[-1].score > 0.9
