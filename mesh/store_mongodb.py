@@ -175,7 +175,8 @@ class MongoStore:
         """Lets go of the connections. Idempotent."""
         client, self._client, self._database = self._client, None, None
         if client is not None:
-            client.close()
+            # It says goodbye to the server, and waits for that.
+            await asyncio.to_thread(client.close)
 
     # --- for collections ---------------------------------------------------------------------------------------------
 

@@ -170,25 +170,24 @@ class MongoCollection:
 
     async def _delete(self, document_id: str, expected_version: int | None) -> bool:
         trial, was_sent = self._store.trial(), False
-        mine: Filter = {"_id": document_id} | ({} if expected_version is None else {"v": expected_version})
         while True:
-            if expected_version != 0:
-                try:
-                    async with self._store.turn():
-                        if (await self._raw.delete_one(mine)).deleted_count:
-                            return True
-                except PyMongoError as error:
-                    was_sent = True
-                    await trial.again(error, "; whether the document was removed is not known")
-                    continue
             row = await self._row(document_id, {"v": 1})
             if row is None:
-                # Gone: by our first attempt, if there was one whose answer was lost.
+                # Gone: by an attempt of ours, if there was one whose answer was lost.
                 return was_sent
+            version = int(row["v"])
             if expected_version == 0:
                 raise exists_already(self._name, document_id)
-            if expected_version is not None and int(row["v"]) != expected_version:
-                raise conflict(self._name, document_id, int(row["v"]), expected_version)
+            if expected_version not in (None, version):
+                raise conflict(self._name, document_id, version, expected_version or 0)
+            try:
+                async with self._store.turn():
+                    if (await self._raw.delete_one({"_id": document_id, "v": version})).deleted_count:
+                        return True
+            except PyMongoError as error:
+                was_sent = True
+                await trial.again(error, "; whether the document was removed is not known")
+                continue
             await trial.again()
 
     async def _write(self, document_id: str, row: dict[str, Any], over: int) -> int | None:
