@@ -6,6 +6,7 @@
     trueframe.event.<camera>       TRUEFRAME_EVENTS   events and their alarms; <camera> is _system without one
     trueframe.footage.held.<camera> TRUEFRAME_EVENTS  clips that are held for events
     trueframe.system.<service>     TRUEFRAME_EVENTS   what ails a part of trueframe itself (mesh.conditions)
+    trueframe.security.revocations TRUEFRAME_SECURITY the list of revoked tokens (mesh.revocation_bus)
     trueframe.footage.persisted    none (core NATS)   watermarks; the next message heals a lost one
 
 A bus that is not connected is no reason not to start: connecting goes on in the background for ever, and whoever

@@ -16,7 +16,12 @@ from trueframe.commands.options import data_option
 def command(data: str, token: str | None) -> None:
     """Open the terminal wall. Leaving it leaves the instance running."""
     from trueframe.running import find_running
+    from trueframe.site import VARIABLE, site_of_environment
 
-    find_running(data)
     named = ["--token", token] if token else []
-    os.execv(sys.executable, [sys.executable, "-m", "tui", "--data", data, *named])
+    if site_of_environment() is not None:
+        where = ["--config", os.environ[VARIABLE]]
+    else:
+        find_running(data)
+        where = ["--data", data]
+    os.execv(sys.executable, [sys.executable, "-m", "tui", *where, *named])
