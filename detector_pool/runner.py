@@ -127,6 +127,8 @@ class Runner:
         drawn = (self._task.regions, self._task.has_fixed_regions)
         if drawn != (task.regions, task.has_fixed_regions):
             self._steering = self._steering.anew(follower)
+            # Perhaps it failed for want of a region: it is tried again at once.
+            self._faults = Faults()
         if task.max_fps != self._rate.max_fps:
             self._rate = Rate(task.max_fps)
         self._task = task
