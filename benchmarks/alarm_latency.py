@@ -6,13 +6,18 @@ and how it was run.
 Latency: from the broker's receipt of the frame on which the judge's condition was complete, to the alarm in the hands
 of a gRPC client that watches events. That frame is derived from the judge's rules and the ledger: the first scored
 frame that was received at least the rule's minimum duration after the anomaly's first. Both ends are read on this
-host's monotonic clock. Each alarm of the time counts, false ones too.
+host's monotonic clock. Each alarm of the time counts, false ones too. What a detector waits for by itself, before its
+score rises, is part of `begun_to_alarm_ms` only.
 
-An incident is found if an anomaly of the detector whose business it is overlaps its ground truth in time and, at its
-peak frame, in place. Every other anomaly is false; those of detectors whose business no incident here is ("normality")
-are counted by themselves. `--detectors health,normality` puts these on every camera; normality runs with a model that
-learnt two minutes of the same place, one for each layout. Coverage: (frame, inspection) pairs for which the ledger
-holds a score or a reason, of all pairs of frames that the broker handed out and inspections of their camera.
+`detectors` in the result has each one's incidents, found, latencies and false alarms (`alarm_tally` says how they are
+counted). `--detectors motion,signal,health,normality` puts these on every camera; with `health` faults of the picture
+happen that last as long as it waits. Normality runs with a model for each layout that learnt two minutes of what a
+camera there sends: coded, decoded, and with the counter burnt in that moves in every picture; a model that never saw
+the counter would call every frame abnormal. Models are made before anything is measured; `--models FOLDER` keeps them
+for the next run.
+
+Coverage: (frame, inspection) pairs for which the ledger holds a score or a reason, of all pairs of frames that the
+broker handed out and inspections of their camera.
 """
 
 from __future__ import annotations
@@ -20,29 +25,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from aggregate.client import Inspection, InspectionClient, RolloutStep
 from benchmarks import coverage
-from benchmarks.harness import Child, Instance, Simulation, cpu_us_of, instance, machine, percentile
-from benchmarks.incident_desks import trained
-from benchmarks.incident_scenes import FPS, TRAINING, normal_take
-from benchmarks.observers import Alarm, Seen, observing
-from broker.client import FrameId
-from detector_pool.registry import detector_types
+from benchmarks.alarm_tally import Run, judge_alarms, result_of
+from benchmarks.harness import Child, Instance, Simulation, cpu_us_of, instance, machine
+from benchmarks.observers import observing
+from benchmarks.taught_places import taught
 from mesh.errors import InvalidArgument
-from simulator import log, truth
+from simulator import truth
 from trueframe.client import connect, connect_async
 from trueframe.layout import layout_of
-from trueframe.v1.events_pb2 import EVENT_KIND_ANOMALY
 
 SCRIPT = (
     ("intrusion@16+10",),
@@ -55,38 +54,13 @@ SCRIPT = (
     ("intrusion@40+9", "signal-lost@10+4"),
 )
 """What happens in a loop of a minute; cameras take these in turn."""
+FAULTS = {0: "cover@38+14", 1: "blur@38+17", 4: "cover@40+14", 5: "blur@34+17"}
+"""What happens besides, by place in the script, where `health` looks: it waits longer than a freeze lasts here."""
 TAUGHT = "normality"
 """Needs a model of each place before it can look."""
-TAUGHT_MINUTES = 2.0
 SETTLE_S = 5.0
 TAIL_S = 8.0
 """Longer than an anomaly needs to close, and a block to be written."""
-
-
-@dataclass(slots=True)
-class Run:
-    """What one run gave. Latencies in milliseconds."""
-
-    latencies: list[float] = field(default_factory=list)
-    told: list[tuple[float, str]] = field(default_factory=list)
-    """Each alarm's latency, with what it was and where the time went."""
-    begun_to_alarm: list[float] = field(default_factory=list)
-    hops: dict[str, list[float]] = field(default_factory=dict)
-    places: list[float] = field(default_factory=list)
-    incidents: int = 0
-    found: int = 0
-    missed: list[str] = field(default_factory=list)
-    false: list[str] = field(default_factory=list)
-    unjudged: list[str] = field(default_factory=list)
-    """Alarms of detectors whose business no incident is."""
-    other_events: int = 0
-    camera_hours: float = 0.0
-    pairs: int = 0
-    scored: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    unspoken: int = 0
-    cpu_share: dict[str, float] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
 
 
 def start_up(made: Instance, cameras: Simulation, detectors: Sequence[str]) -> Path:
@@ -114,14 +88,6 @@ def start_up(made: Instance, cameras: Simulation, detectors: Sequence[str]) -> P
             raise SystemExit(f"trueframe up does not run: {output.read_text()[-2000:]}")
         time.sleep(0.1)
     return data
-
-
-def taught(layouts: Iterable[str]) -> dict[str, bytes]:
-    """Models of normality as zips, by layout, each learnt from the place's ordinary traffic."""
-    return {
-        layout: trained(normal_take(layout, TRAINING, TAUGHT_MINUTES).pictures, layout, FPS).packed()
-        for layout in dict.fromkeys(layouts)
-    }
 
 
 def put_normality(data: Path, layouts: Mapping[str, str], models: Mapping[str, bytes]) -> None:
@@ -157,14 +123,16 @@ async def wait_warm(inspections: InspectionClient, count: int) -> dict[str, str]
         await asyncio.sleep(0.5)
 
 
-async def measure(cameras: Simulation, data: Path, seconds: float, detectors: int) -> Run:
+async def measure(cameras: Simulation, data: Path, seconds: float, detectors: Sequence[str]) -> Run:
     """Watches the instance for that time, then reads the ledger."""
     run = Run()
+    for name in detectors:
+        run.share(name)
     service_token = layout_of(data).service_token
     async with connect_async(data) as client:
         endpoint = client.running.endpoints["aggregate"]
         async with InspectionClient(endpoint, service_token) as inspections:
-            asked = await wait_warm(inspections, detectors * len(cameras.urls))
+            asked = await wait_warm(inspections, len(detectors) * len(cameras.urls))
         async with observing(client, data, next(iter(cameras.urls))) as seen:
             await asyncio.sleep(SETTLE_S)
             start_ns, clock_s = time.time_ns(), time.monotonic()
@@ -190,137 +158,28 @@ async def measure(cameras: Simulation, data: Path, seconds: float, detectors: in
     return run
 
 
-def judge_alarms(
-    run: Run, seen: Seen, cameras: Simulation, ledger: dict[str, coverage.Book], start_ns: int, end_ns: int
-) -> None:
-    """Sets alarms against the truth, and takes their latencies."""
-    told = truth.read(cameras.log_dir)
-    for camera in cameras.urls:
-        frames = {frame.id: frame for frame in seen.frames[camera]}
-        received = {frame.number: frame for frame in seen.frames[camera]}
-        alarms = [
-            alarm
-            for alarm in seen.alarms.values()
-            if alarm.event.camera == camera and start_ns <= alarm.event.started_ns < end_ns
-        ]
-        run.other_events += sum(alarm.event.kind != EVENT_KIND_ANOMALY for alarm in alarms)
-        alarms = [alarm for alarm in alarms if alarm.event.kind == EVENT_KIND_ANOMALY]
-        happened = truth.occurrences(camera, told[camera], log.read(log.path_of(cameras.log_dir, camera)))
-        explained: set[str] = set()
-        for occurrence in happened:
-            first, last = received.get(occurrence.first), received.get(occurrence.last)
-            overlaps = {a.event.id: occurrence.overlap(as_found(a, frames)) for a in alarms}
-            told_of = [alarm for alarm in alarms if overlaps[alarm.event.id] > 0]
-            explained.update(alarm.event.id for alarm in told_of)
-            # One that the beginning or end of the measurement cuts in two is nobody's merit and nobody's fault.
-            if not (first and last and occurrence.is_whole):
-                continue
-            if not start_ns <= first.received_ns <= last.received_ns < end_ns:
-                continue
-            run.incidents += 1
-            if not told_of:
-                run.missed.append(f"{camera} {occurrence.kind} {first.id} to {last.id}")
-                continue
-            run.found += 1
-            alarm = min(told_of, key=lambda one: one.monotonic_ns)
-            run.begun_to_alarm.append((alarm.monotonic_ns - first.monotonic_ns) / 1e6)
-            if occurrence.boxes:
-                run.places.append(max(overlaps.values()))
-        for alarm in alarms:
-            if alarm.event.id not in explained:
-                event = alarm.latest
-                is_judged = event.detector.partition("@")[0] in truth.SEEN_BY.values()
-                told_of_nothing = run.false if is_judged else run.unjudged
-                told_of_nothing.append(f"{event.detector} {FrameId.from_proto(event.first)} to {event.last.seq}")
-            take_latency(run, seen, alarm, ledger)
+def script(cameras: int, detectors: Sequence[str]) -> list[str]:
+    """What happens on each camera, as `--incident` takes it."""
+    found = []
+    for number in range(cameras):
+        turn = number % len(SCRIPT)
+        besides = (FAULTS[turn],) if "health" in detectors and turn in FAULTS else ()
+        found += [f"cam-{number + 1}={text}" for text in (*SCRIPT[turn], *besides)]
+    return found
 
 
-def as_found(alarm: Alarm, frames: dict[FrameId, Any]) -> truth.Found:
-    """The event, as it came last, in the camera's running numbers."""
-    event = alarm.latest
-    first, peak, last = (
-        frames[key].number if key in frames else -1
-        for key in (FrameId.from_proto(frame) for frame in (event.first, event.peak, event.last))
-    )
-    boxes = tuple((box.x, box.y, box.x + box.width, box.y + box.height) for box in event.boxes)
-    return truth.Found(event.detector, first, peak, last, boxes)
-
-
-def take_latency(run: Run, seen: Seen, alarm: Alarm, ledger: dict[str, coverage.Book]) -> None:
-    """The time from the frame that completed the condition to the alarm, and to the places on the way."""
-    event = alarm.event
-    min_duration_ns = detector_types()[event.detector.partition("@")[0]].judging.min_duration_ns
-    book = ledger[f"{event.camera}.{event.detector.partition('@')[0]}"]
-    first = FrameId.from_proto(event.first)
-    for frame in seen.frames[event.camera]:
-        if frame.id < first or frame.received_ns - event.started_ns < min_duration_ns:
-            continue
-        if not book.has_score(frame.id):
-            continue
-        latency_ms = (alarm.monotonic_ns - frame.monotonic_ns) / 1e6
-        judged_ns, bus_ns = seen.on_bus.get(event.id, (0, 0))
-        moments_ns = {"judged": judged_ns, "bus": bus_ns, "event_stored": event.changed_ns}
-        hops = {name: (at_ns - frame.received_ns) / 1e6 for name, at_ns in moments_ns.items() if at_ns}
-        for name, value_ms in hops.items():
-            run.hops.setdefault(name, []).append(value_ms)
-        way = ", ".join(f"{name} {value_ms:.0f}" for name, value_ms in hops.items())
-        run.latencies.append(latency_ms)
-        run.told.append((latency_ms, f"{latency_ms:.0f} ms {event.detector} {first} on {frame.id.seq}: {way}"))
-        return
-    run.failures.append(f"no frame completes the condition of {event.id} ({first})")
-
-
-def run_once(cameras: int, fps: int, seconds: float, detectors: Sequence[str]) -> Run:
-    """One run from nothing."""
+def run_once(cameras: int, fps: int, seconds: float, detectors: Sequence[str], models: Path) -> Run:
+    """One run from nothing but models."""
     with instance() as made:
-        script = [f"cam-{n + 1}={text}" for n in range(cameras) for text in SCRIPT[n % len(SCRIPT)]]
-        arguments = [word for text in script for word in ("--incident", text)]
+        arguments = [word for text in script(cameras, detectors) for word in ("--incident", text)]
         simulated = made.start_cameras("--cameras", str(cameras), "--fps", str(fps), *arguments)
         layouts = {camera: told["layout"] for camera, told in truth.read(simulated.log_dir).items()}
         # Before anything is measured: learning takes the processor for itself.
-        models = taught(layouts.values()) if TAUGHT in detectors else {}
+        packed = taught(layouts.values(), fps, models) if TAUGHT in detectors else {}
         data = start_up(made, simulated, detectors)
-        if models:
-            put_normality(data, layouts, models)
-        return asyncio.run(measure(simulated, data, seconds, len(detectors)))
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """The median and the slow end."""
-    return {f"p{share}": round(percentile(values, share / 100), 1) for share in (50, 95, 99)}
-
-
-def result_of(runs: Sequence[Run]) -> dict[str, Any]:
-    """All runs together."""
-    latencies = [value for run in runs for value in run.latencies]
-    pairs = sum(run.pairs for run in runs)
-    spoken = sum(run.scored + run.reasons.total() for run in runs)
-    hours = sum(run.camera_hours for run in runs)
-    false = [text for run in runs for text in run.false]
-    hops = {name: [v for run in runs for v in run.hops.get(name, ())] for run in runs for name in run.hops}
-    places = [value for run in runs for value in run.places]
-    return {
-        **{f"{name}_ms": value for name, value in spread(latencies).items()},
-        "alarms": len(latencies),
-        "incidents": sum(run.incidents for run in runs),
-        "found": sum(run.found for run in runs),
-        "false_per_camera_hour": round(len(false) / hours, 2) if hours else 0.0,
-        "coverage": round(spoken / pairs, 6) if pairs else 0.0,
-        "pairs": pairs,
-        "scored": sum(run.scored for run in runs),
-        "reasons": dict(sum((run.reasons for run in runs), Counter[str]())),
-        "unspoken": sum(run.unspoken for run in runs),
-        "begun_to_alarm_ms": spread([value for run in runs for value in run.begun_to_alarm]),
-        "hops_ms": {name: spread(values) for name, values in hops.items()},
-        "slowest": [text for _, text in sorted((one for run in runs for one in run.told), reverse=True)[:5]],
-        "place_iou": round(statistics.median(places), 3) if places else None,
-        "missed": [text for run in runs for text in run.missed],
-        "false": false,
-        "unjudged_alarms": sum(len(run.unjudged) for run in runs),
-        "other_events": sum(run.other_events for run in runs),
-        "cpu_share": {n: round(statistics.mean(r.cpu_share.get(n, 0.0) for r in runs), 3) for n in runs[0].cpu_share},
-        "failures": [text for run in runs for text in run.failures],
-    }
+        if packed:
+            put_normality(data, layouts, packed)
+        return asyncio.run(measure(simulated, data, seconds, detectors))
 
 
 def main() -> None:
@@ -332,14 +191,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--repeats", type=int, default=1, help="runs; percentiles are over the alarms of all")
     parser.add_argument("--detectors", default="motion,signal", help="on every camera; normality is taught first")
+    parser.add_argument("--models", type=Path, help="models of normality are kept here, and taken from here")
     options = parser.parse_args()
     detectors = tuple(dict.fromkeys(options.detectors.split(",")))
     load = machine()
-    result = result_of(
-        [run_once(options.cameras, options.fps, options.seconds, detectors) for _ in range(options.repeats)]
-    )
+    with tempfile.TemporaryDirectory(prefix="trueframe-models-") as folder:
+        models = options.models or Path(folder)
+        result = result_of(
+            [run_once(options.cameras, options.fps, options.seconds, detectors, models) for _ in range(options.repeats)]
+        )
     result |= {"cameras": options.cameras, "fps": options.fps, "seconds": options.seconds, "repeats": options.repeats}
-    result |= {"detectors": list(detectors)}
     result |= {"machine": load, "load_1m_after": machine()["load_1m"]}
     if options.json:
         print(json.dumps(result))

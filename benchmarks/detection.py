@@ -93,7 +93,7 @@ def tally(into: Tally, clip: Clip, seed: int, loops: int) -> None:
     length = len(clip.units)
     sent = [SentUnit(n, 0, 0, b"", n % length, 1, 0, 1) for n in range(loops * length)]
     told = {**clip.truth, "loop_frames": length}
-    happened = [one for one in truth.occurrences(clip.name, told, sent) if one.kind in truth.SEEN_BY]
+    happened = [one for one in truth.occurrences(clip.name, told, sent) if is_due(one, clip.fps)]
     explained: set[str] = set()
     claims = [(as_found(detector, anomaly), anomaly) for detector, anomaly in anomalies(clip, loops)]
     for occurrence in happened:
@@ -110,6 +110,11 @@ def tally(into: Tally, clip: Clip, seed: int, loops: int) -> None:
             into.false.append(f"seed {seed} {clip.name} {claim.detector} {span} score {anomaly.score:.2f} {boxes}")
             into.false_by_seed[seed] = into.false_by_seed.get(seed, 0) + 1
     into.camera_hours += loops * length / clip.fps / 3600
+
+
+def is_due(one: truth.Occurrence, fps: float) -> bool:
+    """Whether an incident is the business of one of the detectors that look here."""
+    return any(truth.is_due(one.kind, name, (one.last - one.first + 1) / fps) for name in ("motion", "signal"))
 
 
 def as_found(detector: str, anomaly: Anomaly) -> truth.Found:

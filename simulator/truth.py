@@ -16,12 +16,33 @@ from simulator.log import SentUnit
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in fractions of the picture."""
-SEEN_BY = {
-    "intrusion": "motion", "freeze": "signal", "signal-lost": "signal",
-    "blur": "health", "cover": "health", "dark": "health", "glare": "health", "noise": "health", "bump": "health",
-    "turn-away": "health",
-}  # fmt: skip
-"""The detector whose business an incident is. Nobody judges yet how people move; no detector sees a silent camera."""
+SEEN_BY: Mapping[str, Mapping[str, float]] = {
+    "intrusion": {"motion": 1.0, "normality": 1.0},
+    "running": {"normality": 1.0},
+    "wrong-way": {"normality": 1.0},
+    "left-object": {"normality": 20.0},
+    "freeze": {"signal": 5.0},
+    "signal-lost": {"signal": 2.0},
+    "cover": {"health": 11.0},
+    "bump": {"health": 11.0},
+    "turn-away": {"health": 11.0},
+    "blur": {"health": 14.0},
+    "dark": {"health": 21.0},
+    "glare": {"health": 21.0},
+    "noise": {"health": 21.0},
+}
+"""The detectors whose business an incident is, and how many seconds it must last for each: what the detector waits for
+by design (`signal` 3 s of rest; `health` 5 to 15 s of a fault, once it knows the camera), a few seconds to come about
+and a second to be judged. Shorter ones are not held against it.
+
+Motion sees what moves in its region, `normality` what moves as nothing moved before; frozen and empty pictures `health`
+leaves to `signal`. No detector here sees a crowd, a fall or somebody who hangs about, nor a silent camera."""
+
+
+def is_due(kind: str, detector: str, seconds: float) -> bool:
+    """Whether a detector ("motion@1" or "motion") has to find an incident of this kind that lasts so long."""
+    needed_s = SEEN_BY.get(kind, {}).get(detector.partition("@")[0])
+    return needed_s is not None and seconds >= needed_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +77,16 @@ class Occurrence:
 
         That is their intersection over union; 1 for an incident that has no place.
         """
-        if SEEN_BY.get(self.kind) != found.detector.partition("@")[0]:
-            return 0.0
-        if found.first > self.last or found.last < self.first:
+        if found.detector.partition("@")[0] not in SEEN_BY.get(self.kind, {}) or not self.is_during(found):
             return 0.0
         if not self.boxes:
             return 1.0
         where = self.boxes.get(found.peak)
         return max((iou(box, where) for box in found.boxes), default=0.0) if where else 0.0
+
+    def is_during(self, found: Found) -> bool:
+        """Whether a finding touches its time, whoever claims it and wherever."""
+        return found.first <= self.last and found.last >= self.first
 
 
 def read(log_folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from broker.client import FrameId, WireFrame
 from simulator import sei, testing
 from simulator.log import SentUnit
-from simulator.truth import SEEN_BY, Box, Found, occurrences
+from simulator.truth import Box, Found, is_due, occurrences
 from tests.embedded import Embedded, embedded
 from tests.support import until
 from trueframe.client import Client
@@ -59,7 +59,8 @@ def assert_minute(instance: Embedded, truth: dict[str, Any], sent: Callable[[str
     for camera, told in truth.items():
         units = sent(camera)
         for incident in occurrences(camera, told, units):
-            if incident.kind not in SEEN_BY:
+            seconds = (incident.last - incident.first + 1) / told["fps"]
+            if not any(is_due(incident.kind, name, seconds) for name in ("motion", "signal")):
                 continue
             told_of = [e.id for e in events if e.camera == camera and incident.overlap(claims[e.id]) > 0]
             explained.update(told_of)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from detector_pool.health.faults import FAULTS
+from detector_pool.signal_health import SignalSettings
 from simulator.log import SentUnit
-from simulator.truth import Found, Occurrence, iou, occurrences
+from simulator.truth import SEEN_BY, Found, Occurrence, iou, is_due, occurrences
 
 LOOP = 100
 
@@ -48,20 +50,48 @@ def test_an_incident_of_which_a_unit_was_lost_is_one_incident_but_not_whole() ->
         (Found("motion@1", 15, 21, 40, ((0.8, 0.2, 0.9, 0.6),)), False),
         (Found("motion@1", 15, 35, 40, ((0.1, 0.2, 0.2, 0.6),)), False),
         (Found("motion@1", 30, 31, 40, ((0.1, 0.2, 0.2, 0.6),)), False),
+        (Found("normality@1:abc", 15, 21, 40, ((0.1, 0.2, 0.2, 0.6),)), True),
         (Found("signal@1", 15, 21, 40, ((0.1, 0.2, 0.2, 0.6),)), False),
     ],
-    ids=["same time and place", "elsewhere", "its peak is afterwards", "later", "another detector's business"],
+    ids=[
+        "same time and place",
+        "elsewhere",
+        "its peak is afterwards",
+        "later",
+        "two detectors' business",
+        "another detector's business",
+    ],
 )
 def test_a_finding_tells_an_incident_only_at_its_time_and_place(claim: Found, is_it: bool) -> None:
     (intrusion,) = occurrences("gate", told(), sent(range(60)))
     assert (intrusion.overlap(claim) > 0) == is_it
 
 
-def test_what_concerns_the_whole_picture_has_no_place_and_a_runner_is_nobodys_business() -> None:
+def test_what_concerns_the_whole_picture_has_no_place_and_a_runner_is_not_motions_business() -> None:
     (freeze,) = occurrences("gate", told("freeze"), sent(range(60)))
     assert freeze.overlap(Found("signal@1", 25, 28, 33, ((0.0, 0.0, 1.0, 1.0),))) == 1.0
     runner = Occurrence("gate", "running", 20, 29, True, None, {})
     assert runner.overlap(Found("motion@1", 20, 25, 29)) == 0.0
+    assert runner.is_during(Found("motion@1", 20, 25, 29))
+
+
+def test_an_incident_shorter_than_a_detector_waits_is_not_due_from_it() -> None:
+    assert is_due("freeze", "signal@1", 7.0)
+    assert not is_due("freeze", "signal@1", 4.0)
+    assert not is_due("freeze", "health@1", 60.0), "it is left to signal"
+    assert not is_due("crowd", "normality", 60.0)
+
+
+def test_no_detector_has_to_find_what_ends_before_it_has_waited() -> None:
+    waits_s = {fault.name: fault.persistence_s for fault in FAULTS}
+    names = {
+        "blur": "blur", "cover": "covered", "dark": "exposure", "glare": "exposure", "noise": "noise",
+        "bump": "moved", "turn-away": "moved",
+    }  # fmt: skip
+    for kind, by in SEEN_BY.items():
+        if "health" in by:
+            assert by["health"] >= waits_s[names[kind]] + 2.0, kind
+    assert SEEN_BY["freeze"]["signal"] >= SignalSettings().freeze_after_s + 1.0
 
 
 def test_intersection_over_union_of_equal_half_and_distant_boxes() -> None:
