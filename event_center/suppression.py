@@ -18,7 +18,7 @@ from event_center.policy import detector_name
 from mesh.schedule import holds, parse_window
 
 # An alarm that was set aside and brought back so often is not set aside any more: its records have a bound.
-MAX_RECORDS = 4000
+MAX_RECORDS = 1000
 CAMERA_STATE = "camera-state"
 ACTOR = "event-center"
 
@@ -121,7 +121,9 @@ class Situation:
     def judge(self, now_ns: int) -> Judgement:
         """All that decides at this moment, to be asked of many alarms."""
         standing = tuple(entry for _, entry in sorted(self.entries.items()) if not entry.until_ns)
-        return Judgement(tuple(self.active(now_ns)), standing)
+        ended = {rule.id: rule.history[-1] for rule in self.rules.values() if rule.is_deleted and rule.history}
+        ended |= {one.key: one.history[-1] for one in self.entries.values() if one.until_ns and one.history}
+        return Judgement(tuple(self.active(now_ns)), standing, ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Judgement:
 
     rules: tuple[Rule, ...] = ()
     entries: tuple[Entry, ...] = ()
+    ended: Mapping[str, Change] = field(default_factory=dict)
+    """Who ended what is over, and why."""
 
     def of(self, kind: Kind, camera: str, detector: str, suppressed_by: str = "") -> tuple[str, str]:
         """The rule that suppresses such an alarm and the entry it is out of service with, "" for none.
@@ -158,14 +162,24 @@ def settled(event: Event, judgement: Judgement, now_ns: int, *, is_same_change: 
 def _due(alarm: Alarm, rule: str, entry: str, judgement: Judgement, now_ns: int) -> Iterable[Stimulus]:
     marks = alarm.marks
     has_room = len(alarm.records) < MAX_RECORDS
-    reasons = {one.id: one.reason for one in judgement.rules} | {one.key: one.reason for one in judgement.entries}
-    actors = {one.id: one.by for one in judgement.rules} | {one.key: one.by for one in judgement.entries}
+    standing = {one.id: (one.by, one.reason) for one in judgement.rules}
+    standing |= {one.key: (one.by, one.reason) for one in judgement.entries}
+
+    def begins(deed: Deed, reference: str) -> Stimulus:
+        by, why = standing[reference]
+        return Stimulus(deed, by or ACTOR, now_ns, why, reference=reference)
+
+    def ends(deed: Deed, reference: str) -> Stimulus:
+        change = judgement.ended.get(reference)
+        by, why = (change.actor, change.text) if change else (ACTOR, "")
+        return Stimulus(deed, by, now_ns, why, reference=reference)
+
     # What begins comes first: an alarm that goes from one hand to the other is not in the queue between them.
     if rule != marks.suppressed_by and rule and has_room:
-        yield Stimulus(Deed.SUPPRESSED, actors[rule] or ACTOR, now_ns, reasons[rule], reference=rule)
+        yield begins(Deed.SUPPRESSED, rule)
     if entry != marks.out_of_service and entry and has_room:
-        yield Stimulus(Deed.TAKEN_OUT, actors[entry] or ACTOR, now_ns, reasons[entry], reference=entry)
+        yield begins(Deed.TAKEN_OUT, entry)
     if marks.suppressed_by and not rule:
-        yield Stimulus(Deed.UNSUPPRESSED, ACTOR, now_ns, reference=marks.suppressed_by)
+        yield ends(Deed.UNSUPPRESSED, marks.suppressed_by)
     if marks.out_of_service and not entry:
-        yield Stimulus(Deed.BROUGHT_BACK, ACTOR, now_ns, reference=marks.out_of_service)
+        yield ends(Deed.BROUGHT_BACK, marks.out_of_service)

@@ -1,4 +1,4 @@
-"""Floods and first-out: begun by one alarm too many, one for one incident, over when it is calm; told again counts once."""
+"""Floods and first-out: begun by one alarm too many, one for one incident, over when it is calm."""
 
 from __future__ import annotations
 
