@@ -24,6 +24,7 @@ log = get_logger("mesh.bus")
 
 _BATCH = 16
 # A pull request dies with its connection: this is how long a reader may be deaf after a reconnect.
+_CANCEL_AGAIN_S = 0.5
 _FETCH_S = 1.0
 # How long what a killed reader had fetched waits for the next one. A batch takes far less than that.
 _ACK_WAIT_S = 10.0
@@ -189,6 +190,10 @@ def _message(raw: Msg) -> Message:
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
+    # More than once if need be: the library's wait_for can lose a cancellation that comes together with an answer, or
+    # with the end of the server. Seen when both were stopped at the same moment.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
     with contextlib.suppress(asyncio.CancelledError):
         await task
