@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from detector_pool.detector import FoundBox, KeyPoint
 from detector_pool.evaluation.metrics import roc_auc
 from detector_pool.models import ModelFiles
-from detector_pool.posture.people import STEP_NS, PeopleState, step
+from detector_pool.posture.pace import STEP_NS
+from detector_pool.posture.people import PeopleState, step
 from detector_pool.training.posture import errors_of, learnt
 from detector_pool.training.posture_windows import Collecting, Windows
 from simulator.scene import actors, incidents
@@ -151,7 +152,7 @@ def collected(walkers: Sequence[Walker], view: View, loop_s: float, seed: int) -
     people, collecting = PeopleState(), Collecting()
     wrong: set[tuple[int, int]] = set()
     for time_ns, boxes, abnormal in steps(walkers, view, loop_s, seed):
-        collecting.add(step(boxes, time_ns, view.width / view.height, people), time_ns)
+        collecting.add(step(boxes, 1, view.width / view.height, people), time_ns)
         wrong |= {(time_ns, track) for track in abnormal}
     windows = collecting.windows()
     pairs = zip(windows.times_ns.tolist(), windows.tracks.tolist(), strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector_pool.canvas import RegionMask
-from detector_pool.detector import Detector, DetectorType, FoundBox, Judging, LoadedModel, Observation, Setup
+from detector_pool.detector import Detector, DetectorType, FoundBox, Judging, LoadedModel, NoScore, Observation, Setup
 from detector_pool.models import opened
 from detector_pool.onnx_models import pose
 from detector_pool.onnx_models.places import counts
@@ -24,7 +24,8 @@ from detector_pool.packing import pack, unpack
 from detector_pool.picture import Picture
 from detector_pool.posture.body import PLACES, Floats, odd_part
 from detector_pool.posture.graph import WIDTH
-from detector_pool.posture.people import FEWEST_STEPS, FPS, ROWS, STEPS, PeopleState, Step, step
+from detector_pool.posture.pace import STEPS, Pace
+from detector_pool.posture.people import FEWEST_STEPS, ROWS, PeopleState, Step, step
 from mesh.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PostureState:
 
     pose: Any
     """Of the pose model's detector."""
+    pace: Pace = field(default_factory=Pace)
     people: PeopleState = field(default_factory=PeopleState)
     window: Floats = field(default_factory=lambda: np.zeros(_WINDOWS["window"], np.float32))
     window_seen: Floats = field(default_factory=lambda: np.zeros(_WINDOWS["window_seen"], np.float32))
@@ -109,13 +111,15 @@ class Posture:
 
         NOT_SAMPLED for frames between those that are looked at, ten a second.
         """
+        steps = state.pace.due(picture.received_ns)
+        if not steps:
+            picture.confirm()
+            return Observation(reason=NoScore.NOT_SAMPLED), state
         # Who walks into a region was outside of it before: people are followed wherever they are not ignored.
         ignored = [region for region in regions if region.is_ignored and not region.is_line]
         seen, state.pose = self._pose.inspect(picture, state.pose, ignored)
-        if seen.reason is not None:
-            return Observation(reason=seen.reason), state
         height, width = picture.y.shape
-        now = step(seen.boxes, picture.received_ns, width / height, state.people)
+        now = step(seen.boxes, steps, width / height, state.people)
         error, by_place = self._run(now, state)
         judged = self._judged(now, state, regions)
         scores = {row: self._level.score(float(error[row])) for row in judged}
@@ -131,7 +135,11 @@ class Posture:
         """The state as bytes."""
         numbers, arrays = state.people.packable()
         found = np.frombuffer(self._pose.pack(state.pose), np.uint8)
-        return pack(self.name, numbers, {**arrays, "pose": found, **{name: getattr(state, name) for name in _WINDOWS}})
+        return pack(
+            self.name,
+            {**numbers, **state.pace.packable()},
+            {**arrays, "pose": found, **{name: getattr(state, name) for name in _WINDOWS}},
+        )
 
     def unpack(self, data: bytes) -> PostureState:
         """The inverse. Raises ValueError."""
@@ -141,21 +149,17 @@ class Posture:
             windows = {name: arrays.pop(name) for name in _WINDOWS}
         except KeyError as error:
             raise ValueError(f"is no state of {self.name}: {error}") from None
-        people = PeopleState.unpacked(numbers, arrays)
+        pace, people = Pace.unpacked(numbers), PeopleState.unpacked(numbers, arrays)
         sizes = {name: one.shape for name, one in windows.items() if one.dtype == np.float32}
         if sizes != _WINDOWS or numbers or arrays:
             raise ValueError(f"is no state of {self.name}")
-        return PostureState(found, people, **windows)
+        return PostureState(found, pace, people, **windows)
 
     def _run(self, now: Step, state: PostureState) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Error of each row, and of each of its places, with the step pushed into the windows."""
         nobody = np.zeros((ROWS, WIDTH), np.float32), np.zeros((ROWS, PLACES), np.float32)
         for _ in range(now.missed):
             self._push(*nobody, state)
-        if now.begun:
-            rows = list(now.begun)
-            state.window, state.window_seen = state.window.copy(), state.window_seen.copy()
-            state.window[:, rows], state.window_seen[:, rows] = 0.0, 0.0
         out = self._push(now.places.reshape(ROWS, WIDTH), now.seen, state)
         return out["error"], out["by_place"]
 
@@ -183,8 +187,8 @@ class Posture:
 
 
 def pose_detector(model: LoadedModel) -> Detector[Any]:
-    """The detector that brings the key points, at the rate of steps. Raises InvalidArgument: no pose model."""
-    return pose.make(Setup(options={"fps": FPS}, model=model))
+    """The detector that brings the key points. Raises InvalidArgument: no pose model."""
+    return pose.make(Setup(model=model))
 
 
 def _level(manifest: Mapping[str, Any], what: str) -> Level:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from detector_pool.normality.building import Building
 from detector_pool.posture.body import PLACES
-from detector_pool.posture.people import ROWS, STEPS
+from detector_pool.posture.pace import STEPS
+from detector_pool.posture.people import ROWS
 
 Weights = Mapping[str, NDArray[Any]]
 """`mean`, `deviation` (2 P,); of `encoder` and `decoder`: `.input` (4 H, I), `.hidden` (4 H, H), `.bias` (4 H,), gates

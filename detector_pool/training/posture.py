@@ -14,6 +14,7 @@ from detector_pool.picture import Shot, copied
 from detector_pool.posture.body import Floats
 from detector_pool.posture.detector import Level, pose_detector
 from detector_pool.posture.graph import posture_graph
+from detector_pool.posture.pace import FPS, STEP_NS, Pace
 from detector_pool.posture.people import ROWS, PeopleState, step
 from detector_pool.training.posture_model import TrainedPosture
 from detector_pool.training.posture_network import ROUNDS, TICK_EVERY, fitted, torch_there
@@ -33,7 +34,6 @@ EXTREME_SHARE = 0.005
 HIGH = 0.98
 LEAST_SPREAD = 0.05
 GOLDEN_FRAMES = 12
-STEP_S = 0.1
 
 Progress = Callable[[str, float], None]
 
@@ -75,7 +75,7 @@ def learnt(
     span_ns: tuple[int, int] = (0, 0),
 ) -> TrainedPosture:
     """As `train_posture`, of people's windows as they are."""
-    seconds = len(windows) * STEP_S
+    seconds = len(windows) / FPS
     if seconds < LEAST_S:
         raise InvalidArgument(
             f"training posture on camera {camera}",
@@ -110,20 +110,21 @@ def _looked_at(
 ) -> tuple[Windows, list[Shot], int, int]:
     """Windows of all people who are where the inspection looks, golden frames, and from when to when."""
     detector = pose_detector(pose)
-    state, people = detector.start(), PeopleState()
+    state, pace, people = detector.start(), Pace(), PeopleState()
     ignored = [region for region in regions if region.is_ignored and not region.is_line]
     collecting = Collecting()
     recent: list[Shot] = []
     golden: list[Shot] = []
     most = from_ns = to_ns = 0
     for shot in pictures:
-        seen, state = detector.inspect(shot, state, ignored)
-        if seen.reason is not None:
+        steps = pace.due(shot.received_ns)
+        if not steps:
             continue
+        seen, state = detector.inspect(shot, state, ignored)
         from_ns, to_ns = from_ns or shot.received_ns, shot.received_ns
         there = [box for box in seen.boxes if counts(box.x, box.y, box.width, box.height, regions)]
         height, width = shot.y.shape
-        judged = collecting.add(step(there, shot.received_ns, width / height, people), shot.received_ns)
+        judged = collecting.add(step(there, steps, width / height, people), shot.received_ns)
         recent = [*recent[1 - GOLDEN_FRAMES :], copied(shot)]
         if judged > most and len(recent) == GOLDEN_FRAMES:
             most, golden = judged, recent
@@ -169,6 +170,6 @@ def _without_extremes(windows: Windows, errors: NDArray[np.float64]) -> tuple[ND
     kept = np.ones(len(errors), bool)
     most = np.argsort(-errors, kind="stable")[: max(1, round(len(errors) * EXTREME_SHARE))]
     kept[most] = False
-    around_ns = round(STEP_S * SECOND)
+    around_ns = STEP_NS
     times = windows.times_ns[most].tolist()
     return kept, merged([Odd(one - around_ns, one + around_ns, "a person's posture stands out most") for one in times])

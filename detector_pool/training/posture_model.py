@@ -13,7 +13,7 @@ from detector_pool.golden import write_golden
 from detector_pool.models import MANIFEST, ModelFiles, open_model
 from detector_pool.picture import Shot
 from detector_pool.posture.detector import GRAPH, POSE, SCHEMA, SCORE_SENTENCE, Level, Posture
-from detector_pool.posture.people import FPS
+from detector_pool.posture.pace import FPS
 from detector_pool.training.cards import CARD, model_name, runtime_version, shown_utc
 from detector_pool.training.trained import Odd, regions_hash
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detector_pool.posture.body import MIRRORED, PLACES, Floats
 from detector_pool.posture.graph import FARTHEST, WIDTH
-from detector_pool.posture.people import STEPS
+from detector_pool.posture.pace import STEPS
 from mesh.errors import FailedPrecondition
 
 HIDDEN = 64

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from detector_pool.posture.body import PLACES, Floats
 from detector_pool.posture.graph import WIDTH
-from detector_pool.posture.people import FEWEST_STEPS, ROWS, STEPS, Step
+from detector_pool.posture.pace import STEPS
+from detector_pool.posture.people import FEWEST_STEPS, ROWS, Step
 
 
 @dataclass(slots=True)
@@ -71,8 +72,7 @@ class Collecting:
             for _ in range(step.missed):
                 way.push(time_ns, *nothing)
         for row, box in step.boxes.items():
-            # Who comes back just as the window has run empty keeps the row, and begins a new way.
-            if row in step.begun or row not in self._now:
+            if row in step.begun:
                 self._now[row] = _Way(box.track)
                 self._ways.append(self._now[row])
         for row, way in self._now.items():

@@ -9,10 +9,9 @@ import pytest
 
 from detector_pool.detector import FoundBox, KeyPoint
 from detector_pool.posture.body import MIRRORED, PARTS, PLACES, WAY, body_of, odd_part
-from detector_pool.posture.people import ROWS, STEP_NS, STEPS, PeopleState, step
+from detector_pool.posture.pace import STEPS
+from detector_pool.posture.people import ROWS, PeopleState, step
 from tests.bodies import STANDING
-
-T0 = 1_800_000_000_000_000_000
 
 
 def somebody(track: int = 1, x: float = 0.5, y: float = 0.5, size: float = 1.0) -> FoundBox:
@@ -62,47 +61,42 @@ def test_the_part_that_departs_most_from_its_own_usual_is_named() -> None:
 
 def test_the_way_of_a_body_is_in_its_own_heights_a_second() -> None:
     state = PeopleState()
-    step([somebody(x=0.50)], T0, 2.0, state)
-    second = step([somebody(x=0.53)], T0 + STEP_NS, 2.0, state)
+    step([somebody(x=0.50)], 1, 2.0, state)
+    second = step([somebody(x=0.53)], 1, 2.0, state)
     assert second.seen[0, WAY] == 1.0
     assert second.places[0, WAY] == pytest.approx((0.03 * 2.0 / 0.6 / 0.1, 0.0), abs=1e-5)
-    later = step([somebody(x=0.53)], T0 + 6 * STEP_NS, 2.0, state)
+    slower = step([somebody(x=0.56)], 2, 2.0, state)
+    assert slower.places[0, WAY] == pytest.approx((0.03 * 2.0 / 0.6 / 0.2, 0.0), abs=1e-5)
+    later = step([somebody(x=0.56)], 4, 2.0, state)
     assert later.seen[0, WAY] == 0.0
-
-
-def test_a_pause_is_as_many_steps_without_anybody() -> None:
-    state = PeopleState()
-    assert [step([], T0 + round(at * STEP_NS), 1.0, state).missed for at in (0, 1, 2.2, 2.9, 6, 100)] == [
-        0, 0, 0, 0, 2, STEPS,
-    ]  # fmt: skip
 
 
 def test_rows_are_kept_while_somebody_is_hidden_and_given_away_after_that() -> None:
     state = PeopleState()
-    assert step([somebody(7)], T0, 1.0, state).begun == (0,)
-    hidden = step([somebody(8, x=0.2)], T0 + 5 * STEP_NS, 1.0, state)
-    assert (hidden.begun, sorted(hidden.boxes)) == ((1,), [1])
-    back = step([somebody(7)], T0 + 10 * STEP_NS, 1.0, state)
+    assert step([somebody(7)], 1, 1.0, state).begun == (0,)
+    hidden = step([somebody(8, x=0.2)], 5, 1.0, state)
+    assert (hidden.begun, sorted(hidden.boxes), hidden.missed) == ((1,), [1], 4)
+    back = step([somebody(7)], STEPS - 5, 1.0, state)
     assert (back.begun, sorted(back.boxes)) == ((), [0])
-    gone = step([somebody(9)], T0 + (11 + STEPS) * STEP_NS, 1.0, state)
-    assert gone.begun == (0,)
+    gone = step([somebody(9)], STEPS + 1, 1.0, state)
+    assert (gone.begun, gone.missed) == ((0,), STEPS)
 
 
 def test_more_people_than_rows_wait_until_somebody_is_gone() -> None:
     state = PeopleState()
     crowd = [somebody(track + 1, x=0.2 + 0.03 * track, size=0.2) for track in range(ROWS + 3)]
-    assert step(crowd, T0, 1.0, state).waiting == 3
-    assert step(crowd[-3:], T0 + STEPS * STEP_NS, 1.0, state).waiting == 3
-    freed = step(crowd[-3:], T0 + (STEPS + 1) * STEP_NS, 1.0, state)
+    assert step(crowd, 1, 1.0, state).waiting == 3
+    assert step(crowd[-3:], STEPS, 1.0, state).waiting == 3
+    freed = step(crowd[-3:], 1, 1.0, state)
     assert (freed.waiting, freed.begun) == (0, (0, 1, 2))
 
 
 def test_people_are_packed_and_garbage_is_refused() -> None:
     state = PeopleState()
-    step([somebody(7)], T0, 1.0, state)
+    step([somebody(7)], 1, 1.0, state)
     numbers, arrays = state.packable()
     again = PeopleState.unpacked(dict(numbers), dict(arrays))
-    assert step([somebody(7)], T0 + STEP_NS, 1.0, again).begun == ()
+    assert step([somebody(7)], 1, 1.0, again).begun == ()
     with pytest.raises(ValueError, match="sizes differ"):
         PeopleState.unpacked(dict(numbers), {**arrays, "tracks": np.zeros(3, np.int64)})
     with pytest.raises(ValueError, match="KeyError"):

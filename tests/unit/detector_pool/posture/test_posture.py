@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from detector_pool.picture import Shot
 from detector_pool.posture.body import PLACES, body_of
 from detector_pool.posture.detector import TYPE, Posture, PostureState, pose_detector
 from detector_pool.posture.graph import WIDTH, posture_graph
-from detector_pool.posture.people import FEWEST_STEPS, ROWS, STEPS
+from detector_pool.posture.pace import STEPS
+from detector_pool.posture.people import FEWEST_STEPS, ROWS
 from detector_pool.registry import detector_types
 from mesh.errors import InvalidArgument
-from tests.bodies import ARMS, LEVEL, ODD, WHITE, by_chance, lit, nothing_learnt, posture_model, swinging_pose
+from tests.bodies import ARMS, LEVEL, ODD, by_chance, lit, nothing_learnt, posture_model, swinging_pose
 
 LEFT = RegionMask(False, ((0, 0), (0.3, 0), (0.3, 1), (0, 1)))
 RIGHT = RegionMask(False, ((0.3, 0), (1, 0), (1, 1), (0.3, 1)))
@@ -62,7 +64,8 @@ def watched(
 
 
 def swings(count: int, first: int = 0) -> list[Shot]:
-    return [lit(first + index, 40 + 30 * (index % 5)) for index in range(count)]
+    """With a pause of half a second behind every ninth picture."""
+    return [lit(first + index + index // 9 * 5, 40 + 30 * (index % 5)) for index in range(count)]
 
 
 def test_who_does_what_was_learnt_scores_nothing_and_who_does_not_is_shown_with_the_part(standing: Path) -> None:
@@ -109,7 +112,7 @@ def test_a_state_goes_on_to_the_bit_wherever_it_was_packed(chance: ModelFiles) -
     shots = swings(30)
     whole, end = watched(Posture(Setup("gate", {}, chance)), shots)
     assert len({one.score for one in whole[FEWEST_STEPS:]}) > 10
-    for cut in (1, 5, 17, 29):
+    for cut in (1, 5, 9, 18, 29):
         first, other = Posture(Setup("gate", {}, chance)), Posture(Setup("gate", {}, chance))
         _, state = watched(first, shots[:cut])
         rest, last = watched(other, shots[cut:], state=other.unpack(first.pack(state)))
@@ -117,15 +120,14 @@ def test_a_state_goes_on_to_the_bit_wherever_it_was_packed(chance: ModelFiles) -
         assert other.pack(last) == Posture(Setup("gate", {}, chance)).pack(end)
 
 
-def test_who_comes_after_somebody_is_not_judged_by_what_that_one_did(standing: Path) -> None:
+def test_another_day_begins_everybody_anew(standing: Path) -> None:
     detector = Posture(Setup("gate", {}, open_files(standing)))
-    # At 7.5 frames a second: fewer than sixteen steps pass while the tracker forgets the first one.
-    levels = [ODD] * 12 + [WHITE] * 16 + [0] * 10
-    said, state = watched(detector, [lit(index, level, fps=7.5) for index, level in enumerate(levels)])
-    assert said[11].boxes[0].track == 1
-    assert {one.score for one in said[12:]} == {0.0}
-    assert [dict(one.series)["judged"] for one in said[-3:]] == [0.0, 1.0, 1.0]
-    assert state.people.tracks[0] == 2
+    said, state = watched(detector, [lit(index, ODD) for index in range(12)])
+    assert said[-1].score > 0.3
+    earlier = [replace(one, received_ns=one.received_ns - 5_000_000_000) for one in (lit(12 + n, 0) for n in range(9))]
+    said, _ = watched(detector, earlier, state=state)
+    assert {one.score for one in said} == {0.0}
+    assert [dict(one.series)["judged"] for one in said] == [0.0] * 7 + [1.0] * 2
 
 
 def test_equal_frames_give_equal_scores_in_another_process(chance: ModelFiles, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from detector_pool.models import ModelFiles, check_model, open_files
 from detector_pool.normality.runtime import Session
 from detector_pool.posture.detector import Posture
 from detector_pool.posture.graph import posture_graph
-from detector_pool.posture.people import ROWS, STEPS
+from detector_pool.posture.pace import STEPS
+from detector_pool.posture.people import ROWS
 from detector_pool.training import posture_network
 from detector_pool.training.posture import train_posture
 from detector_pool.training.posture_model import TrainedPosture
