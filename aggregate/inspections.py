@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 
 from aggregate.archive import Archive
-from aggregate.assigning import assignment_of, beginning
 from aggregate.bench import Bench
+from aggregate.dispatch import Dispatch
 from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
 from aggregate.history import Change, What, change_of
 from aggregate.model_store import Models
-from aggregate.models import Version
 from aggregate.offers import Offer, Offers
 from aggregate.orders import Catalogue, Order, default_orders
 from aggregate.reports import Reports, Silent, Tells
 from aggregate.resting import Resting
-from aggregate.scheduler import Assign, Disconnect, Instruction, Revoke, Scheduler
+from aggregate.scheduler import Scheduler
 from aggregate.sessions import Session
 from aggregate.standing import Status, status_of
 from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
@@ -87,11 +86,10 @@ class Inspections:
         self._resting = Resting(self.offers, models, clock, zone)
         self._default_detectors = tuple(default_detectors)
         self._exists = exists
-        self._assigned: dict[str, tuple[Version, ...]] = {}
-        """Versions of models that workers were told to run, by inspection."""
+        self._dispatch = Dispatch(archive, bench, models, self._resting, self.reports)
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
-        self._sessions: dict[str, Session] = {}
+        self._sessions = self._dispatch.sessions
         self._endings: dict[str, Ending] = {}
         self._changing = asyncio.Lock()
 
@@ -231,9 +229,9 @@ class Inspections:
                 await self._cast_shadow(order, by)
             await self._look_at_rest()
             for order in self.orders_with_model(model):
-                has_other = self._resting.versions(order) != self._assigned.get(order.id)
+                has_other = self._resting.versions(order) != self._dispatch.assigned.get(order.id)
                 if has_other and self._catalogue.applies(order):
-                    await self._carry_out(self._scheduler.order_touched(order.id))
+                    await self._dispatch.carry_out(self._scheduler.order_touched(order.id))
 
     async def _cast_shadow(self, order: Order, by: str) -> None:
         """The shadow of an inspection is as the inspection is, while a version of one of its models is being tried."""
@@ -263,7 +261,7 @@ class Inspections:
         async with self._changing:
             is_resting = order.id in self._catalogue.resting
             await self.note("calibrated" if by == BY_ITSELF else "labelled", order, by, why, is_resting=is_resting)
-            await self._carry_out(self._scheduler.order_touched(order.id))
+            await self._dispatch.carry_out(self._scheduler.order_touched(order.id))
 
     # Cameras
 
@@ -301,7 +299,7 @@ class Inspections:
             if seat is not None:
                 until_ns = self._clock.monotonic_ns() + LAST_WORDS_NS
                 self._endings[order.id] = Ending(seat.worker, seat.fence, until_ns)
-            await self._carry_out(self._scheduler.order_withdrawn(order.id))
+            await self._dispatch.carry_out(self._scheduler.order_withdrawn(order.id))
             return
         self._end(order.id)
         docket, was_read = await self._bench.open_docket(order, self._camera_names.get(order.camera, ""))
@@ -312,7 +310,7 @@ class Inspections:
             said = self._scheduler.restored(order, docket.fence, docket.worker, docket.resume_after, now_ns)
         else:
             said = self._scheduler.order_put(order, now_ns)
-        await self._carry_out(said)
+        await self._dispatch.carry_out(said)
 
     def _end(self, inspection: str) -> None:
         """The last word was said, or is not waited for any longer."""
@@ -341,7 +339,7 @@ class Inspections:
                 session.worker, hello.detectors, hello.capacity, now_ns, cores=hello.cores, providers=hello.providers
             )
             log.info("worker joined", worker=session.worker, capacity=hello.capacity, assignments=len(said))
-            await self._carry_out(said)
+            await self._dispatch.carry_out(said)
 
     async def _take_offers(self, offers: Iterable[Offer]) -> None:
         before = self._defaults
@@ -367,7 +365,7 @@ class Inspections:
             del self._sessions[session.worker]
             said = self._scheduler.worker_gone(session.worker, self._clock.monotonic_ns())
             log.info("worker left", worker=session.worker, taken_over=len(said))
-            await self._carry_out(said)
+            await self._dispatch.carry_out(said)
 
     def worker_heard(self, session: Session) -> None:
         """A sign of life."""
@@ -377,7 +375,7 @@ class Inspections:
         """A worker is about to leave: it is given nothing new."""
         async with self._changing:
             if self._sessions.get(session.worker) is session:
-                await self._carry_out(self._scheduler.worker_leaving(session.worker))
+                await self._dispatch.carry_out(self._scheduler.worker_leaving(session.worker))
 
     async def report_came(self, session: Session, report: inspection_pb2.InspectionReport) -> None:
         """How an inspection fares at its worker. One of another assignment is ignored."""
@@ -431,63 +429,5 @@ class Inspections:
                 for inspection in [name for name, ending in self._endings.items() if ending.until_ns <= now_ns]:
                     self._end(inspection)
                 await self._look_at_rest()
-                await self._carry_out(self._scheduler.tick(now_ns))
+                await self._dispatch.carry_out(self._scheduler.tick(now_ns))
             self._bench.end_silent()
-
-    # Carrying out
-
-    async def _carry_out(self, instructions: list[Instruction]) -> None:
-        for instruction in instructions:
-            match instruction:
-                case Assign():
-                    try:
-                        await self._assign(instruction)
-                    except Exception as error:
-                        # Whatever it was: a worker that comes again is told again. Nobody else has to wait for that.
-                        log.exception("assignment failed", inspection=instruction.order.id, error=str(error))
-                        session = self._sessions.get(instruction.worker)
-                        if session is not None:
-                            session.close()
-                case Revoke():
-                    revocation = inspection_pb2.Revocation(inspection=instruction.inspection, fence=instruction.fence)
-                    self._say(instruction.worker, inspection_pb2.JoinPoolResponse(revocation=revocation))
-                case Disconnect():
-                    log.warning("worker is silent", worker=instruction.worker)
-                    session = self._sessions.pop(instruction.worker, None)
-                    if session is not None:
-                        session.close()
-
-    async def _assign(self, instruction: Assign) -> None:
-        order = instruction.order
-        docket = self._bench.docket(order.id)
-        if docket is None:
-            raise AssertionError(f"inspection {order.id} was placed before its docket was opened")
-        # A worker that goes on with changed orders keeps what its detector has learnt.
-        is_kept = docket.resume_after is not None and docket.worker == instruction.worker
-        checkpoint = None
-        try:
-            if not is_kept:
-                # The newest state may be heard of and not stored yet.
-                await self._bench.settle(docket)
-                if (last := docket.resume_after) is not None:
-                    checkpoint = await self._archive.checkpoints.newest(order.id, last)
-            docket.fence, docket.worker = instruction.fence, instruction.worker
-            begin = beginning(docket) if not is_kept and checkpoint is None else None
-            docket.begins = not is_kept and checkpoint is None and begin is None
-            self.reports.lowered(order, instruction.fps)
-            await self._bench.settle(docket)
-        except TrueframeError as error:
-            # An assignment that is not stored must not be heard of. The worker comes again.
-            log.error("assignment cannot be stored", inspection=order.id, reason=str(error))
-            session = self._sessions.get(instruction.worker)
-            if session is not None:
-                session.close(error)
-            return
-        versions = self._assigned[order.id] = self._resting.versions(order)
-        assignment = await assignment_of(instruction, docket, self._archive, self._models, versions, checkpoint, begin)
-        self._say(instruction.worker, inspection_pb2.JoinPoolResponse(assignment=assignment))
-
-    def _say(self, worker: str, response: inspection_pb2.JoinPoolResponse) -> None:
-        session = self._sessions.get(worker)
-        if session is not None:
-            session.say(response)
