@@ -33,6 +33,12 @@ class UnknownRule(NotFound):
     """There is no suppression rule of this id, or nothing of this name is out of service."""
 
 
+def no_rule(rule_id: str) -> UnknownRule:
+    """The error of a suppression rule that is not there, or not for the caller."""
+    remedy = "`trueframe events suppress list` shows those that there are."
+    return UnknownRule(f"suppression rule {rule_id[:80]!r}", "does not exist", remedy)
+
+
 class TooManyRules(ResourceExhausted):
     """So many suppression rules, or things out of service, are kept and no more."""
 

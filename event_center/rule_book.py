@@ -12,7 +12,7 @@ from datetime import tzinfo
 from typing import Any
 
 from event_center.deeds import checked_reason
-from event_center.errors import TooManyRules, UnknownRule
+from event_center.errors import TooManyRules, UnknownRule, no_rule
 from event_center.suppression import Change, Entry, Rule, Situation, While, entry_key
 from mesh.store import Collection, DocumentStore, scan
 
@@ -65,8 +65,7 @@ class RuleBook:
         """The rule, deleted or not. Raises UnknownRule."""
         rule = self.situation.rules.get(rule_id)
         if rule is None:
-            remedy = "`trueframe events suppress list` shows those that there are."
-            raise UnknownRule(f"suppression rule {rule_id[:80]!r}", "does not exist", remedy)
+            raise no_rule(rule_id)
         return rule
 
     async def take_out(self, camera: str, detector: str, actor: str, reason: str, now_ns: int) -> Entry:

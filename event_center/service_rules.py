@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from event_center.book import EventBook
+from event_center.errors import no_rule
 from event_center.policy import SITE
 from event_center.scope import require_every
 from event_center.suppression import Entry, Rule
@@ -84,7 +85,10 @@ class RuleCalls(events_pb2_grpc.EventServiceServicer):
     ) -> events_pb2.DeleteSuppressionRuleResponse:
         """A maintainer ends a rule."""
         principal = principal_of(context)
-        _require(principal, self._book.rules.rule(request.id))
+        known = self._book.rules.rule(request.id)
+        if not _sees_rule(principal, known):
+            raise no_rule(request.id)
+        _require(principal, known)
         rule = await self._book.delete_rule(request.id, principal.name, request.reason)
         return events_pb2.DeleteSuppressionRuleResponse(rule=self._told(rule))
 
