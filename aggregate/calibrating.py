@@ -34,6 +34,7 @@ MAX_SCORES = 2_000_000
 LARGEST_MOVE = 0.25
 SMALLEST_MOVE = 0.01
 TICK_S = 1.0
+SOON_NS = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,12 @@ class Calibrator:
             await asyncio.sleep(TICK_S)
             for status in self._inspections.statuses():
                 try:
-                    await self._calibrate_if_due(status.order)
+                    await self.calibrate_if_due(status.order)
                 except TrueframeError as error:
                     log.warning("threshold cannot be calibrated", inspection=status.order.id, reason=str(error))
 
-    async def _calibrate_if_due(self, order: Order) -> None:
+    async def calibrate_if_due(self, order: Order) -> None:
+        """Calibrates an inspection whose time has come."""
         docket = self._bench.docket(order.id)
         if not order.false_alarms_per_hour or order.shadow_of or docket is None:
             self._due_ns.pop(order.id, None)
@@ -77,29 +79,43 @@ class Calibrator:
         # A new wish is followed soon, and then at its leisure.
         if now_ns < self._due_ns.get(order.id, 0):
             return
-        if await self.calibrate(order, docket):
-            self._due_ns[order.id] = now_ns + self._every_ns
-        else:
-            self._due_ns[order.id] = now_ns + min(self._every_ns, 60_000_000_000)
+        found = await self.calibrate(order, docket)
+        self._due_ns[order.id] = now_ns + min(self._every_ns, self._wait_ns(found))
 
-    async def calibrate(self, order: Order, docket: Docket) -> bool:
-        """Computes a threshold anew and moves towards it; False if there are no scores to go by."""
+    def _wait_ns(self, found: Calibrated | None) -> int:
+        """Until it is worth while to compute again: sooner where little footage becomes more."""
+        if found is None:
+            return SOON_NS
+        return max(SOON_NS, int(found.hours * HOUR_NS / 4)) if found.is_provisional else self._every_ns
+
+    async def calibrate(self, order: Order, docket: Docket) -> Calibrated | None:
+        """Computes a threshold anew and moves towards it; None if there are no scores to go by.
+
+        With too little footage it is never below what would be in force without: a quiet minute is no reason to cry at
+        the next passer-by.
+        """
         found = await self._calibrated(order)
         if found is None:
-            return False
+            return None
         shift = _log_odds(docket.calibrated) - _log_odds(docket.home) if docket.home and docket.calibrated else 0.0
         home = found.threshold
+        usual = docket.base.with_threshold(order.threshold).threshold
+        is_raised = found.is_provisional and home < usual
+        if is_raised:
+            home = usual
         if docket.home and not found.is_provisional and not docket.is_provisional:
             here = _log_odds(docket.home)
             home = _from_log_odds(here + min(max(_log_odds(home) - here, -LARGEST_MOVE), LARGEST_MOVE))
         threshold = _from_log_odds(_log_odds(home) + shift)
         has_moved = abs(_log_odds(threshold) - _log_odds(docket.calibrated or 0.5)) >= SMALLEST_MOVE
         if docket.calibrated and not has_moved and docket.is_provisional == found.is_provisional:
-            return True
+            return found
         docket.home = home
         why = f"threshold {threshold:.3f}; wanted: {found.sentence}"
+        if is_raised:
+            why += f" Until there is more, the threshold is not below the usual one, {usual:.3f}."
         await self._inspections.calibrated(order, threshold, why, BY_ITSELF, is_provisional=found.is_provisional)
-        return True
+        return found
 
     async def label(self, anomaly_id: str, by: str, *, is_false: bool) -> Labelled:
         """What an operator calls an anomaly. Raises NotFound."""

@@ -121,6 +121,35 @@ async def test_little_footage_gives_a_provisional_threshold(desk: Desk) -> None:
     assert status.docket.calibrated > 0.2
 
 
+async def test_a_quiet_minute_does_not_make_a_threshold_below_the_usual_one(desk: Desk) -> None:
+    usual = desk.docket.base.threshold
+    await desk.see(0.1, 0.02)
+    await desk.calibrator.calibrate(ORDER, desk.docket)
+    assert desk.docket.rules.threshold == pytest.approx(usual)
+    change = await desk.archive.history.newest(ORDER.id)
+    assert change is not None
+    assert f"not below the usual one, {usual:.3f}" in change.why
+    await desk.see(0.1, 2.0, seed=2)
+    await desk.calibrator.calibrate(ORDER, desk.docket)
+    assert desk.docket.rules.threshold < usual, "enough footage may say so"
+
+
+async def test_a_provisional_threshold_is_computed_again_as_footage_grows_and_not_after_an_hour(desk: Desk) -> None:
+    await desk.see(0.1, 0.02)
+    await desk.calibrator.calibrate_if_due(ORDER)
+    first = desk.docket.calibrated
+    await desk.see(0.8, 0.02, seed=2)
+    await desk.calibrator.calibrate_if_due(ORDER)
+    assert desk.docket.calibrated > first
+    await desk.see(0.1, 2.0, seed=3)
+    await desk.calibrator.calibrate_if_due(ORDER)
+    assert not desk.docket.is_provisional
+    known = desk.docket.calibrated
+    await desk.see(0.95, 0.5, seed=4)
+    await desk.calibrator.calibrate_if_due(ORDER)
+    assert desk.docket.calibrated == known, "from then on once an hour"
+
+
 async def anomaly(desk: Desk, score: float) -> str:
     first = desk.docket.state.last.seq + 1
     at_ns = desk.docket.spoken_ns + SECOND
