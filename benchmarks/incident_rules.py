@@ -14,7 +14,7 @@ from detector_pool.canvas import RegionMask
 SOURCES = ["static"]
 RULES = {
     "intrusion": 'object in "restricted" for 1 s',
-    "running": 'object faster than {speed} body heights/s in "walk" for 1 s',
+    "running": 'object faster than 1.7 body heights/s in "walk" for 1 s',
     "left-object": 'object left in "square" for 12 s',
     "crowd": 'object fills more than 35 % of "square" for 4 s',
     "fall": 'object falls in "square"',
@@ -22,16 +22,11 @@ RULES = {
     "loitering": 'object in "square" for 20 s',
 }
 """By kind of incident."""
-ACROSS, ALONG = 1.7, 0.95
-SPEEDS = {"hall": 0.85, "platform": ALONG, "gate": ALONG}
-"""Limits in body heights a second. Where people walk away from the camera and towards it, they look slower than those
-who walk across the picture: whoever sets up a camera sees that, so the limit is the layout's, not the seed's."""
 
 
-def text(layout: str, *kinds: str) -> str:
+def text(*kinds: str) -> str:
     """The rules for these kinds, each named as its kind; for all of them without any."""
-    chosen = {kind: RULES[kind].format(speed=SPEEDS.get(layout, ACROSS)) for kind in kinds or RULES}
-    return "".join(f"{kind}: {rule}\n" for kind, rule in chosen.items())
+    return "".join(f"{kind}: {RULES[kind]}\n" for kind in kinds or RULES)
 
 
 def regions(truth: Mapping[str, Any]) -> list[RegionMask]:

@@ -1,285 +1,180 @@
 """Incidents over held-out scenes and real clips: what is found, how late, and what false alarms it costs.
 
-`python -m benchmarks.incidents --json -o docs/results/incidents.json`
+`python -m benchmarks.incidents --work /tmp/incidents -o docs/results/incidents.json`
 
 Simulated cameras of every layout show people's incidents and faults of the picture, one after the other, in an order
-that the seed decides; seeds are at least 900,000 and used for nothing else. All detectors that are installed look at
-them as in service and are judged alike; normality learns from ten minutes of the camera's ordinary traffic and is
-calibrated on ten others. No encoder and no processes: what the picture shows is measured here, not how fast it travels
-(`alarm_latency`).
+that the seed decides, and quiet minutes between. All detectors that are installed look at the same pictures as in
+service and are judged alike; normality learns from some minutes of the camera's ordinary traffic and is calibrated on
+others. No encoder and no processes: what the picture shows is measured here, not how fast it travels (`alarm_latency`).
+How is counted stands in `incident_counting`.
 
-An incident is found by a detector if one of its alarms was told between the incident's beginning and ten seconds
-behind its end and, where both have a place, touches it. Such alarms, those of its people on their way, and those that
-begin up to twenty seconds behind an incident (things come back, pictures recover) are no false ones; every other is.
-Delay is from the first frame of the incident to the frame at which the judge opens the alarm.
+Each take is written down when it is over (`takes.jsonl` in the work folder), so a run may end at any time and goes on
+where it was. `--real FOLDER` looks at real clips instead (`incident_real`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from itertools import repeat
-from multiprocessing import get_context
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aggregate.calibration import calibrate
 from benchmarks.harness import machine
-from benchmarks.incident_desks import Alarm, Desk, Order, trained, watch
-from benchmarks.incident_rules import SOURCES, text
+from benchmarks.incident_counting import outcome, summary
+from benchmarks.incident_desks import Order, trained, watch
+from benchmarks.incident_real import real
+from benchmarks.incident_rules import RULES, SOURCES, text
 from benchmarks.incident_scenes import (
     CALIBRATION,
     FPS,
     HELD_OUT,
     QUIET,
-    REAL,
-    REAL_FAULTS,
     TRAINING,
-    Happened,
     Take,
+    incident_take,
     normal_take,
-    real_fault,
-    real_normal,
-    scene_takes,
 )
+from detector_pool.models import open_files
 from detector_pool.registry import detector_types
-from mesh.errors import InvalidArgument
 from simulator.scene import LAYOUTS
 
-BEHIND = round(10.0 * FPS)
-RECOVERS = round(20.0 * FPS)
 PER_HOUR = 2.0
 """False alarms per camera-hour that normality is calibrated to."""
 
 
-@dataclass(slots=True)
-class Kind:
-    """What became of the incidents of one kind."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is asked for."""
 
-    incidents: int = 0
-    found: int = 0
-    by: Counter[str] = field(default_factory=Counter)
-    delays_s: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was found in some takes."""
-
-    kinds: dict[str, Kind] = field(default_factory=dict)
-    false: dict[str, list[str]] = field(default_factory=dict)
-    missed: list[str] = field(default_factory=list)
-    hours: float = 0.0
-
-    def take(self, take: Take, desks: Sequence[Desk]) -> None:
-        """Sets the alarms of a take against its truth."""
-        fps = take.fps
-        happened = take.happened()
-        explained: set[int] = set()
-        alarms = [alarm for desk in desks for alarm in desk.alarms()]
-        for one in happened:
-            kind = self.kinds.setdefault(one.kind, Kind())
-            kind.incidents += 1
-            tellers = [alarm for alarm in alarms if tells(alarm, one)]
-            explained |= {id(alarm) for alarm in alarms if tells(alarm, one) or belongs(alarm, one)}
-            if not tellers:
-                self.missed.append(f"{take.camera} seed {take.seed}: {one.kind} at {one.first / fps:.0f} s")
-                continue
-            kind.found += 1
-            kind.by.update({alarm.detector for alarm in tellers})
-            kind.delays_s.append(max(0, min(alarm.told for alarm in tellers) - one.first) / fps)
-        for desk in desks:
-            self.false.setdefault(desk.name, [])
-        for alarm in alarms:
-            if id(alarm) not in explained:
-                where = f"{take.camera} seed {take.seed} at {alarm.first / fps:.0f} to {alarm.last / fps:.0f} s"
-                self.false[alarm.detector].append(f"{where}: {alarm.score:.2f} {alarm.said}".rstrip())
-        self.hours += take.frames / fps / 3600
-
-    def join(self, other: Tally) -> None:
-        """Takes what was found elsewhere as well."""
-        for name, more in other.kinds.items():
-            kind = self.kinds.setdefault(name, Kind())
-            kind.incidents += more.incidents
-            kind.found += more.found
-            kind.by.update(more.by)
-            kind.delays_s += more.delays_s
-        for name, found in other.false.items():
-            self.false.setdefault(name, []).extend(found)
-        self.missed += other.missed
-        self.hours += other.hours
-
-    def record(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "camera_hours": round(self.hours, 3),
-            "kinds": {
-                name: {
-                    "incidents": kind.incidents,
-                    "found": kind.found,
-                    "by": dict(sorted(kind.by.items())),
-                    "median_delay_s": round(statistics.median(kind.delays_s), 1) if kind.delays_s else None,
-                }
-                for name, kind in self.kinds.items()
-            },
-            "false_per_camera_hour": {
-                name: round(len(found) / self.hours, 2) if self.hours else None for name, found in self.false.items()
-            },
-            "missed": self.missed,
-            "false": self.false,
-        }
+    work: Path
+    layouts: Sequence[str]
+    detectors: Sequence[str]
+    seeds: int
+    train_minutes: float
+    quiet_minutes: float
 
 
-def tells(alarm: Alarm, happened: Happened) -> bool:
-    """Whether an alarm was told of an incident, in time and in place."""
-    if not happened.first <= alarm.told <= happened.last + BEHIND:
-        return False
-    if not happened.boxes or not alarm.boxes:
-        return True
-    nearest = min(happened.boxes, key=lambda at: abs(at - alarm.peak))
-    return any(_touch(box, happened.boxes[nearest]) for box in alarm.boxes)
+def takes_of(run: Run) -> Iterator[tuple[str, str, int]]:
+    """Layout, part and number of all takes: every layout and kind once before any comes a second time."""
+    for number in range(run.seeds):
+        for part in ("people", "quiet", "spoilt", "moved"):
+            for layout in run.layouts:
+                yield layout, part, number
 
 
-def belongs(alarm: Alarm, happened: Happened) -> bool:
-    """Whether an alarm runs over an incident, or tells who comes to it, or what is left of it."""
-    return alarm.first <= happened.last + RECOVERS and alarm.last >= happened.comes
+def take_of(layout: str, part: str, number: int, run: Run) -> Take:
+    """The pictures."""
+    if part == "quiet":
+        return normal_take(layout, QUIET + number, run.quiet_minutes)
+    return incident_take(layout, HELD_OUT + number, part)
 
 
-def _touch(a: Sequence[float], b: Sequence[float]) -> bool:
-    return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
-
-
-def orders_for(layout: str, detectors: Iterable[str], minutes: float) -> list[Order]:
+def orders_for(layout: str, run: Run) -> list[Order]:
     """What each detector is told about a simulated camera. Normality learns and is calibrated first."""
-    take = normal_take(layout, HELD_OUT, 1.0)
-    restricted = [one for one in take.regions if one.name == "restricted"]
+    regions = normal_take(layout, HELD_OUT, 1.0).regions
     orders = []
-    for name in detectors:
+    for name in run.detectors:
         if name == "normality":
-            orders.append(_learnt(layout, minutes))
+            orders.append(_learnt(layout, run))
         elif name == "rules":
-            orders.append(Order(name, take.regions, {"rules": text(layout), "sources": SOURCES}))
+            orders.append(Order(name, regions, {"rules": text(), "sources": SOURCES}, rules=tuple(RULES)))
         else:
-            orders.append(Order(name, restricted if name == "motion" else ()))
+            orders.append(Order(name, [one for one in regions if name == "motion" and one.name == "restricted"]))
     return orders
 
 
-def _learnt(layout: str, minutes: float) -> Order:
-    model = trained(normal_take(layout, TRAINING, minutes).pictures, layout, FPS)
-    (desk,) = watch(normal_take(layout, CALIBRATION, minutes), [Order("normality", model=model)])
-    calibrated = calibrate(desk.scores, desk.times_ns, PER_HOUR)
-    print(f"{layout}: normality {calibrated.sentence}", file=sys.stderr)
-    return Order("normality", model=model, threshold=calibrated.threshold)
+def _learnt(layout: str, run: Run) -> Order:
+    """The model of a run that was broken off is there already."""
+    folder = run.work / layout
+    calibrated = folder / "calibrated.json"
+    if not calibrated.exists():
+        model = trained(normal_take(layout, TRAINING, run.train_minutes).pictures, layout, FPS, folder / "model")
+        (desk,) = watch(normal_take(layout, CALIBRATION, run.train_minutes), [Order("normality", model=model)])
+        found = calibrate(desk.scores, desk.times_ns, PER_HOUR)
+        calibrated.write_text(json.dumps({"threshold": found.threshold, "said": found.sentence}))
+    told = json.loads(calibrated.read_text())
+    return Order("normality", model=open_files(folder / "model"), threshold=told["threshold"])
 
 
-def simulated(options: argparse.Namespace, detectors: Sequence[str]) -> tuple[Tally, Tally]:
-    """Incidents, and hours in which nothing happens, over all layouts; several of these side by side."""
-    incidents, quiet = Tally(), Tally()
-    layouts = options.layouts.split(",")
-    # Fresh processes: what onnxruntime started does not survive a fork.
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(of_layout, layouts, repeat(options), repeat(tuple(detectors))):
-            incidents.join(found[0])
-            quiet.join(found[1])
-    return incidents, quiet
-
-
-def of_layout(layout: str, options: argparse.Namespace, detectors: Sequence[str]) -> tuple[Tally, Tally]:
-    """One layout's."""
-    incidents, quiet = Tally(), Tally()
-    orders = orders_for(layout, detectors, options.train_minutes)
-    for seed in range(HELD_OUT, HELD_OUT + options.seeds):
-        for take in scene_takes(layout, seed):
-            incidents.take(take, watch(take, orders))
-        take = normal_take(layout, QUIET + seed - HELD_OUT, options.quiet_minutes)
-        quiet.take(take, watch(take, orders))
-        print(f"{layout} seed {seed}: {len(incidents.missed)} missed so far", file=sys.stderr, flush=True)
-    return incidents, quiet
-
-
-def real(folder: Path, detectors: Sequence[str]) -> dict[str, Any]:
-    """Real clips: faults put on their last quarter of a minute, and what is raised on them as they are."""
-    faults, plain = Tally(), Tally()
-    on_whole_pictures = [name for name in detectors if name in ("signal", "health")]
-    notes = []
-    for name in REAL:
-        for kind in REAL_FAULTS:
-            take = real_fault(folder, name, kind)
-            faults.take(take, watch(take, [Order(one) for one in on_whole_pictures]))
-        take = real_normal(folder, name)
-        orders = [Order(one) for one in on_whole_pictures]
-        if "normality" in detectors:
-            half = take.frames // 2
-
-            def first_half(take: Take = take, half: int = half) -> Iterable[Any]:
-                return (shot for shot in take.pictures() if shot.id.seq < half)
-
-            try:
-                orders.append(Order("normality", model=trained(first_half, name, take.fps)))
-            except InvalidArgument as error:
-                notes.append(f"{name}: normality is not measured: {error}")
-        plain.take(take, watch(take, orders))
-    return {"faults": faults.record(), "as_they_are": plain.record(), "notes": notes}
+def watched(run: Run, until_s: float) -> Iterable[dict[str, Any]]:
+    """All outcomes that there are, after as many more takes as fit."""
+    book = run.work / "takes.jsonl"
+    done = {tuple(one["take"]): one for one in map(json.loads, book.read_text().splitlines())} if book.exists() else {}
+    orders: dict[str, list[Order]] = {}
+    for layout, part, number in takes_of(run):
+        if (layout, part, number) in done:
+            continue
+        if time.monotonic() > until_s:
+            break
+        if layout not in orders:
+            orders[layout] = orders_for(layout, run)
+        take = take_of(layout, part, number, run)
+        alarms = {name: told for desk in watch(take, orders[layout]) for name, told in desk.alarms().items()}
+        one = outcome(layout, take.seed, take.frames, take.fps, take.happened(), alarms)
+        one["take"] = [layout, part, number]
+        with book.open("a") as out:
+            out.write(json.dumps(one) + "\n")
+        done[layout, part, number] = one
+        print(f"{layout} {part} {number}", file=sys.stderr, flush=True)
+    return done.values()
 
 
 def main() -> None:
     """Runs and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("-o", "--output", type=Path, help="write it to this file too")
+    parser.add_argument("-o", "--output", type=Path, help="write it to this file too; another part of it there stays")
+    parser.add_argument("--work", type=Path, default=Path("/tmp/incidents"), help="folder of what was done so far")
     parser.add_argument("--seeds", type=int, default=2, help="held-out seeds of each layout")
+    parser.add_argument("--stop-after", type=float, default=600.0, help="minutes after which no take begins any more")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
-    parser.add_argument("--jobs", type=int, default=1, help="layouts side by side")
     parser.add_argument("--detectors", default="motion,signal,health,normality,rules")
     parser.add_argument(
         "--train-minutes", type=float, default=10.0, help="that normality learns from, and is calibrated on"
     )
     parser.add_argument("--quiet-minutes", type=float, default=15.0, help="in which nothing happens, for each seed")
-    parser.add_argument("--real", type=Path, default=Path("../shared/footage"), help="folder of real clips")
+    parser.add_argument("--real", type=Path, help="look at the real clips in this folder instead")
     options = parser.parse_args()
     wanted = options.detectors.split(",")
     there = [name for name in wanted if name in detector_types()]
-    began_s = time.monotonic()
-    incidents, quiet = simulated(options, there)
-    result: dict[str, Any] = {
-        "simulated": incidents.record(),
-        "quiet": quiet.record(),
-        "real": real(options.real, there) if options.real.is_dir() else "not measured: no such folder",
-        "detectors": there,
-        "not_measured": [name for name in wanted if name not in there],
-        "held_out": f"seeds {HELD_OUT} to {HELD_OUT + options.seeds - 1}; training, calibration and quiet hours: "
-        f"seeds from {TRAINING}, {CALIBRATION} and {QUIET} on",
-        "normality_calibrated_to_per_hour": PER_HOUR,
-        "train_minutes": options.train_minutes,
-        "layouts": options.layouts.split(","),
-        "seconds": round(time.monotonic() - began_s),
-        "machine": machine(),
-    }
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.real is not None:
+        result: dict[str, Any] = {"real": real(options.real, there)}
+    else:
+        run = Run(
+            options.work, options.layouts.split(","), there, options.seeds, options.train_minutes, options.quiet_minutes
+        )
+        result = {
+            "simulated": summary(watched(run, time.monotonic() + options.stop_after * 60)),
+            "seeds": f"incidents {HELD_OUT}, learning {TRAINING}, calibration {CALIBRATION}, quiet {QUIET} and on",
+            "normality_calibrated_to_per_hour": PER_HOUR,
+            "train_minutes": options.train_minutes,
+        }
+    result |= {"detectors": there, "not_measured": [name for name in wanted if name not in there], "machine": machine()}
     if options.output is not None:
-        options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        before = json.loads(options.output.read_text()) if options.output.exists() else {}
+        options.output.write_text(json.dumps(before | result, indent=1, ensure_ascii=False) + "\n")
     if options.json:
         print(json.dumps(result))
-        return
-    show(result)
+    elif "simulated" in result:
+        show(result["simulated"])
 
 
-def show(result: dict[str, Any]) -> None:
+def show(found: dict[str, Any]) -> None:
     """The tables."""
-    for title in ("simulated", "quiet"):
-        part = result[title]
-        print(f"{title}: {part['camera_hours']} camera-hours")
-        for name, kind in part["kinds"].items():
-            by = ", ".join(f"{detector} {count}" for detector, count in kind["by"].items())
-            print(f"  {name:12} {kind['found']:3} of {kind['incidents']:3}  {kind['median_delay_s'] or '-'} s  {by}")
-        for name, rate in part["false_per_camera_hour"].items():
-            print(f"  false alarms of {name}: {rate} per camera-hour")
+    print("| incident | found | median delay | by | missed |\n|---|---|---|---|---|")
+    for name, kind in found["kinds"].items():
+        by = ", ".join(f"{detector} {count}" for detector, count in sorted(kind["by"].items()))
+        delay = "" if kind["median_delay_s"] is None else f"{kind['median_delay_s']} s"
+        print(f"| {name} | {kind['found']} of {kind['incidents']} | {delay} | {by} | {'; '.join(kind['missed'])} |")
+    print(f"\n{found['quiet_hours']} quiet camera-hours\n\n| detector | false alarms per camera-hour |\n|---|---|")
+    for name, rate in found["false_per_quiet_hour"].items():
+        print(f"| {name} | {rate} |")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,12 @@ class StaticSettings:
     floor: float = 8.0
     """A cell shows something if it differs by more, and by more than its own noise explains."""
     noise_margin: float = 1.6
+    least_light: int = 40
+    """Cells. What became brighter is looked at if there is so much of it."""
+    light_rise: float = 6.0
+    light_share: float = 0.6
+    """Light on the ground grows and fades so gently: by at most so many grey levels from a cell to the next but one,
+    and that share of the brightest beside it."""
     still_floor: float = 6.0
     still_after_s: float = 2.0
     moved_within_s: float = 0.4
@@ -205,8 +211,8 @@ class StaticObjects:
         gain, offset = light_change(cells, state.slow)
         lit = state.slow * np.float32(gain) + np.float32(offset)
         difference = np.abs(cells - lit)
-        is_thing: Mask = difference > settings.floor + settings.noise_margin * state.noise
-        if float(is_thing.mean()) > settings.upset_share:
+        strong: Mask = difference > settings.floor + settings.noise_margin * state.noise
+        if float(strong.mean()) > settings.upset_share:
             state.upset_since_ns = state.upset_since_ns or state.clock_ns
             if state.clock_ns - state.upset_since_ns >= SECOND:
                 state.slow, state.warm_up = None, []
@@ -223,7 +229,8 @@ class StaticObjects:
         state.fast[~rests] = cells[~rests]
 
         grid = region_grid(tuple(regions), *cells.shape)
-        is_thing &= grid.seen
+        differs: Mask = strong & grid.seen
+        is_thing: Mask = differs & ~self._light(cells - lit, differs)
         stands: Mask = is_thing & (state.still_s >= settings.still_after_s)
         self._match(stands, is_thing, cells, lit, state)
         left = [one for one in state.candidates if one.kind == LEFT]
@@ -231,7 +238,7 @@ class StaticObjects:
         for one in left:
             free[one.top : one.bottom, one.left : one.right] &= ~stands[one.top : one.bottom, one.left : one.right]
         things = self._things(free, elapsed_s, is_thing, state)
-        self._adapt(cells, lit, difference, is_thing, elapsed_s, state)
+        self._adapt(cells, lit, difference, differs, elapsed_s, state)
 
         rows, columns = cells.shape
         shown = [
@@ -241,6 +248,33 @@ class StaticObjects:
         shown = [replace(box, track=one.id) for box, one in zip(shown, left, strict=True)]
         score = max((box.score for box in shown if _stands_in(box, grid.inspected)), default=0.0)
         return Observation(score, tuple([*shown, *things][: settings.max_boxes]))
+
+    def _light(self, change: Grey, differs: Mask) -> Mask:
+        """Cells that only became brighter, gently, from the outside of what differs inwards: a headlight's pool.
+
+        A body has an edge; where it is as bright as the light, it is behind that edge.
+        """
+        settings = self._settings
+        brighter: Mask = differs & (change > 0)
+        if int(brighter.sum()) < settings.least_light:
+            return np.zeros_like(differs)
+        rise, peak = np.zeros_like(change), change.copy()
+        for axis in (0, 1):
+            before, behind = _shifted(change, 1, axis), _shifted(change, -1, axis)
+            np.maximum(rise, np.abs(before - behind), out=rise)
+            np.maximum(peak, np.maximum(before, behind), out=peak)
+        gentle: Mask = brighter & (rise <= settings.light_rise + settings.light_share * peak)
+        reached: Mask = ~differs
+        while True:
+            more = (dilated(reached) & gentle) | reached
+            if int(more.sum()) == int(reached.sum()):
+                break
+            reached = more
+        light: Mask = np.zeros_like(differs)
+        for group in groups(reached & gentle, 1):
+            if len(group) >= settings.least_light:
+                light.ravel()[group] = True
+        return light
 
     def _left_score(self, one: Candidate, state: StaticState) -> float:
         return round(min(1.0, 0.5 * (state.clock_ns - one.since_ns) / SECOND / self._settings.after_s), 4)
@@ -332,6 +366,16 @@ class StaticObjects:
         step = np.where(is_thing, 0.0, settings.quantile_per_s * elapsed_s).astype(np.float32)
         state.noise += np.where(difference > state.noise, step * np.float32(0.95), step * np.float32(-0.05))
         np.maximum(state.noise, 0.0, out=state.noise)
+
+
+def _shifted(values: Grey, by: int, axis: int) -> Grey:
+    """The neighbour's value of each cell; at the edge its own."""
+    moved = values.copy()
+    if axis == 0:
+        moved[max(by, 0) : len(moved) + min(by, 0)] = values[max(-by, 0) : len(values) + min(-by, 0)]
+    else:
+        moved.T[max(by, 0) : moved.shape[1] + min(by, 0)] = values.T[max(-by, 0) : values.shape[1] + min(-by, 0)]
+    return moved
 
 
 def _sizes(mask: Mask) -> NDArray[np.int64]:

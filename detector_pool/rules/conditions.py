@@ -32,7 +32,7 @@ from detector_pool.rules.terms import (
     Unit,
     Where,
 )
-from detector_pool.rules.things import LOST_NS, Ground, Seen, speed_of
+from detector_pool.rules.things import LOST_NS, Ground, Seen, pace_of
 
 SCENE = 0
 """The key of what holds of the whole scene."""
@@ -133,7 +133,7 @@ def _begun(enough: dict[int, Held], look: Look) -> Iterable[Event]:
 
 def _holding(condition: Presence | Speed | Fall | Left, look: Look) -> Iterable[int]:
     """Keys of things that it holds of in this frame."""
-    clock_ns, now = look.state.clock_ns, look.seen.now
+    now = look.seen.now
     if isinstance(condition, Left):
         for thing in look.meant(condition.subject, is_left=True):
             if thing.key in now and _is_where(thing, condition.where) and _is_of(thing, condition.subject, look):
@@ -148,9 +148,13 @@ def _holding(condition: Presence | Speed | Fall | Left, look: Look) -> Iterable[
                 if thing.fallen_ns >= 0:
                     yield thing.key
             case Speed(_, limit, unit, is_faster):
-                speed = speed_of(thing, clock_ns) if thing.key in now else None
-                value = None if speed is None else speed[1] if unit is Unit.BODY else speed[0]
-                if value is not None and (value > limit if is_faster else value < limit):
+                pace = pace_of(thing, look.state, look.ground.aspect) if thing.key in now else None
+                if pace is None:
+                    continue
+                # Fast is who surely is, slow is who looks so.
+                of_body = pace.body if is_faster else pace.own
+                value = of_body if unit is Unit.BODY else pace.picture
+                if value > limit if is_faster else value < limit:
                     yield thing.key
             case Presence():
                 if thing.key in now:

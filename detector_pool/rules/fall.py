@@ -25,7 +25,7 @@ _FLATTER = 0.5
 
 def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
     """Notes in the thing whether it lies since a fall."""
-    if _is_cut_off(box):
+    if is_cut_off(box):
         return
     if thing.fallen_ns >= 0:
         stands = now.lean_deg < _UPRIGHT_DEG if now.lean_deg >= 0 else now.height > 1.2 * now.width
@@ -54,6 +54,6 @@ def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
         thing.fallen_ns = now.clock_ns
 
 
-def _is_cut_off(box: FoundBox) -> bool:
+def is_cut_off(box: FoundBox) -> bool:
     """Whether the picture's edge hides a part."""
     return box.x < 0.004 or box.y < 0.004 or box.x + box.width > 0.996 or box.y + box.height > 0.996

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from detector_pool.rules.perspective import BANDS, Bodies
+
 MAX_THINGS = 512
 MAX_SAMPLES = 40
 MAX_PENDING = 16
@@ -100,6 +102,7 @@ class RulesState:
     next_key: int = 1
     things: dict[int, Thing] = field(default_factory=dict)
     rules: list[RuleMemory] = field(default_factory=list)
+    bodies: Bodies = field(default_factory=Bodies.unknown)
 
 
 def plain(state: RulesState) -> list[Any]:
@@ -110,22 +113,26 @@ def plain(state: RulesState) -> list[Any]:
         state.next_key,
         [_plain_thing(thing) for thing in state.things.values()],
         [_plain_rule(rule) for rule in state.rules],
+        [state.bodies.heights, state.bodies.sightings],
     ]
 
 
 def of_plain(values: list[Any], steps: list[int]) -> RulesState:
     """The inverse, for rules with so many steps each. Raises ValueError."""
     try:
-        last_utc_ns, clock_ns, next_key, things, rules = values
+        last_utc_ns, clock_ns, next_key, things, rules, (heights, sightings) = values
         state = RulesState(int(last_utc_ns), int(clock_ns), int(next_key))
         for one in things[:MAX_THINGS]:
             thing = _thing(one)
             state.things[thing.key] = thing
         state.rules = [_rule(one) for one in rules]
+        state.bodies = Bodies([float(one) for one in heights], [int(one) for one in sightings])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"is no state of rules ({type(error).__name__})") from None
     if [len(rule.steps) for rule in state.rules] != steps:
         raise ValueError("is the state of other rules")
+    if {len(state.bodies.heights), len(state.bodies.sightings)} != {BANDS}:
+        raise ValueError("is no state of rules (sizes differ)")
     return state
 
 

@@ -61,7 +61,7 @@ class RuleSet:
         """Raises InvalidArgument: the zone is not known."""
         self.rules = tuple(rules)
         digest = hashlib.sha256(f"{timezone}\n{printed(self.rules)}".encode()).hexdigest()[:12]
-        self._state_name = f"rules-state@1:{digest}"
+        self._state_name = f"rules-state@2:{digest}"
         self._zone = zone_of(timezone)
 
     @classmethod

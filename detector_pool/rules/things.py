@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from detector_pool.detector import FoundBox, KeyPoint
 from detector_pool.rules import geometry
-from detector_pool.rules.fall import looked_for_fall
+from detector_pool.rules.fall import is_cut_off, looked_for_fall
 from detector_pool.rules.geometry import Point
 from detector_pool.rules.memory import MAX_SAMPLES, MAX_THINGS, RulesState, Sample, Thing
+from detector_pool.rules.perspective import Perspective, slope_of
+from detector_pool.rules.terms import ANY_CLASS
 
 SECOND = 1_000_000_000
 LOST_NS = 3 * SECOND
@@ -24,6 +26,18 @@ _SAMPLE_EVERY_NS = 90_000_000
 _SAMPLES_NS = 3 * SECOND
 _SPEED_NS = 1 * SECOND
 _SPEED_LEAST_NS = 450_000_000
+BODIES = (ANY_CLASS, "person")
+"""Labels of what may be a person."""
+_WIDEST = 1.35
+"""A body is at most so wide, of its height: somebody who runs, and some of their shadow."""
+_BODY = 0.55, 1.7
+"""And so high, of what a body there usually is."""
+_UPRIGHT = 1.25
+"""Height over width from which on something that walks tells how high a body is."""
+_BLUR = 0.003
+"""Picture heights by which a foot is misplaced at least: boxes are made of cells."""
+_GROWN = 0.3, 2.0
+"""What comes up in its place is at least and at most so many times as high: somebody who fell is low."""
 LEFT_LABEL = "left object"
 """Of boxes that are evidence of something left behind (`detector_pool.static_objects`)."""
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
@@ -74,6 +88,7 @@ def follow(boxes: Sequence[FoundBox], ground: Ground, state: RulesState) -> Seen
         if not thing.is_left:
             _cross(thing, sample, ground, seen)
             looked_for_fall(thing, sample, box)
+            _learn_body(thing, sample, box, state)
     gone = [key for key, thing in state.things.items() if state.clock_ns - thing.seen_ns > LOST_NS]
     oldest = sorted(state.things, key=lambda key: state.things[key].seen_ns)
     for key in [*gone, *oldest[: max(0, len(state.things) - MAX_THINGS)]]:
@@ -88,27 +103,70 @@ def cut(state: RulesState) -> None:
         thing.lines.clear()
 
 
-def speed_of(thing: Thing, clock_ns: int) -> tuple[float, float] | None:
-    """Picture heights a second, and heights of the thing itself; None if it was not seen for long enough just now."""
-    recent = [one for one in thing.samples if clock_ns - one.clock_ns <= _SPEED_NS]
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a thing moves."""
+
+    picture: float
+    """Picture heights a second."""
+    own: float
+    """Heights of the thing itself a second, as it looks."""
+    body: float
+    """Body heights a second over the ground, at least; 0 of what has not the shape of a body."""
+
+
+def pace_of(thing: Thing, state: RulesState, aspect: float) -> Pace | None:
+    """None if it was not seen for long enough since its box last jumped: two became one, or one two."""
+    is_any = thing.label in BODIES
+    last = thing.samples[-1] if thing.samples else None
+    if last is None:
+        return None
+    seen = state.bodies.perspective(last.y, last.height)
+    recent = _since_jump([one for one in thing.samples if state.clock_ns - one.clock_ns <= _SPEED_NS], seen, is_any)
     if len(recent) < 3 or recent[-1].clock_ns - recent[0].clock_ns < _SPEED_LEAST_NS:
         return None
-    heights = sorted(one.height for one in recent)
-    widths = sorted(one.width for one in recent)
-    if heights[-1] > 1.6 * heights[0] or widths[-1] > 2.5 * widths[0]:
-        # Two became one, or one two: the box jumped, nobody ran.
-        return None
+    height, width = _median([one.height for one in recent]), _median([one.width for one in recent])
     times = [(one.clock_ns - recent[0].clock_ns) / SECOND for one in recent]
-    speed = math.hypot(_slope(times, [one.x for one in recent]), _slope(times, [one.y for one in recent]))
-    return speed, speed / max(heights[len(heights) // 2], 1e-3)
+    across, _ = slope_of(times, [one.x for one in recent], 0.0)
+    down, _ = slope_of(times, [one.y for one in recent], 0.0)
+    picture = math.hypot(across, down)
+    own = picture / max(height, 1e-3)
+    if not is_any:
+        return Pace(picture, own, own)
+    share = _median([one.height / max(seen.height(one.y), 1e-3) for one in recent])
+    is_body = width <= _WIDEST * height and (not seen.is_known or _BODY[0] < share < _BODY[1])
+    return Pace(picture, own, _over_ground(recent, times, seen, aspect) if is_body else 0.0)
 
 
-def _slope(times: list[float], values: list[float]) -> float:
-    """Least squares."""
-    middle = sum(times) / len(times)
-    mean = sum(values) / len(values)
-    spread = sum((time - middle) ** 2 for time in times)
-    return sum((time - middle) * (value - mean) for time, value in zip(times, values, strict=True)) / spread
+def _since_jump(samples: list[Sample], seen: Perspective, is_any: bool) -> list[Sample]:
+    """The last of these of about one size. Who comes towards the camera grows: as a body there does."""
+    kept: list[Sample] = []
+    heights: list[float] = []
+    for one in reversed(samples):
+        heights.append(one.height / max(seen.height(one.y), 1e-3) if is_any else one.height)
+        widths = [one.width, *(other.width for other in kept)]
+        if max(heights) > 1.6 * min(heights) or max(widths) > 2.5 * min(widths):
+            break
+        kept.append(one)
+    return kept[::-1]
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _over_ground(recent: list[Sample], times: list[float], seen: Perspective, aspect: float) -> float:
+    """Body heights a second that somebody surely has: less two standard errors."""
+    places = [seen.on_ground(one.x, one.y, aspect / 2) for one in recent]
+    known = [place for place in places if place is not None]
+    if len(known) < len(places):
+        return 0.0
+    blur = max(place[2] for place in known)
+    across, off_across = slope_of(times, [place[0] for place in known], _BLUR / max(seen.height(recent[-1].y), 1e-3))
+    along, off_along = slope_of(times, [place[1] for place in known], _BLUR * blur)
+    speed = math.hypot(across, along)
+    off = math.hypot(across * off_across, along * off_along) / speed if speed > 0 else 0.0
+    return max(0.0, speed - 2 * off)
 
 
 def _sample(box: FoundBox, clock_ns: int, aspect: float) -> Sample:
@@ -135,6 +193,16 @@ def _remember(thing: Thing, sample: Sample) -> None:
     oldest_ns = sample.clock_ns - _SAMPLES_NS
     while len(thing.samples) > MAX_SAMPLES or thing.samples[0].clock_ns < oldest_ns:
         thing.samples.pop(0)
+
+
+def _learn_body(thing: Thing, sample: Sample, box: FoundBox, state: RulesState) -> None:
+    """Somebody upright who walks tells how high a body is there."""
+    if thing.label not in BODIES or thing.samples[-1] is not sample or len(thing.samples) < 5 or is_cut_off(box):
+        return
+    before = thing.samples[-5]
+    has_walked = math.hypot(sample.x - before.x, sample.y - before.y) > 0.1 * sample.height
+    if has_walked and sample.height > _UPRIGHT * sample.width and sample.height > 0.04:
+        state.bodies.learn(sample.y, sample.height)
 
 
 def _stand(thing: Thing, sample: Sample, ground: Ground, seen: Seen) -> None:
@@ -189,7 +257,7 @@ def _adopted(box: FoundBox, state: RulesState, present: set[tuple[int, bool]], g
         if is_gone or thing.is_left or thing.label != box.label or (thing.track, False) in present:
             continue
         x, y, width, height, _ = thing.box
-        if not 0.5 < box.height / max(height, 1e-6) < 2.0:
+        if not _GROWN[0] < box.height / max(height, 1e-6) < _GROWN[1]:
             continue
         lost_s = (state.clock_ns - thing.seen_ns) / SECOND
         apart = math.hypot((box.x + box.width / 2 - x - width / 2) * ground.aspect, box.y + box.height - y - height)

@@ -19,7 +19,7 @@ START_NS = 1_700_000_000_000_000_000
 def watched(layout: str, seed: int, loop_s: float, *incidents: IncidentSpec) -> tuple[Scene, list[Observation]]:
     """A scene shown to all rules, frame by frame."""
     scene = Scene(SceneSpec(layout, seed, 320, 180, FPS, loop_s, incidents=incidents))
-    text = incident_rules.text(layout)
+    text = incident_rules.text()
     rules = detector_types()["rules"].make(Setup(options={"rules": text, "sources": incident_rules.SOURCES}))
     state, regions, said = rules.start(), incident_rules.regions(scene.truth()), []
     for index in range(scene.spec.frames):
@@ -72,7 +72,7 @@ def test_ordinary_traffic_raises_no_alarm(layout: str) -> None:
 
 def test_a_checkpoint_in_the_middle_changes_nothing() -> None:
     scene = Scene(SceneSpec("hall", 33, 160, 90, FPS, 12, incidents=(IncidentSpec("intrusion", 5, 5),)))
-    options = {"rules": incident_rules.text("hall"), "sources": ["static", "motion"]}
+    options = {"rules": incident_rules.text(), "sources": ["static", "motion"]}
     regions = incident_rules.regions(scene.truth())
     whole, parted = (detector_types()["rules"].make(Setup(options=options)) for _ in range(2))
     state, other = whole.start(), parted.start()
