@@ -185,7 +185,7 @@ def unusual(name: str, kind: str, seed: int, loop_s: float) -> list[Walker]:
     return found
 
 
-def measured(name: str, minutes: float, seed: int, rounds: int) -> dict[str, Any]:
+def measured(name: str, minutes: float, seed: int, rounds: int | None) -> dict[str, Any]:
     """One layout: trained on its ordinary walkers, tested on others among whom somebody falls, runs or crouches."""
     view = LAYOUTS[name]().view(WIDTH, HEIGHT)
     windows, _ = collected(ordinary(name, seed, minutes * 60), view, minutes * 60, seed)
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--layout", action="append", choices=sorted(LAYOUTS), help="only these")
     parser.add_argument("--minutes", type=float, default=10.0, help="of footage that is trained on")
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, help="of fitting; as many as the footage is worth if left out")
     options = parser.parse_args()
     names = options.layout or LAYOUT_NAMES
     by_layout = {name: measured(name, options.minutes, options.seed, options.rounds) for name in names}

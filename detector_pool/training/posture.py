@@ -17,7 +17,7 @@ from detector_pool.posture.graph import posture_graph
 from detector_pool.posture.pace import FPS, STEP_NS, Pace
 from detector_pool.posture.people import ROWS, PeopleState, step
 from detector_pool.training.posture_model import TrainedPosture
-from detector_pool.training.posture_network import ROUNDS, TICK_EVERY, fitted, torch_there
+from detector_pool.training.posture_network import TICK_EVERY, fitted, rounds_for, torch_there
 from detector_pool.training.posture_windows import Collecting, Windows, rows_of
 from detector_pool.training.trained import Odd, merged
 from mesh.errors import InvalidArgument
@@ -46,7 +46,7 @@ def train_posture(
     regions: Sequence[RegionMask] = (),
     progress: Progress | None = None,
     seed: int = 0,
-    rounds: int = ROUNDS,
+    rounds: int | None = None,
 ) -> TrainedPosture:
     """Learns from a camera's own normal footage how people hold themselves and move there.
 
@@ -70,11 +70,11 @@ def learnt(
     regions: Sequence[RegionMask] = (),
     progress: Progress | None = None,
     seed: int = 0,
-    rounds: int = ROUNDS,
+    rounds: int | None = None,
     golden: Sequence[Shot] = (),
     span_ns: tuple[int, int] = (0, 0),
 ) -> TrainedPosture:
-    """As `train_posture`, of people's windows as they are."""
+    """As `train_posture`, of people's windows as they are. `rounds`: of fitting; None: as many as they are worth."""
     seconds = len(windows) / FPS
     if seconds < LEAST_S:
         raise InvalidArgument(
@@ -82,6 +82,7 @@ def learnt(
             f"people were followed for {seconds:.0f} s altogether; it needs {LEAST_S:.0f}",
             "Give longer footage with people who are seen whole, a tenth of the picture's height at least.",
         )
+    rounds = rounds or rounds_for(len(windows))
     done, whole = 0, (FOLDS + 1) * (rounds // TICK_EVERY)
 
     def tick() -> None:

@@ -21,7 +21,10 @@ from mesh.errors import FailedPrecondition
 HIDDEN = 64
 CODE = 12
 BATCH = 128
-ROUNDS = 1500
+ROUNDS = 200, 1500
+"""At least, and at most."""
+TURNS = 60
+"""How often each window is shown, between the two: of little footage little can be learnt that is not by heart."""
 RATE = 4e-3
 HIDDEN_SHARE = 0.1
 """Of places that are hidden from the encoder and have to be told nevertheless: half hidden people are no news."""
@@ -45,7 +48,7 @@ def torch_there() -> Any:
 
 
 def fitted(
-    batches: Batches, numbers: NDArray[np.int64], seed: int, tick: Callable[[], None], rounds: int = ROUNDS
+    batches: Batches, numbers: NDArray[np.int64], seed: int, tick: Callable[[], None], rounds: int
 ) -> dict[str, NDArray[np.float32]]:
     """Weights for `posture_graph`, fitted to the windows of these numbers.
 
@@ -66,6 +69,11 @@ def fitted(
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(was_deterministic)
+
+
+def rounds_for(windows: int) -> int:
+    """How many rounds so many windows are worth."""
+    return min(max(windows * TURNS // BATCH, ROUNDS[0]), ROUNDS[1])
 
 
 def _usual(batches: Batches, numbers: NDArray[np.int64], seed: int) -> tuple[Floats, Floats]:
