@@ -4,6 +4,7 @@ A field's index is on `json_extract`, so it needs no migration. A list's index i
 it is read by, id), kept by triggers, in the same commit as the document. A page of a search is found in one of three
 ways, by how often its rarest word occurs: its documents are fetched and sorted (rare), its entries are read in the
 order of the page (frequent, and read by that field), or the documents are read in that order and compared (the rest).
+A prefix of many words counts as one word whose entries have to be sorted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 from mesh.store_values import Among, Condition, Indexes, ListIndex, Range, Value, Words, end_of_prefix
 
-# Up to so many documents are fetched and sorted: some 20 ms.
+# Up to so many documents are fetched and sorted, some 20 ms; of a prefix so many entries.
 _FEW = 2000
+_MANY = 50_000
 _PREFIX_WORDS = 64
 # Sorts before every value of JSON, as null does; a primary key has no null.
 _NOTHING = "-9e999"
@@ -127,21 +129,17 @@ def find_page(
     columns = f"t.id, t.version, t.body, {value}"
     sorting = f"ORDER BY {f'{value} {direction}, ' if order.by else ''}t.id {direction} LIMIT ?"
     driver, count = _rarest(connection, name, groups)
-    if driver is not None and count >= _FEW and order.by and driver.index.by == order.by:
-        source, parameters = _in_order(name, conditions, groups, driver, order, limit)
-        sql = f'SELECT {columns} FROM ({source}) AS w CROSS JOIN "{name}" AS t ON t.id = w.id {sorting}'
-        return connection.execute(sql, (*parameters, limit)).fetchall()
+    if driver is not None and count >= _FEW:
+        is_read_so = bool(order.by) and driver.index.by == order.by
+        if is_read_so and (driver.words is not None or count < _MANY):
+            source, parameters = _in_order(name, conditions, groups, driver, order, limit)
+            sql = f'SELECT {columns} FROM ({source}) AS w CROSS JOIN "{name}" AS t ON t.id = w.id {sorting}'
+            return connection.execute(sql, (*parameters, limit)).fetchall()
+        driver = None
     where = _plain(conditions)
     if order.after is not None:
         where.add(*_after(order, value))
-    source = f'"{name}" AS t'
-    leading: list[Value] = []
-    if driver is not None and count < _FEW:
-        source, leading = _joined(name, driver)
-        _add_groups(where, name, (one for one in groups if one is not driver), "w.place", "w.id")
-    else:
-        for group in groups:
-            _add_groups(where, name, [group], _place(group.index, "t."), "t.id")
+    source, leading = _source(name, where, groups, driver)
     sql = f"SELECT {columns} FROM {source} WHERE {where.text()} {sorting}"
     return connection.execute(sql, (*leading, *where.parameters, limit)).fetchall()
 
@@ -151,20 +149,36 @@ def count_documents(connection: sqlite3.Connection, name: str, conditions: Seque
     groups = _groups(connection, name, conditions)
     where = _plain(conditions)
     driver, _ = _rarest(connection, name, groups)
-    source, leading = (f'"{name}" AS t', []) if driver is None else _joined(name, driver)
-    for group in groups:
-        if group is not driver:
-            _add_groups(where, name, [group], _place(group.index, "t."), "t.id")
+    needs_document = bool(where.conditions) or any(one.words is None for one in groups if one is not driver)
+    source, leading = _source(name, where, groups, driver, needs_document=needs_document)
     sql = f"SELECT count(*) FROM {source} WHERE {where.text()}"
     return int(connection.execute(sql, (*leading, *where.parameters)).fetchone()[0])
 
 
-def _joined(name: str, driver: _Group) -> tuple[str, list[Value]]:
-    words = driver.words or ()
-    entries = entries_of(name, driver.index)
-    source = f"SELECT DISTINCT place, id FROM {entries} WHERE word IN ({', '.join('?' * len(words))})"
+def _source(
+    name: str, where: _Sql, groups: Sequence[_Group], driver: _Group | None, *, needs_document: bool = True
+) -> tuple[str, list[Value]]:
+    """Where rows are taken from: all documents, or those of the driver's entries; the other groups go into `where`."""
+    if driver is None:
+        for group in groups:
+            _add_groups(where, name, [group], _place(group.index, "t."), "t.id")
+        return f'"{name}" AS t', []
+    for group in groups:
+        if group is not driver:
+            # Two lists of one collection may be read by different fields.
+            is_alike = group.index.by == driver.index.by
+            _add_groups(where, name, [group], "w.place" if is_alike else _place(group.index, "t."), "w.id")
+            needs_document = needs_document or not is_alike
+    condition, words = _word_of(driver)
+    source = f"(SELECT DISTINCT place, id FROM {entries_of(name, driver.index)} AS w WHERE {condition}) AS w"
     # CROSS JOIN: SQLite keeps this order of the two.
-    return f'({source}) AS w CROSS JOIN "{name}" AS t ON t.id = w.id', list(words)
+    return f'{source} CROSS JOIN "{name}" AS t ON t.id = w.id' if needs_document else source, words
+
+
+def _word_of(group: _Group) -> tuple[str, list[Value]]:
+    if group.words is None:
+        return "w.word >= ? AND w.word < ?", [group.prefix, end_of_prefix(group.prefix)]
+    return f"w.word IN ({', '.join('?' * len(group.words))})", list(group.words)
 
 
 def _in_order(
@@ -185,19 +199,26 @@ def _in_order(
             for sign, bound in ((">=", condition.low), ("<=", condition.high)):
                 if bound is not None:
                     where.add(f"w.place {sign} ?", [bound])
-    _add_groups(where, name, (one for one in groups if one is not driver), "w.place", "w.id")
+    others = [one for one in groups if one is not driver]
+    for group in others:
+        place = "w.place" if group.index.by == driver.index.by else _place(group.index, "t.")
+        _add_groups(where, name, [group], place, "w.id")
     plain = _plain(conditions)
-    needs_document = plain.conditions or any(one.words is None for one in groups)
+    needs_document = plain.conditions or any(one.words is None or one.index.by != driver.index.by for one in others)
     join = f' CROSS JOIN "{name}" AS t ON t.id = w.id' if needs_document else ""
     direction = "DESC" if order.descending else "ASC"
     branches: list[str] = []
     parameters: list[Value] = []
-    for word in driver.words or ():
+    # A word's entries are in order; those of a prefix are sorted.
+    parts = [driver] if driver.words is None else [_Group(driver.index, (word,)) for word in driver.words]
+    for part in parts:
+        wanted, words = _word_of(part)
         branches.append(
-            f"SELECT * FROM (SELECT w.place, w.id FROM {entries_of(name, driver.index)} AS w{join} WHERE w.word = ? "
-            f"AND {where.text()} AND {plain.text()} ORDER BY w.place {direction}, w.id {direction} LIMIT ?)"
+            f"SELECT * FROM (SELECT {'DISTINCT ' * (driver.words is None)}w.place, w.id FROM {entries_of(name, driver.index)} AS w{join} "
+            f"WHERE {wanted} AND {where.text()} AND {plain.text()} "
+            f"ORDER BY w.place {direction}, w.id {direction} LIMIT ?)"
         )
-        parameters += [word, *where.parameters, *plain.parameters, limit]
+        parameters += [*words, *where.parameters, *plain.parameters, limit]
     return " UNION ".join(branches), parameters
 
 
@@ -277,16 +298,15 @@ def _words_with(connection: sqlite3.Connection, name: str, index: ListIndex, pre
 
 
 def _rarest(connection: sqlite3.Connection, name: str, groups: Sequence[_Group]) -> tuple[_Group | None, int]:
-    """The group with the fewest entries, and how many: counted up to what is few."""
+    """The group with the fewest entries, and how many: counted up to what is few, of a prefix to what is many."""
     best: tuple[_Group | None, int] = (None, 0)
     for group in groups:
-        if group.words is None:
-            continue
-        marks = ", ".join("?" * len(group.words))
+        condition, words = _word_of(group)
+        most = _FEW if group.words is not None else _MANY
         sql = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {entries_of(name, group.index)} WHERE word IN ({marks}) LIMIT {_FEW})"
+            f"SELECT count(*) FROM (SELECT 1 FROM {entries_of(name, group.index)} AS w WHERE {condition} LIMIT {most})"
         )
-        count = int(connection.execute(sql, group.words).fetchone()[0])
+        count = int(connection.execute(sql, words).fetchone()[0])
         if best[0] is None or count < best[1]:
             best = group, count
     return best

@@ -151,14 +151,23 @@ async def answer(things: Collection, step: Any) -> Any:
     first=st.lists(bodies, max_size=5),
     then=st.lists(steps, min_size=1, max_size=12),
     few=st.sampled_from([0, 2, 2000]),
+    many=st.sampled_from([0, 3, 50_000]),
     prefix_words=st.sampled_from([1, 64]),
 )
 async def test_both_stores_answer_as_a_dictionary_does(
-    first: list[Any], then: list[Any], few: int, prefix_words: int, tmp_path: Path, mongodb: str, database: str
+    first: list[Any],
+    then: list[Any],
+    few: int,
+    many: int,
+    prefix_words: int,
+    tmp_path: Path,
+    mongodb: str,
+    database: str,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # So that a few documents are enough for each way in which SQLite finds a page of a search.
         patch.setattr("mesh.store_sql._FEW", few)
+        patch.setattr("mesh.store_sql._MANY", many)
         patch.setattr("mesh.store_sql._PREFIX_WORDS", prefix_words)
         await compare(first, then, tmp_path, mongodb, database)
 
