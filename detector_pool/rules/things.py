@@ -34,6 +34,8 @@ _BODY = 0.55, 1.7
 """And so high, of what a body there usually is."""
 _UPRIGHT = 1.25
 """Height over width from which on something that walks tells how high a body is."""
+_FASTEST = 7.0
+"""Body heights a second: nobody runs faster."""
 _BLUR = 0.003
 """Picture heights by which a foot is misplaced at least: boxes are made of cells."""
 _GROWN = 0.3, 2.0
@@ -147,8 +149,17 @@ def _since_jump(samples: list[Sample], seen: Perspective, is_any: bool) -> list[
         widths = [one.width, *(other.width for other in kept)]
         if max(heights) > 1.6 * min(heights) or max(widths) > 2.5 * min(widths):
             break
+        if kept and is_any and _leapt(one, kept[-1]):
+            break
         kept.append(one)
     return kept[::-1]
+
+
+def _leapt(before: Sample, behind: Sample) -> bool:
+    """Whether nobody can have come so far meanwhile: another thing goes on under this one's number."""
+    apart = math.hypot(behind.x - before.x, behind.y - before.y)
+    possible = 0.25 + _FASTEST * (behind.clock_ns - before.clock_ns) / SECOND
+    return apart > possible * max(before.height, behind.height)
 
 
 def _median(values: list[float]) -> float:
