@@ -12,10 +12,16 @@ from collections.abc import AsyncIterator
 from event_center.book import EventBook
 from mesh.errors import TrueframeError
 from mesh.logs import get_logger, rate_limited
+from mesh.metrics import gauge
 
 log = get_logger("event_center.clockwork")
 
 EVERY_S = 1.0
+
+_standing = gauge("event_center_alarms_standing", "Alarms that stand and are not set aside.", ("priority",))
+_waiting = gauge("event_center_alarms_unacknowledged", "Alarms that wait for a human.", ("priority",))
+_beside = gauge("event_center_alarms_beside", "Alarms by what stands beside their state.", ("mark",))
+_floods = gauge("event_center_floods", "Floods that go on.")
 
 
 @contextlib.asynccontextmanager
@@ -34,7 +40,18 @@ async def _tick(book: EventBook) -> None:
     while True:
         try:
             await book.tick()
+            _measure(book)
         except TrueframeError as error:
             if rate_limited("clockwork", 10.0):
                 log.warning("what is due waits", reason=str(error))
         await asyncio.sleep(EVERY_S)
+
+
+def _measure(book: EventBook) -> None:
+    load = book.desk.standing.load()
+    for priority in range(1, 5):
+        _standing.labels(str(priority)).set(load.standing[priority])
+        _waiting.labels(str(priority)).set(load.waiting[priority])
+    for mark in ("stale", "shelved", "suppressed", "out_of_service"):
+        _beside.labels(mark).set(getattr(load, mark))
+    _floods.set(len(book.desk.flood_watch.floods))

@@ -1,4 +1,3 @@
-
 """The section `event_center` of the configuration: where events are served, and how a site wants its alarms handled."""
 
 from __future__ import annotations
