@@ -209,12 +209,13 @@ def _in_order(
     direction = "DESC" if order.descending else "ASC"
     branches: list[str] = []
     parameters: list[Value] = []
-    # A word's entries are in order; those of a prefix are sorted.
+    # A word's entries are in order, and each document is there once; those of a prefix are neither.
+    distinct = "DISTINCT " if driver.words is None else ""
     parts = [driver] if driver.words is None else [_Group(driver.index, (word,)) for word in driver.words]
     for part in parts:
         wanted, words = _word_of(part)
         branches.append(
-            f"SELECT * FROM (SELECT {'DISTINCT ' * (driver.words is None)}w.place, w.id FROM {entries_of(name, driver.index)} AS w{join} "
+            f"SELECT * FROM (SELECT {distinct}w.place, w.id FROM {entries_of(name, driver.index)} AS w{join} "
             f"WHERE {wanted} AND {where.text()} AND {plain.text()} "
             f"ORDER BY w.place {direction}, w.id {direction} LIMIT ?)"
         )
