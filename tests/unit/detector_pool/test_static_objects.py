@@ -111,6 +111,40 @@ def test_a_change_of_light_brings_nothing() -> None:
     assert max(one.score for one in said) == 0.0
 
 
+def pool_of_light(picture: Picture, x: float, peak: float = 70.0) -> None:
+    """A headlight's: brightest in the middle and gently fading, over the ground as it is."""
+    y0, x0 = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
+    share = np.clip(1 - ((x0 - x) / 70) ** 2 - ((y0 - 120) / 34) ** 2, 0, 1)
+    picture[:] = np.clip(picture + peak * share**2, 0, 255).astype(np.uint8)
+
+
+def test_a_pool_of_light_that_sweeps_over_the_ground_is_no_thing() -> None:
+    def sweeps(picture: Picture, t: float) -> None:
+        if 6 <= t < 10:
+            pool_of_light(picture, (t - 6) * 80)
+
+    assert not any(one.boxes for one in watched(film(sweeps, 14)))
+
+
+def test_who_walks_in_a_pool_of_light_is_seen_and_no_larger_than_they_are() -> None:
+    def walks(picture: Picture, t: float) -> None:
+        if 6 <= t < 10:
+            pool_of_light(picture, (t - 6) * 80)
+            person(picture, (t - 6) * 80)
+
+    (box,) = watched(film(walks, 14))[8 * FPS].boxes
+    assert (box.width, box.height) == (pytest.approx(22 / 320, abs=0.03), pytest.approx(64 / 180, abs=0.05))
+
+
+def test_somebody_in_white_is_as_bright_as_light_and_has_edges() -> None:
+    def walks(picture: Picture, t: float) -> None:
+        if 6 <= t < 10:
+            picture[60:150, int((t - 6) * 50) + 20 : int((t - 6) * 50) + 80] = 215
+
+    (box,) = watched(film(walks, 14))[8 * FPS].boxes
+    assert (box.width, box.height) == (pytest.approx(60 / 320, abs=0.02), pytest.approx(90 / 180, abs=0.03))
+
+
 def test_who_walks_before_it_does_not_end_it() -> None:
     def passes(picture: Picture, t: float) -> None:
         brings(picture, t)
