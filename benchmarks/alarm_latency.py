@@ -13,8 +13,8 @@ score rises, is part of `begun_to_alarm_ms` only.
 counted). `--detectors motion,signal,health,normality` puts these on every camera; with `health` faults of the picture
 happen that last as long as it waits. Normality runs with a model for each layout that learnt two minutes of what a
 camera there sends: coded, decoded, and with the counter burnt in that moves in every picture; a model that never saw
-the counter would call every frame abnormal. Models are made before anything is measured; `--models FOLDER` keeps them
-for the next run.
+the counter would call every frame abnormal. Its thresholds are calibrated on five other minutes to one false alarm an
+hour. Both are made before anything is measured; `--models FOLDER` keeps them for the next run.
 
 Coverage: (frame, inspection) pairs for which the ledger holds a score or a reason, of all pairs of frames that the
 broker handed out and inspections of their camera.
@@ -37,7 +37,7 @@ from benchmarks import coverage
 from benchmarks.alarm_tally import Run, judge_alarms, result_of
 from benchmarks.harness import Child, Instance, Simulation, cpu_us_of, instance, machine
 from benchmarks.observers import observing
-from benchmarks.taught_places import taught
+from benchmarks.taught_places import Taught, taught
 from mesh.errors import InvalidArgument
 from simulator import truth
 from trueframe.client import connect, connect_async
@@ -90,14 +90,20 @@ def start_up(made: Instance, cameras: Simulation, detectors: Sequence[str]) -> P
     return data
 
 
-def put_normality(data: Path, layouts: Mapping[str, str], models: Mapping[str, bytes]) -> None:
-    """Publishes the models and puts an inspection with its layout's on each camera."""
+def put_normality(data: Path, layouts: Mapping[str, str], models: Mapping[str, Taught]) -> None:
+    """Publishes the models and puts an inspection with its layout's, and its threshold, on each camera."""
     with connect(data) as tf:
-        for layout, packed in models.items():
-            version, _ = tf.models.add(packed, model=f"{layout}.{TAUGHT}")
+        for layout, one in models.items():
+            version, _ = tf.models.add(one.packed, model=f"{layout}.{TAUGHT}")
             tf.models.roll_out(version.model, RolloutStep.PROMOTE, version.digest)
         for camera, layout in layouts.items():
-            order = Inspection(id=f"{camera}.{TAUGHT}", camera=camera, detector=TAUGHT, model=f"{layout}.{TAUGHT}")
+            order = Inspection(
+                id=f"{camera}.{TAUGHT}",
+                camera=camera,
+                detector=TAUGHT,
+                model=f"{layout}.{TAUGHT}",
+                threshold=models[layout].threshold,
+            )
             deadline_s = time.monotonic() + 60.0
             while True:
                 try:
@@ -175,10 +181,10 @@ def run_once(cameras: int, fps: int, seconds: float, detectors: Sequence[str], m
         simulated = made.start_cameras("--cameras", str(cameras), "--fps", str(fps), *arguments)
         layouts = {camera: told["layout"] for camera, told in truth.read(simulated.log_dir).items()}
         # Before anything is measured: learning takes the processor for itself.
-        packed = taught(layouts.values(), fps, models) if TAUGHT in detectors else {}
+        places = taught(layouts.values(), fps, models) if TAUGHT in detectors else {}
         data = start_up(made, simulated, detectors)
-        if packed:
-            put_normality(data, layouts, packed)
+        if places:
+            put_normality(data, layouts, places)
         return asyncio.run(measure(simulated, data, seconds, detectors))
 
 

@@ -7,7 +7,9 @@ they were drawn (`incident_scenes`), with which nothing that a simulated camera 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,36 +17,70 @@ from typing import Any
 import av
 import numpy as np
 
-from benchmarks.incident_desks import trained
-from benchmarks.incident_scenes import START_NS, TRAINING
+from aggregate.calibration import calibrate
+from benchmarks.incident_desks import Desk, Order, trained
+from benchmarks.incident_scenes import CALIBRATION, START_NS, TRAINING
+from detector_pool.models import ModelFiles, opened
 from detector_pool.normality.detector import SCHEMA
 from detector_pool.picture import Shot
+from detector_pool.registry import detector_types
 from mesh.ids import FrameId
 from simulator import encode
 from simulator.clip import Clip
 from simulator.spec import SceneSpec
 
 MINUTES = 2.0
+"""Ordinary traffic that is learnt from."""
+CALIBRATION_MINUTES = 5.0
+"""Other traffic that thresholds are calibrated on."""
+PER_HOUR = 1.0
+"""False alarms that they are calibrated to; so few minutes give a provisional one."""
 
 
-def taught(layouts: Iterable[str], fps: int, folder: Path, minutes: float = MINUTES) -> dict[str, bytes]:
-    """Models as zips, by layout, each of so many minutes of ordinary traffic; those that the folder has as they are.
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A place's model, as a zip, and the threshold that goes with it."""
 
-    Raises InvalidArgument: too few minutes.
-    """
+    packed: bytes
+    threshold: float
+
+
+def taught(layouts: Iterable[str], fps: int, folder: Path, minutes: float = MINUTES) -> dict[str, Taught]:
+    """By layout; those that the folder has as they are. Raises InvalidArgument: too few minutes to learn from."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for layout in dict.fromkeys(layouts):
-        spec = SceneSpec(layout, seed=TRAINING, fps=fps, loop_s=minutes * 60, incidents=())
-        kept = folder / f"{spec.key()}-{_code_hash()}.zip"
-        if not kept.exists():
-            (clip,) = encode.cached([spec], encode.default_cache())
-            made = trained(partial(shots, clip, layout), layout, fps).packed()
-            part = kept.with_suffix(".part")
-            part.write_bytes(made)
-            part.replace(kept)
-        found[layout] = kept.read_bytes()
-    return found
+    return {layout: _taught(layout, fps, folder, minutes) for layout in dict.fromkeys(layouts)}
+
+
+def _taught(layout: str, fps: int, folder: Path, minutes: float) -> Taught:
+    spec = SceneSpec(layout, seed=TRAINING, fps=fps, loop_s=minutes * 60, incidents=())
+    model = folder / f"{spec.key()}-{_code_hash()}.zip"
+    threshold = model.with_suffix(".threshold")
+    if not model.exists():
+        with tempfile.TemporaryDirectory(prefix="taught-") as made:
+            _put(model, trained(partial(shots, _clip(spec), layout), layout, fps, Path(made)).packed())
+    if not threshold.exists():
+        other = replace(spec, seed=CALIBRATION, loop_s=CALIBRATION_MINUTES * 60)
+        _put(threshold, repr(_threshold(opened(model.read_bytes()), _clip(other), layout)).encode())
+    return Taught(model.read_bytes(), float(threshold.read_text()))
+
+
+def _threshold(model: ModelFiles, clip: Clip, camera: str) -> float:
+    """As a calibrated inspection would have it: not below the detector's own where there is little footage."""
+    desk = Desk(camera, Order("normality", model=model))
+    for shot in shots(clip, camera):
+        desk.look(shot)
+    found = calibrate(desk.scores, desk.times_ns, PER_HOUR)
+    return max(found.threshold, detector_types()["normality"].judging.threshold if found.is_provisional else 0.0)
+
+
+def _clip(spec: SceneSpec) -> Clip:
+    return encode.cached([spec], encode.default_cache())[0]
+
+
+def _put(path: Path, data: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 def shots(clip: Clip, camera: str) -> Iterator[Shot]:
