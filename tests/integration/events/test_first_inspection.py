@@ -38,7 +38,9 @@ def stack(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         '[[inspections]]\nid = "cam-1.restricted"\ncamera = "cam-1"\ndetector = "motion"\nthreshold = 0.0\n'
         f'regions = [{{name = "restricted area", use = "inspect", corners = {json.dumps(region["corners"])}}}]\n'
     )
-    with inspection_stack(tmp_path_factory.mktemp("inspection"), toml=toml) as stack:
+    # Each intrusion is an alarm of its own here, however soon it follows another.
+    settings = ("event_center.chatter_s=0",)
+    with inspection_stack(tmp_path_factory.mktemp("inspection"), settings=settings, toml=toml) as stack:
         with stack.broker.sync_client() as client:
             for camera, url in sim.urls.items():
                 client.add_camera(camera, url)
