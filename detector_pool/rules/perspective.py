@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 BANDS = 24
 """Places are told apart by how low the foot is: bands of the picture's height."""
@@ -88,7 +89,7 @@ class Perspective:
         return (x - middle) / height, _FOCAL / height, _FOCAL * self.slope / height**2
 
 
-def _line(y: np.ndarray, h: np.ndarray, weight: np.ndarray) -> Perspective:
+def _line(y: NDArray[np.float64], h: NDArray[np.float64], weight: NDArray[np.float64]) -> Perspective:
     total = float(weight.sum())
     at, there = float((weight * y).sum()) / total, float((weight * h).sum()) / total
     spread = float((weight * (y - at) ** 2).sum())
