@@ -281,6 +281,10 @@ class LearningConfig:
     )
     check_s: float = option(300.0, "How often it is looked at what there is to learn.", at_least=1)
     fps: float = option(10.0, "Frames a second that inspections begun by themselves look at.", at_least=1, at_most=100)
+    false_alarms_per_hour: float = option(
+        1.0, "What thresholds of inspections begun by themselves are calibrated to; 0 keeps the detector's own.",
+        at_least=0, at_most=3600,
+    )  # fmt: skip
     trial_s: float = option(86_400.0, "How long a later model runs silently before it may speak.", at_least=0)
 
 

@@ -73,7 +73,14 @@ class Learner:
         made = trained(tf, camera, now_ns - DAY_NS, now_ns, 0, like=None, is_shown=False)
         told = publish(tf, made)
         tf.inspections.put(
-            Inspection(id=f"{camera}.{DETECTOR}", camera=camera, detector=DETECTOR, max_fps=self._config.fps)
+            Inspection(
+                id=f"{camera}.{DETECTOR}",
+                camera=camera,
+                detector=DETECTOR,
+                max_fps=self._config.fps,
+                # A model's own threshold is passed by one in fifty ordinary frames.
+                false_alarms_per_hour=self._config.false_alarms_per_hour,
+            )
         )
         log.info("learnt what is normal", camera=camera, frames=made.pictures, told=told.sentence)
 
