@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from broker.client import BrokerClient
 from event_center.book import EventBook
+from event_center.camera_labels import follow_labels
 from event_center.clockwork import clockwork
 from event_center.intake import catch_up, listening
 from event_center.policy import Policy
@@ -28,9 +30,10 @@ async def main(config: Config) -> None:
         open_store(config, "event-center") as store,
         Bus.from_config(config, "event-center") as bus,
         FootageClient(config.media_center.endpoint, token) as footage,
+        BrokerClient(config.broker.endpoint, token) as broker,
     ):
-        zone = site_zone(config.site.timezone)
-        book = await EventBook.open(store, policy=Policy.of(config.event_center), zone=zone)
+        policy, zone = Policy.of(config.event_center), site_zone(config.site.timezone)
+        book = await EventBook.open(store, policy=policy, zone=zone)
         registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
         outbox = OutboxPublisher(book.events, bus)
         book.on_stored = outbox.wake
@@ -40,11 +43,14 @@ async def main(config: Config) -> None:
             listening(bus, book),
             clockwork(book),
         ):
-            catching_up = asyncio.create_task(catch_up(footage, book), name="watermarks")
+            beside = [asyncio.create_task(catch_up(footage, book), name="watermarks")]
+            if any(group.labels for group in policy.groups):
+                beside.append(asyncio.create_task(follow_labels(broker, book.desk), name="labels"))
             try:
                 await server.wait()
             finally:
-                catching_up.cancel()
+                for task in beside:
+                    task.cancel()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ The book stores, and fills this again at a start (`recall`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from event_center.alarm import Deed, State
 from event_center.chatter import Source, inherited, source_of
 from event_center.event import Event, Kind
 from event_center.flood import Begun, Flood, FloodWatch, Raised, grouped
-from event_center.policy import Policy
+from event_center.policy import NO_LABELS, Policy
 from event_center.standing import Standing
 from event_center.states import ALARMS
 from event_center.suppression import CAMERA_STATE, Judgement, Situation, settled
@@ -27,6 +28,8 @@ class Desk:
         self.policy = policy
         self.standing = Standing(policy)
         self.flood_watch = FloodWatch(policy)
+        self.labels: Mapping[str, Mapping[str, str]] = {}
+        """Labels of cameras, as the broker last told them."""
         self._situation = situation
         self._leaders: dict[Source, tuple[int, str]] = {}
         self._judged: tuple[object, ...] = ()
@@ -42,7 +45,7 @@ class Desk:
         `last`: the alarm that its source raised before.
         """
         now_ns = event.changed_ns
-        group = self.policy.group_of(event.camera, event.detector)
+        group = self.policy.group_of(event.camera, event.detector, self.labels.get(event.camera, NO_LABELS))
         event = replace(event, group=group, first_out=self.flood_watch.first_out(group, event.id, now_ns))
         if last is not None:
             event = inherited(event, last)

@@ -5,22 +5,31 @@ What does not belong here: what people change while running (shelves, rules, wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from mesh.config_alarms import EventCenterConfig
 
 _SECOND = 1_000_000_000
 SITE = "site"
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cameras whose alarms belong together. `cameras`: ids, `*` and `?` stand for any characters."""
+    """Cameras whose alarms belong together: by id, `*` and `?` stand for any characters, or by a label, "floor=2"."""
 
     name: str
     cameras: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+    def has(self, camera: str, labels: Mapping[str, str]) -> bool:
+        """Whether a camera with these labels belongs to it."""
+        return any(fnmatchcase(camera, pattern) for pattern in self.cameras) or any(
+            f"{key}={value}" in self.labels for key, value in labels.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +67,19 @@ class Policy:
             group_flood=config.flood_group_alarms,
             flood_ends=config.flood_ends_below,
             first_out_ns=_ns(config.first_out_s),
-            groups=tuple(Group(one.name, one.cameras) for one in config.groups),
+            groups=tuple(Group(one.name, one.cameras, one.labels) for one in config.groups),
         )  # fmt: skip
 
-    def group_of(self, camera: str, detector: str) -> str:
+    def group_of(self, camera: str, detector: str, labels: Mapping[str, str] = NO_LABELS) -> str:
         """The group of an alarm: the first configured one that has its camera, or the camera; a service's own name."""
         if not camera:
             return detector.partition(".")[0]
-        return next((group.name for group in self.groups if _has(group.cameras, camera)), camera)
+        return next((group.name for group in self.groups if group.has(camera, labels)), camera)
 
 
 def detector_name(detector: str) -> str:
     """A detector without its version: what people name when they shelve, suppress or take out."""
     return detector.partition("@")[0]
-
-
-def _has(patterns: Iterable[str], camera: str) -> bool:
-    return any(fnmatchcase(camera, pattern) for pattern in patterns)
 
 
 def _ns(seconds: float) -> int:

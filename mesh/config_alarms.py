@@ -18,6 +18,7 @@ class AlarmGroup:
 
     name: str = option("", "Its name. A camera belongs to the first group that has it; to one of its own without any.")
     cameras: tuple[str, ...] = option((), 'Ids of cameras; `*` stands for any characters: "north-*".')
+    labels: tuple[str, ...] = option((), 'Cameras with one of these labels belong to it, too: "floor=2".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ def check_alarm_groups(groups: Sequence[AlarmGroup]) -> None:
             raise InvalidArgument(where, "has no name of 1 to 100 printable characters")
         if group.name in seen:
             raise InvalidArgument(f"{where}: name {group.name!r}", "is taken", "Give each its own.")
-        if not group.cameras:
-            raise InvalidArgument(f"{where}: group {group.name!r}", "has no cameras")
+        if not group.cameras and not group.labels:
+            raise InvalidArgument(f"{where}: group {group.name!r}", "has neither cameras nor labels")
+        for label in group.labels:
+            if not all(label.partition("=")):
+                raise InvalidArgument(f"{where}: label {label!r}", "is not KEY=VALUE", 'Write "floor=2".')
         seen.add(group.name)

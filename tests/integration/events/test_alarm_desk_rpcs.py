@@ -33,9 +33,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InspectionStack]
         "event_center.chatter_s=5",
         "event_center.longest_shelving_s=3600",
         "event_center.flood_site_alarms=0",
-        'event_center.groups=[{name = "hall", cameras = ["hall-*"]}]',
+        'event_center.groups=[{name = "hall", cameras = ["hall-*"]}, {name = "upstairs", labels = ["floor=2"]}]',
     )
-    with inspection_stack(tmp_path_factory.mktemp("desk"), "nats", "event_center", settings=settings) as stack:
+    with inspection_stack(tmp_path_factory.mktemp("desk"), "nats", "broker", settings=settings) as stack:
+        with stack.broker.sync_client() as cameras:
+            cameras.add_camera("loft", "rtsp://127.0.0.1:9/nobody", labels={"floor": "2"})
+        stack.event_center.start()
         yield stack
 
 
@@ -216,6 +219,11 @@ async def test_more_alarms_of_a_group_than_people_follow_are_a_flood_with_member
     (event,) = await auntil(told_flood, 20, "its alarm says how many")
     assert event.alarm_state == ALARM_STATE_UNACKNOWLEDGED
     assert not event.flood
+
+
+async def test_a_label_of_a_camera_says_which_group_its_alarms_belong_to(bus: Bus, anna: EventClient) -> None:
+    assert (await told(bus, anna, "loft")).group == "upstairs"
+    assert (await told(bus, anna, "garage")).group == "garage"
 
 
 async def test_the_load_counts_what_stands_by_priority_for_who_may_see_it(

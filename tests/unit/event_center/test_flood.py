@@ -87,3 +87,10 @@ def test_a_camera_is_in_the_first_group_that_has_it_or_in_one_of_its_own() -> No
     assert POLICY.group_of("gate", "motion@1") == "north"
     assert POLICY.group_of("yard", "motion@1") == "yard"
     assert POLICY.group_of("", "broker.ring_memory") == "broker"
+
+
+def test_a_camera_may_belong_to_a_group_by_a_label() -> None:
+    policy = Policy(groups=(Group("upstairs", (), ("floor=2", "floor=3")), Group("north", ("north-*",))))
+    assert policy.group_of("north-1", "motion@1", {"floor": "3"}) == "upstairs"
+    assert policy.group_of("north-1", "motion@1", {"floor": "1"}) == "north"
+    assert policy.group_of("yard", "motion@1", {"level": "2"}) == "yard"
