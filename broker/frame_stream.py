@@ -18,6 +18,7 @@ import grpc.aio
 from broker.core import BatchReader
 from broker.stream_options import CameraSet
 from broker.stream_state import Selection, StreamItem, StreamState
+from mesh.cancellation import honour_cancellation
 from mesh.errors import TrueframeError, Unavailable, from_rpc_error
 
 # Opens a call; lists the ids of the cameras that exist.
@@ -90,6 +91,7 @@ class _Stream:
             finally:
                 self._call = None
                 call.cancel()
+            honour_cancellation()
             if not await self._may_retry(error):
                 raise error
             wait_s = retry.wait_s(loop.time())

@@ -30,6 +30,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from mesh.bus_entry import BusEntry
 from mesh.bus_subscription import CoreSubscription, DurableSubscription, Handler, Message
+from mesh.cancellation import honour_cancellation
 from mesh.config import Config
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.ids import validate_camera_id
@@ -219,6 +220,7 @@ class Bus:
             await self.restore_streams()
             raise self._unavailable(f"no stream takes {subject}") from None
         except (nats.errors.Error, OSError, TimeoutError) as error:
+            honour_cancellation()
             _publish_failures.labels("stream").inc()
             raise self._unavailable(_reason(error)) from None
         _published.labels("stream").inc()
@@ -330,6 +332,7 @@ class Bus:
             elif error.err_code != _NAME_IN_USE_CODE:
                 raise self._unavailable(_reason(error)) from None
         except (nats.errors.Error, OSError, TimeoutError) as error:
+            honour_cancellation()
             raise self._unavailable(_reason(error)) from None
 
     async def _on_error(self, error: Exception) -> None:
