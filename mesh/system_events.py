@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from mesh.bus import Bus
+from mesh.cancellation import honour_cancellation
 from mesh.clocks import Clock
 from mesh.conditions import CONDITION_TYPE, condition_payload, system_subject
 from mesh.errors import TrueframeError
@@ -115,9 +116,12 @@ class SystemEvents:
         """Publishes until cancelled, each message until the bus has stored it."""
         with contextlib.suppress(TrueframeError):
             await self._bus.ensure_stream()
+        honour_cancellation()
         while True:
             while message := self._first():
-                if await self._publish(message):
+                is_published = await self._publish(message)
+                honour_cancellation()
+                if is_published:
                     self._remove(message)
                 else:
                     await asyncio.sleep(_RETRY_S)
