@@ -19,7 +19,7 @@ from detector_pool.reasons import NoScore
 from detector_pool.reinspect import Again, reinspect
 from detector_pool.rules import check as check_rules
 from detector_pool.rules import printed as printed_rules
-from detector_pool.train_footage import FootageModel, Odd, train_from_footage
+from detector_pool.train_footage import FootageModel, Odd, require_torch, train_from_footage
 
 # As others know it.
 opened_files = opened
@@ -54,5 +54,6 @@ __all__ = [
     "packed",
     "printed_rules",
     "reinspect",
+    "require_torch",
     "train_from_footage",
 ]

@@ -114,6 +114,13 @@ def train_from_footage(
     return FootageModel(trained, reading.pictures, reading.left_out)
 
 
+def require_torch() -> None:
+    """Raises FailedPrecondition: torch, which posture is trained with, is not installed."""
+    from detector_pool.training.posture_network import torch_there
+
+    torch_there()
+
+
 def stretches(from_ns: int, to_ns: int) -> list[tuple[int, int]]:
     """What of a range is looked at: all of it up to an hour, else stretches from its beginning to its end."""
     if to_ns - from_ns <= MOST_S * SECOND_NS:

@@ -111,6 +111,10 @@ def _train(
 
     if from_ns >= min(to_ns, time.time_ns()):
         raise InvalidArgument("range", "is empty, or still to come", "Let --from be before --to.")
+    if kind == POSTURE:
+        from detector_pool.client import require_torch
+
+        require_torch()
     # What is published need not lie in a file as well.
     place = free_place(output or Path(f"{camera}-{kind}")) if output or not is_published else None
     with connect(data) as tf:
