@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aggregate.client import RolloutStep
+from mesh.config import Config, LearningConfig, RunConfig
 from simulator.encode import cached, default_cache
 from simulator.spec import SceneSpec
 from tests.embedded import Embedded, embedded
 from tests.films import write_mp4
+from tests.support import until
+from trueframe.learner import Learner
 
 SCENE = SceneSpec("hall", seed=4, width=192, height=108, fps=6, loop_s=66, incidents=())
 SPAN = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:14:24+00:00")
@@ -35,11 +41,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(instance: Embedded, folder: Path, *arguments: str, expect: int = 0) -> str:
+def command(instance: Embedded, folder: Path, *arguments: str, expect: int = 0, timeout_s: float = 100.0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "trueframe", *arguments],
         env={**os.environ, "TRUEFRAME_DATA": str(instance.data)},
-        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False,
     )  # fmt: skip
     assert done.returncode == expect, (arguments, done.returncode, done.stdout[-800:], done.stderr[-800:])
     assert "Traceback" not in done.stderr
@@ -73,3 +79,73 @@ def test_what_cannot_be_trained_on_is_told(instance: Embedded, tmp_path: Path) -
     assert "has nothing in this time" in command(instance, tmp_path, "train", "gate", *earlier, expect=4)
     short = ("--from", "2023-11-14T22:13:20+00:00", "--to", "2023-11-14T22:13:30+00:00")
     assert "needs a minute" in command(instance, tmp_path, "train", "gate", *short, expect=2)
+
+
+def due(instance: Embedded, folder: Path, *arguments: str, expect: int = 0, timeout_s: float = 100.0) -> str:
+    """What `train --due` says of the only inspection by normality."""
+    said = command(instance, folder, "train", "--due", "yard", *arguments, "--json", expect=expect, timeout_s=timeout_s)
+    (told,) = (json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    assert told["inspection"] == "yard.normality"
+    return str(told["told"])
+
+
+def watched(instance: Embedded, folder: Path) -> None:
+    """A camera that sends nothing, inspected by what is normal for it."""
+    with instance.client() as client:
+        if not any(camera.spec.id == "yard" for camera in client.broker.list_cameras()):
+            client.broker.add_camera("yard", "rtsp://127.0.0.1:9/gone")
+        until(lambda: any(s.inspection.camera == "yard" for s in client.inspections.list()), 30, "it is known")
+    command(instance, folder, "inspections", "start", "yard.normality")
+
+
+def test_what_is_due_is_told_and_what_is_tried_is_promoted_only_if_its_gates_let_it(
+    instance: Embedded, tmp_path: Path
+) -> None:
+    watched(instance, tmp_path)
+    # Nobody loads these: what is looked at is which of them is due, and what is done about it.
+    with instance.client() as client:
+        digests = [client.models.add(nothing_in_it(number))[0].digest for number in range(2)]
+        client.models.roll_out("yard.normality", RolloutStep.PROMOTE, digests[0])
+    assert due(instance, tmp_path).startswith("not due")
+    told = due(instance, tmp_path, "--max-age", "0s", expect=4)
+    assert "was never recorded here" in told
+    command(instance, tmp_path, "models", "shadow", "yard.normality", digests[1][:12])
+    # It has seen nothing: neither the command nor who learns by itself lets it speak.
+    assert "nobody has measured it yet" in due(instance, tmp_path, "--trial", "0s", expect=1)
+    Learner(Config(run=RunConfig(data_dir=instance.data), learning=LearningConfig(trial_s=0))).look_round()
+    assert rollout(instance) == (digests[0], digests[1])
+    # While one is tried no other is trained, however old the one that speaks.
+    assert due(instance, tmp_path, "--max-age", "0s").startswith("not due")
+    command(instance, tmp_path, "models", "promote", "yard.normality", "--force")
+    assert rollout(instance) == (digests[1], "")
+    command(instance, tmp_path, "inspections", "stop", "yard.normality")
+    assert "No normality inspection" in command(instance, tmp_path, "train", "--due", "yard")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_model_that_is_due_is_trained_from_the_last_day_and_published(
+    instance: Embedded, film: Path, tmp_path: Path
+) -> None:
+    command(instance, tmp_path, "import", str(film), "--camera", "yard", "--start", "-10m", "--no-inspect")
+    watched(instance, tmp_path)
+    before = rollout(instance)
+    told = due(instance, tmp_path, "--max-age", "0s", timeout_s=550)
+    assert "is 0.0 days old" in told or "it has no model yet" in told
+    assert rollout(instance) != before
+    command(instance, tmp_path, "inspections", "stop", "yard.normality")
+
+
+def nothing_in_it(number: int) -> bytes:
+    """A version of a model that no detector can load."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("detector.toml", f'detector = "normality"\nname = "yard.normality"\nsummary = "{number}"\n')
+    return target.getvalue()
+
+
+def rollout(instance: Embedded) -> tuple[str, str]:
+    """Digests of the version that speaks and of the one that is tried."""
+    with instance.client() as client:
+        found = [one.rollout for one in client.models.list() if one.name == "yard.normality"]
+    return (found[0].promoted, found[0].shadow) if found else ("", "")
