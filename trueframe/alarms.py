@@ -68,6 +68,8 @@ class EventSight:
     clip_to_ns: int = 0
     is_set_aside: bool = False
     """Shelved, suppressed or out of service: out of the queue."""
+    folded_into: str = ""
+    """The alarm that it is one more occurrence of."""
 
     @property
     def waits(self) -> bool:

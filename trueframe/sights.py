@@ -105,4 +105,5 @@ def event_sight(event: events_pb2.Event) -> EventSight:
         clip_from_ns=event.clip.from_ns,
         clip_to_ns=event.clip.to_ns,
         is_set_aside=event.set_aside,
+        folded_into=event.folded_into,
     )

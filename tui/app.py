@@ -233,6 +233,8 @@ class WallApp(App[int]):
             self.notice.say(f"a: {why}")
         elif event is None:
             self.notice.say("a: no alarm belongs to this frame")
+        elif event.folded_into:
+            self.notice.say("a: one more occurrence of an alarm further up; acknowledge that one")
         elif not event.waits:
             by = f", {event.acknowledged_by} did" if event.acknowledged_by else ""
             self.notice.say(f"a: this one does not wait for anybody{by}")

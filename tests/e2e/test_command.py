@@ -151,7 +151,8 @@ def test_alarms_are_acknowledged_and_commented_and_tell_who_did_what(instance: E
     assert event in again
     (shown,) = lines(command(data, "events", "show", event, "--json"))
     assert [said["text"] for said in shown["comments"]] == ["ein Fuchs 🦊", "on my way"]  # type: ignore[attr-defined]
-    deeds = [done["deed"] for done in shown["records"] if done["deed"] != "returned"]  # type: ignore[attr-defined]
+    people = ("commented", "acknowledged")
+    deeds = [done["deed"] for done in shown["records"] if done["deed"] in ("raised", *people)]  # type: ignore[attr-defined]
     assert deeds == ["raised", "commented", "acknowledged"]
     until(lambda: lines(command(data, "events", "show", event, "--json"))[0]["clip"], 20, "its clip is held")
     page = command(data, "events", "show", event).stdout.decode()
@@ -169,6 +170,34 @@ def test_alarms_are_acknowledged_and_commented_and_tell_who_did_what(instance: E
     (told,) = lines(command(data, "events", "label", event, "false", "--json"))
     assert "stays at" in str(told["sentence"])
     command(data, "events", "label", "nope", "true", expect=4)
+
+
+def test_alarms_are_shelved_suppressed_and_taken_out_and_the_load_says_so(instance: Embedded) -> None:
+    data = instance.data
+    alarms = ("events", "list", "--kind", "anomaly", "--json")
+    (first, *_) = until(lambda: [one for one in lines(command(data, *alarms)) if not one["folded_into"]], 40)
+    event, camera = str(first["id"]), str(first["camera"])
+    (shelved,) = lines(command(data, "events", "shelve", event, "--for", "10m", "--reason", "painters", "--json"))
+    assert shelved["set_aside"]
+    assert "painters" in str(shelved["shelf"])
+    assert event in command(data, "events", "list", "--shelved").stdout.decode()
+    (load,) = lines(command(data, "events", "load", "--json"))
+    assert load["shelved"] == 1
+    command(data, "events", "unshelve", event)
+    (out,) = lines(command(data, "events", "out-of-service", "take", "--camera", camera, "--reason", "lens", "--json"))
+    assert (out["camera"], out["until_ns"]) == (camera, 0)
+    assert event in command(data, "events", "list", "--out-of-service").stdout.decode()
+    command(data, "events", "out-of-service", "return", "--camera", camera)
+    rule = ("events", "suppress", "put", "night", "--while-time", "00:00-24:00", "--camera", camera, "--reason", "dark")
+    (put,) = lines(command(data, *rule, "--json"))
+    assert put["active"]
+    assert event in command(data, "events", "list", "--suppressed").stdout.decode()
+    command(data, "events", "suppress", "delete", "night")
+    (shown,) = lines(command(data, "events", "show", event, "--json"))
+    assert not shown["set_aside"]
+    command(data, "events", "shelve", event, "--for", "99d", "--reason", "x", expect=2)
+    command(data, "events", "suppress", "put", "night", "--reason", "dark", expect=2)
+    command(data, "events", "out-of-service", "return", "--camera", "cam-9", expect=4)
 
 
 @pytest.mark.parametrize(

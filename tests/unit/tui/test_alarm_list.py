@@ -122,6 +122,23 @@ async def test_what_does_not_wait_is_not_acknowledged_again() -> None:
         assert not asked(desk, "acknowledge")
 
 
+async def test_one_more_occurrence_of_an_alarm_is_not_acknowledged_by_itself() -> None:
+    desk = DeskByHand()
+    app = WallApp(situation_of(event(1, "none", folded_into="e9")), desk)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("tab", "down", "a")
+        await auntil(lambda: "one more occurrence" in text_of(app))
+        assert not asked(desk, "acknowledge")
+
+
+async def test_what_is_set_aside_says_so_and_does_not_wait() -> None:
+    app = WallApp(situation_of(event(1, is_set_aside=True)), DeskByHand())
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("tab")
+        await auntil(lambda: " aside " in text_of(app))
+        assert "1 unacknowledged" not in text_of(app)
+
+
 async def test_a_viewer_is_told_why_a_key_does_nothing_and_sees_it_dimmed_in_the_help() -> None:
     desk = DeskByHand()
     app = WallApp(situation_of(event(1)), desk, bearer=Bearer("eve", "viewer"))
