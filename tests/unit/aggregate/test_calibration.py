@@ -76,7 +76,7 @@ def test_a_rate_that_the_footage_shows_often_is_met_within_a_half(kind: str) -> 
 
 
 def test_where_mostly_nothing_happens_a_rare_rate_is_met_and_not_all_alarms_are_lost() -> None:
-    # In log odds the tail ran away from such scores: a twentieth of the alarms that were asked for.
+    # In log odds the tail ran away from such scores: a tenth of the alarms that were asked for.
     assert 1 / 4 < met("bursts", 0.5, 2.0, range(8)) < 4
 
 
