@@ -170,7 +170,7 @@ def _show(chosen: Chosen, found: Evaluation) -> None:
         ],
     )
     if any(row.is_provisional for row in found.rates):
-        click.echo("provisional: there are too few normal frames for this rate; a tenth above their highest score, in odds")
+        click.echo("provisional: too few normal frames for this rate; a tenth above their highest score, in odds")
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
 
