@@ -50,7 +50,13 @@ def init(data: str) -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--role", type=click.Choice([str(role) for role in Role]), default="viewer", show_default=True, help="What it may do.")
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    default="viewer",
+    show_default=True,
+    help="What it may do.",
+)
 @click.option("--camera", "cameras", multiple=True, help="Only these cameras; all when left out.")
 @click.option("--for", "lifetime", default="30d", show_default=True, metavar="DURATION", help="How long it holds.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it (0600); - is standard output.")
