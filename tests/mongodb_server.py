@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.support import until
 
 _CACHED = Path.home() / ".cache" / "trueframe" / "ferretdb-1.24.2" / "ferretdb"
@@ -59,7 +61,8 @@ class MongoServer:
         """Starts it and waits until it accepts connections."""
         self._folder.mkdir(parents=True, exist_ok=True)
         kind, program = _program()
-        assert program, "there is no server of MongoDB's wire protocol"
+        if not program:
+            pytest.skip("needs a server that it may kill: mongod or ferretdb on PATH, or `make deps-real`")
         place = f"127.0.0.1:{self.port}"
         if kind == "mongod":
             command = [program, "--dbpath", str(self._folder), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
