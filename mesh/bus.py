@@ -120,6 +120,7 @@ class Bus:
         self._source = source or f"trueframe/{name}"
         self._client = Client()
         self._connecting: asyncio.Task[None] | None = None
+        self._is_closing = False
         self._ready = asyncio.Event()
         self._streams: dict[str, StreamConfig] = {}
         self._subscriptions: list[DurableSubscription | CoreSubscription] = []
@@ -145,6 +146,7 @@ class Bus:
 
     async def start(self) -> None:
         """Begins to connect; returns at once. Connecting and reconnecting never give up."""
+        self._is_closing = False
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect(), name="bus connects")
 
@@ -158,6 +160,7 @@ class Bus:
 
     async def close(self) -> None:
         """Ends all subscriptions, sends what is buffered, and disconnects."""
+        self._is_closing = True
         for subscription in list(self._subscriptions):
             await subscription.close()
         if self._connecting is not None:
@@ -343,7 +346,8 @@ class Bus:
         _connected.set(0)
         if self._entry is not None:
             self._entry.renew()
-        log.warning("bus disconnected", name=self._name)
+        if not self._is_closing:
+            log.warning("bus disconnected", name=self._name)
 
     async def _on_reconnected(self) -> None:
         _connected.set(1)

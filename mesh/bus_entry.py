@@ -5,6 +5,7 @@ What does not belong here: what goes over the bus (`mesh.bus`).
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ class BusEntry:
     def _tls_context(self) -> ssl.SSLContext | None:
         if not self._config.ca_file and not any(_scheme(url) == "tls" for url in self._config.url.split(",")):
             return None
+        # nats-py ends every TLS connection so; it means nothing, and would be a warning each time.
+        logging.getLogger("asyncio").addFilter(_is_no_noise)
         context = ssl.create_default_context()
         self._load(context)
         return context
@@ -75,6 +78,10 @@ class BusEntry:
                 context.load_cert_chain(str(self._config.certificate_file), str(self._config.key_file))
             except (OSError, ssl.SSLError) as error:
                 raise _not_read("nats.certificate_file", self._config.certificate_file, error) from None
+
+
+def _is_no_noise(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("returning true from eof_received()")
 
 
 def _not_read(option: str, path: Path, error: OSError) -> TrueframeError:
