@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ReplaceOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from mesh.store_port import Body, Document, Page, Where, check_id, not_found
 from mesh.store_values import (
@@ -42,6 +42,7 @@ Filter = dict[str, Any]
 
 # A write of ours is known as long as no more than so many others came after it.
 _REMEMBERED_WRITES = 16
+_DUPLICATE = 11000
 _NOTHING: Filter = {"_id": {"$in": []}}
 
 
@@ -132,16 +133,23 @@ class MongoCollection:
 
     async def load(self, documents: Sequence[Document]) -> None:
         """Writes documents with the versions they have, over what is there: for moving a site."""
-        changes = [
-            ReplaceOne(
-                {"_id": one.id},
-                {"v": one.version, **encoded(encode_body(self._name, one.id, one.body), self.kept), "w": {}},
-                upsert=True,
-            )
+        rows = {
+            one.id: {"v": one.version, **encoded(encode_body(self._name, one.id, one.body), self.kept), "w": {}}
             for one in documents
-        ]
-        if changes:
-            await self._store.patiently(lambda: self._raw.bulk_write(changes, ordered=False))
+        }
+
+        async def work() -> None:
+            try:
+                # Most often nothing is there, and this is faster by far than asking for each.
+                await self._raw.insert_many([{"_id": key, **row} for key, row in rows.items()], ordered=False)
+            except BulkWriteError as error:
+                if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
+                    raise
+                changes = [ReplaceOne({"_id": key}, row, upsert=True) for key, row in rows.items()]
+                await self._raw.bulk_write(changes, ordered=False)
+
+        if rows:
+            await self._store.patiently(work)
 
     @property
     def _raw(self) -> Any:

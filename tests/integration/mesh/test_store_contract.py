@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from mesh.store import AnyOf, Between, Collection, Holds, modify, scan
+from mesh.store import AnyOf, Between, Collection, Document, Holds, modify, scan
 from tests.stores import AnyStore, Opened
 
 numbers = itertools.count()
@@ -315,3 +315,14 @@ async def test_deleting_by_version_is_exact(things: Collection) -> None:
     assert await things.delete("b", 3) is False
     assert await things.delete("a", 1) is True
     assert (await things.put("a", {"again": 1})).version == 1
+
+
+async def test_loading_takes_versions_as_they_are_over_what_is_there(store: AnyStore) -> None:
+    things = await store.collection("things", ["n"])
+    await things.put("b", {"n": 0})
+    await things.load([Document(one, 7, {"n": 1}) for one in "abc"])
+    await things.load([Document(one, 9, {"n": 2}) for one in "cd"])
+    await things.load([])
+    assert await ids(things, {"n": 1}) == ["a", "b"]
+    assert await things.get("c") == Document("c", 9, {"n": 2})
+    assert (await things.put("b", {"n": 3}, 7)).version == 8
