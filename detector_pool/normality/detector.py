@@ -35,12 +35,12 @@ from mesh.errors import InvalidArgument
 if TYPE_CHECKING:
     from detector_pool.normality.runtime import Session
 
-SCHEMA = 1
+SCHEMA = 2
 VERSION = "1"
 SCORE_SENTENCE = (
     "The greatest of all heads' v^p / (1 + v^p), where v is the mean of now / level.now and event / level.event: of "
-    "the four highest cells of the frame, and of the accumulator that links it to those before. Motion and flow count "
-    "as one head, with the root of their mean square as v. p is 1 for them, 4 for the others."
+    "the four highest cells of the frame, and of the accumulator that links it to those before. Motion, flow and "
+    "speed count as one head, with their mean as v. p is 1 for them, 4 for the others."
 )
 BREAK_INTERVALS = 3.0
 SHOWN_FROM = 1.0

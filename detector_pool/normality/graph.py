@@ -23,6 +23,8 @@ from detector_pool.normality.grid import (
     DWELL_AFTER_FRAMES,
     DWELL_CHANNELS,
     DWELL_FRAMES,
+    FAR_BY,
+    FAR_SHARE,
     FLOW_CHANNELS,
     HIGHEST,
     KEEPING,
@@ -33,6 +35,8 @@ from detector_pool.normality.grid import (
     LEAST_SHARE,
     MOST_RESTLESS,
     MOTION_CHANNELS,
+    NEAR_BY,
+    NEAR_SHARE,
     QUICK,
     SLACK,
     SLOW,
@@ -122,17 +126,18 @@ def _features(graph: Building, canvas: Canvas, noise: float) -> tuple[list[_Feat
     values = graph.op("Mul", graph.op("Concat", speed, *halves, axis=1), moving)
     cells = graph.pool(graph.op("Concat", moving, values, axis=1), (4, 4), 4)
     cells = graph.op("Mul", cells, seen)
-    flowing = graph.op("Mul", _flowing(graph, canvas, current, previous, noise), seen)
-    fresh = graph.op("Concat", graph.op("Mul", cells, graph.constant(_GRADIENTS)), flowing, axis=1)
+    flowing = (graph.op("Mul", one, seen) for one in _flowing(graph, canvas, current, previous, noise))
+    fresh = graph.op("Concat", graph.op("Mul", cells, graph.constant(_GRADIENTS)), *flowing, axis=1)
     brief = graph.op(
         "Add",
         graph.op("Mul", graph.part(state, 1, 0, BRIEF_CHANNELS), graph.constant(KEEPING)),
         graph.op("Mul", fresh, graph.constant(1.0 - KEEPING)),
     )
     motion = graph.part(brief, 1, 0, MOTION_CHANNELS)
-    flow = graph.part(brief, 1, MOTION_CHANNELS, BRIEF_CHANNELS)
+    near = graph.part(brief, 1, MOTION_CHANNELS, MOTION_CHANNELS + FLOW_CHANNELS)
+    far = graph.part(brief, 1, MOTION_CHANNELS + FLOW_CHANNELS, BRIEF_CHANNELS)
     dwell, standing = _dwell(graph, current, graph.part(state, 1, BRIEF_CHANNELS, STATE_CHANNELS), judged)
-    heads = [_motion(graph, motion, judged), *_flow(graph, canvas, flow, judged), dwell]
+    heads = [_motion(graph, motion, judged), *_flow(graph, canvas, near, far, judged), dwell]
     return heads, graph.op("Concat", brief, standing, axis=1)
 
 
@@ -168,54 +173,83 @@ def _dwell(graph: Building, current: str, state: str, judged: str) -> tuple[_Fea
     return _Features(graph.op("Concat", *vectors, axis=1), active), new_state
 
 
-def _flowing(graph: Building, canvas: Canvas, current: str, previous: str, noise: float) -> str:
-    """Means over cells of what Lucas and Kanade's equations (1981) are made of, (1, 7, R, C), at half the size.
+def _flowing(graph: Building, canvas: Canvas, current: str, previous: str, noise: float) -> list[str]:
+    """Means over cells of what Lucas and Kanade's equations (1981) are made of, at a half and a quarter of the size.
 
-    Where something changes: share of it, gx gx, gx gy, gy gy, gx gt, gy gt, gt gt.
+    Each is (1, 7, R, C).
     """
-    height, width = canvas.height // 2, canvas.width // 2
     change = graph.pool(graph.op("Sub", current, previous), (2, 2), 2)
     both = graph.pool(graph.op("Add", current, previous), (2, 2), 2)
+    least = float(max(LEAST_CHANGE, 4 * noise))
+    near = _products(graph, canvas, change, both, NEAR_BY, least * NEAR_SHARE)
+    change, both = (graph.pool(one, (2, 2), 2) for one in (change, both))
+    return [near, _products(graph, canvas, change, both, FAR_BY, least * FAR_SHARE)]
+
+
+def _products(graph: Building, canvas: Canvas, change: str, both: str, by: int, least: float) -> str:
+    """Where something changes: share of it, gx gx, gx gy, gy gy, gx gt, gy gt, gt gt. Pictures are reduced by `by`."""
+    height, width = canvas.height // by, canvas.width // by
     wide = graph.op("Pad", both, graph.constant([0, 0, 1, 1, 0, 0, 1, 1]), mode="edge")
     rows, columns = graph.part(wide, 2, 1, height + 1), graph.part(wide, 3, 1, width + 1)
     across = graph.op("Sub", graph.part(rows, 3, 2, width + 2), graph.part(rows, 3, 0, width))
     down = graph.op("Sub", graph.part(columns, 2, 2, height + 2), graph.part(columns, 2, 0, height))
-    # Of halved pictures, noise is half; a lower threshold takes in the fainter edges of what moves.
-    threshold = graph.constant(float(max(LEAST_CHANGE, 4 * noise)) * 0.53)
-    active = graph.op("Cast", graph.op("Greater", graph.op("Abs", change), threshold), to=onnx.TensorProto.FLOAT)
+    is_active = graph.op("Greater", graph.op("Abs", change), graph.constant(least))
+    active = graph.op("Cast", is_active, to=onnx.TensorProto.FLOAT)
     gx, gy, gt = (graph.op("Mul", one, active) for one in (across, down, change))
     products = [graph.op("Mul", *pair) for pair in ((gx, gx), (gx, gy), (gy, gy), (gx, gt), (gy, gt), (gt, gt))]
     # Differences of sums of two pictures over two pixels: four times the gradient.
     quarters = np.array([1, 1 / 16, 1 / 16, 1 / 16, 1 / 4, 1 / 4, 1], np.float32).reshape(1, FLOW_CHANNELS, 1, 1)
-    means = graph.pool(graph.op("Concat", active, *products, axis=1), (4, 4), 4)
+    side = CELL // by
+    means = graph.pool(graph.op("Concat", active, *products, axis=1), (side, side), side)
     return graph.op("Mul", means, graph.constant(quarters))
 
 
-def _flow(graph: Building, canvas: Canvas, state: str, judged: str) -> list[_Features]:
-    """Speed of displacement, and its direction at its place."""
+@dataclass(frozen=True, slots=True)
+class _Displacement:
+    """Names of maps (1, 1, R, C), in pixels of the canvas from one frame to the next; `area` is a share."""
+
+    area: str
+    right: str
+    down: str
+    length: str
+    normal: str
+
+    def vectors(self, graph: Building, area: str) -> str:
+        """Attributes of a head."""
+        one = graph.constant(1.0)
+        logs = [graph.op("Log", graph.op("Add", value, one)) for value in (self.length, self.normal)]
+        return graph.op("Concat", area, *logs, axis=1)
+
+
+def _displacement(graph: Building, state: str, by: int) -> _Displacement:
+    """The equations solved for windows of cells."""
     windows = graph.pool(state, (5, 3))
     area, xx, xy, yy, xt, yt, tt = (graph.part(windows, 1, number, number + 1) for number in range(FLOW_CHANNELS))
     # One grey level squared, over the same area, keeps flat windows from giving wild answers.
     ground = graph.op("Max", area, graph.constant(1e-3))
     xx, yy = graph.op("Add", xx, ground), graph.op("Add", yy, ground)
     determinant = graph.op("Sub", graph.op("Mul", xx, yy), graph.op("Mul", xy, xy))
-    # Two pixels of the canvas are one of the halved picture.
     u = graph.op("Sub", graph.op("Mul", xy, yt), graph.op("Mul", yy, xt))
     v = graph.op("Sub", graph.op("Mul", xy, xt), graph.op("Mul", xx, yt))
-    u, v = (graph.op("Mul", graph.op("Div", one, determinant), graph.constant(2.0)) for one in (u, v))
-    squared = graph.op("Add", graph.op("Mul", u, u), graph.op("Mul", v, v))
-    length = graph.op("Sqrt", squared)
-    normal = graph.op("Mul", graph.op("Sqrt", graph.op("Div", tt, graph.op("Add", xx, yy))), graph.constant(2.0))
-    one = graph.constant(1.0)
-    logs = [graph.op("Log", graph.op("Add", value, one)) for value in (length, normal)]
-    own = graph.op("Greater", graph.part(state, 1, 0, 1), graph.constant(LEAST_SHARE))
+    u, v = (graph.op("Mul", graph.op("Div", one, determinant), graph.constant(float(by))) for one in (u, v))
+    length = graph.op("Sqrt", graph.op("Add", graph.op("Mul", u, u), graph.op("Mul", v, v)))
+    normal = graph.op("Sqrt", graph.op("Div", tt, graph.op("Add", xx, yy)))
+    return _Displacement(area, u, v, length, graph.op("Mul", normal, graph.constant(float(by))))
+
+
+def _flow(graph: Building, canvas: Canvas, near: str, far: str, judged: str) -> list[_Features]:
+    """Speed of displacement by small and by large steps, and its direction at its place."""
+    small, large = _displacement(graph, near, NEAR_BY), _displacement(graph, far, FAR_BY)
+    own = graph.op("Greater", graph.part(near, 1, 0, 1), graph.constant(LEAST_SHARE))
     active = graph.op("Mul", graph.op("Cast", own, to=onnx.TensorProto.FLOAT), judged)
-    goes = graph.op("Greater", length, graph.constant(LEAST_FLOW_PX))
+    goes = graph.op("Greater", small.length, graph.constant(LEAST_FLOW_PX))
     going = graph.op("Mul", active, graph.op("Cast", goes, to=onnx.TensorProto.FLOAT))
-    least = graph.op("Max", length, graph.constant(LEAST_FLOW_PX))
+    least = graph.op("Max", small.length, graph.constant(LEAST_FLOW_PX))
     places = np.broadcast_to((np.arange(canvas.columns) + 0.5) / canvas.columns, (1, 1, canvas.rows, canvas.columns))
-    way = graph.op("Concat", _floats(graph, places), graph.op("Div", u, least), graph.op("Div", v, least), axis=1)
-    return [_Features(graph.op("Concat", area, *logs, axis=1), active), _Features(way, going)]
+    ways = (graph.op("Div", one, least) for one in (small.right, small.down))
+    way = graph.op("Concat", _floats(graph, places), *ways, axis=1)
+    speeds = [_Features(one.vectors(graph, small.area), active) for one in (small, large)]
+    return [*speeds, _Features(way, going)]
 
 
 def _motion(graph: Building, state: str, judged: str) -> _Features:

@@ -8,13 +8,18 @@ CELL = 8
 MOTION_CHANNELS = 5
 FLOW_CHANNELS = 7
 DWELL_CHANNELS = 4
-BRIEF_CHANNELS = MOTION_CHANNELS + FLOW_CHANNELS
+BRIEF_CHANNELS = MOTION_CHANNELS + 2 * FLOW_CHANNELS
 """Of the state, the first ones: what does not outlive a pause."""
 STATE_CHANNELS = BRIEF_CHANNELS + DWELL_CHANNELS
 LEAST_CHANGE = 4.0
 """Grey levels of change that count as motion, at least; with much noise, four times that."""
 LEAST_SHARE = 0.05
 """Share of a cell that has to be in motion for it to count."""
+NEAR_BY, FAR_BY = 2, 4
+"""Displacement is looked for at a half and at a quarter of the size: what moves further from one frame to the next than
+its own edges are wide is lost at the half."""
+NEAR_SHARE, FAR_SHARE = 0.53, 0.35
+"""Of the least change, at these sizes: noise is a half and a quarter there, and the edges of what moves are fainter."""
 LEAST_FLOW_PX = 0.3
 """Displacement from one frame to the next below which there is no direction."""
 QUICK = 0.1

@@ -54,13 +54,14 @@ def test_what_is_odd_is_said_and_shown_where_it_is(model_folder: Path) -> None:
     middle = seen[round(5.5 * FPS)]
     assert middle.said == "faster than anything seen here"
     box = middle.boxes[0]
-    assert box.label in ("motion", "flow")
+    assert box.label in ("motion", "flow", "speed")
     assert box.said == middle.said
     x = 5.0 * 15 / WIDTH
     assert box.x - 0.06 < x < box.x + box.width + 0.06
     assert box.y < 62 / HEIGHT < box.y + box.height
     heads = dict(middle.series)
-    assert min(heads["motion"], heads["flow"]) < middle.score < max(heads["motion"], heads["flow"])
+    agreeing = [heads[name] for name in ("motion", "flow", "speed")]
+    assert min(agreeing) < middle.score < max(agreeing)
 
 
 def test_something_left_behind_is_told_while_people_go_on_walking(model_folder: Path) -> None:
@@ -78,7 +79,7 @@ def test_something_left_behind_is_told_while_people_go_on_walking(model_folder: 
 
 def test_ordinary_traffic_leaves_all_heads_calm(model_folder: Path) -> None:
     seen = watched(detector(model_folder), traffic(40, seed=9))
-    for head in ("motion", "flow", "direction", "dwell"):
+    for head in ("motion", "flow", "speed", "direction", "dwell"):
         values = [dict(one.series).get(head, 0.0) for one in seen]
         assert np.quantile(values, 0.97) < 0.6, head
     assert np.median([one.score for one in seen]) < 0.4
