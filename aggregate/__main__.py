@@ -10,6 +10,7 @@ from aggregate.bench import Bench
 from aggregate.calibrating import Calibrator
 from aggregate.cameras import follow
 from aggregate.inspections import Inspections
+from aggregate.metrics import PoolCollector
 from aggregate.model_service import ModelService
 from aggregate.model_store import Models
 from aggregate.offers import Offers
@@ -103,8 +104,9 @@ async def main(config: Config) -> None:
             calibrating = tasks.create_task(calibrator.run(), name="calibrator")
             following = tasks.create_task(follow(broker.watch_cameras(), inspections), name="cameras")
             try:
-                async with serve(config.aggregate.endpoint, config, registrations) as server:
-                    await server.wait()
+                with PoolCollector(scheduler, inspections, models):
+                    async with serve(config.aggregate.endpoint, config, registrations) as server:
+                        await server.wait()
             finally:
                 for task in (following, running, calibrating, telling, judging):
                     task.cancel()

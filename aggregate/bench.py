@@ -34,7 +34,7 @@ from mesh.clocks import Clock
 from mesh.errors import TrueframeError
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
-from mesh.metrics import counter
+from mesh.metrics import counter, histogram
 
 log = get_logger("aggregate.bench")
 
@@ -45,6 +45,10 @@ PATIENCE_NS = 10 * SECOND
 _verdicts = counter(
     "aggregate_verdicts", "Frames judged, by detector and whether they had a score.", ("detector", "scored")
 )
+_age = histogram(
+    "aggregate_verdict_age_seconds", "Age of a block's newest frame when it is judged: since its arrival.",
+    (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0), ("detector",),
+)  # fmt: skip
 _anomalies = counter("aggregate_anomalies", "Anomalies, by detector and phase.", ("detector", "phase"))
 
 
@@ -178,6 +182,8 @@ class Bench:
         name = docket.order.detector
         _verdicts.labels(name, True).inc(docket.state.scored - before.scored)
         _verdicts.labels(name, False).inc(docket.state.skipped - before.skipped)
+        if docket.spoken_ns:
+            _age.labels(name).observe(max(self._clock.utc_ns() - docket.spoken_ns, 0) / 1e9)
         self._note(docket, findings)
 
     def calibrate(self, docket: Docket, threshold: float, *, is_provisional: bool) -> None:

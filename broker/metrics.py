@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import cast
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from broker.camera import state_name
 from broker.kinds import Reason
 from broker.load_watch import LoadWatch
 from broker.registry import CameraRegistry, Entry
 from broker.subscriptions import Subscriptions
-from mesh.metrics import REGISTRY
+from mesh.metrics import REGISTRY, counter_family, gauge_family
 from trueframe.v1.frames_pb2 import GapReason
 
 _CAMERA_COUNTERS = (
@@ -31,24 +31,38 @@ _CAMERA_COUNTERS = (
     ("foreign_datagrams", "Datagrams of others than the camera, or no RTP, thrown away."),
 )
 
+_camera_counters = {name: counter_family(f"broker_{name}", doc, ("camera",)) for name, doc in _CAMERA_COUNTERS}
+_camera_clock_offset_seconds = gauge_family(
+    "broker_camera_clock_offset_seconds", "Camera's time minus the host's.", ("camera",)
+)
+_camera_clock_drift_ppm = gauge_family(
+    "broker_camera_clock_drift_ppm", "Rate error of the camera's timestamps.", ("camera",)
+)
+_camera_clock_drift_uncertainty_ppm = gauge_family(
+    "broker_camera_clock_drift_uncertainty_ppm", "Half-width of what the drift may be.", ("camera",)
+)
+_camera_clock_jumps = counter_family("broker_camera_clock_jumps", "Jumps of the camera's clock.", ("camera",))
+_camera_clock_wrong = gauge_family(
+    "broker_camera_clock_wrong", "1 while the clock is wrong enough for an alarm.", ("camera",)
+)
+_camera_state = gauge_family("broker_camera_state", "1 for the present state.", ("camera", "state"))
+_subscriptions = gauge_family("broker_subscriptions", "Open subscriptions.")
+_delivered_frames = counter_family("broker_delivered_frames", "Frames handed out.", ("subscriber",))
+_not_delivered_frames = counter_family(
+    "broker_not_delivered_frames", "Frames not handed out.", ("subscriber", "reason")
+)
+_load_used = gauge_family("broker_load_used", "How much of a limit is used.", ("load", "unit"))
+_load_limit = gauge_family("broker_load_limit", "The limit; 0 for none.", ("load", "unit"))
+_load_degraded = gauge_family("broker_load_degraded", "1 while the broker is degraded by it.", ("load",))
+
 
 def _clocks(entries: list[Entry]) -> Iterator[Metric]:
     """What is known of the cameras' own clocks; a camera of which nothing is known has no row."""
-    offset = GaugeMetricFamily(
-        "trueframe_broker_camera_clock_offset_seconds", "Camera's time minus the host's.", labels=["camera"]
-    )
-    drift = GaugeMetricFamily(
-        "trueframe_broker_camera_clock_drift_ppm", "Rate error of the camera's timestamps.", labels=["camera"]
-    )
-    uncertainty = GaugeMetricFamily(
-        "trueframe_broker_camera_clock_drift_uncertainty_ppm", "Half-width of what the drift may be.", labels=["camera"]
-    )
-    jumps = CounterMetricFamily(
-        "trueframe_broker_camera_clock_jumps", "Jumps of the camera's clock.", labels=["camera"]
-    )
-    wrong = GaugeMetricFamily(
-        "trueframe_broker_camera_clock_wrong", "1 while the clock is wrong enough for an alarm.", labels=["camera"]
-    )
+    offset = _camera_clock_offset_seconds()
+    drift = _camera_clock_drift_ppm()
+    uncertainty = _camera_clock_drift_uncertainty_ppm()
+    jumps = _camera_clock_jumps()
+    wrong = _camera_clock_wrong()
     for entry in entries:
         reading = entry.feed.clock_state.reading()
         if reading is None:
@@ -79,14 +93,12 @@ class BrokerCollector:
     def collect(self) -> Iterator[Metric]:
         """All figures as they are now."""
         entries = self._cameras.entries()
-        for name, doc in _CAMERA_COUNTERS:
-            family = CounterMetricFamily(f"trueframe_broker_{name}", doc, labels=["camera"])
+        for name, rows in _camera_counters.items():
+            family = rows()
             for entry in entries:
                 family.add_metric([entry.stored.id], getattr(entry.feed.counters, name))
             yield family
-        states = GaugeMetricFamily(
-            "trueframe_broker_camera_state", "1 for the present state.", labels=["camera", "state"]
-        )
+        states = _camera_state()
         for entry in entries:
             states.add_metric([entry.stored.id, state_name(entry.owner.state.state)], 1)
         yield states
@@ -95,13 +107,9 @@ class BrokerCollector:
         yield from self._collect_load()
 
     def _collect_subscriptions(self) -> Iterator[Metric]:
-        opened = GaugeMetricFamily("trueframe_broker_subscriptions", "Open subscriptions.")
-        delivered = CounterMetricFamily(
-            "trueframe_broker_delivered_frames", "Frames handed out.", labels=["subscriber"]
-        )
-        missed = CounterMetricFamily(
-            "trueframe_broker_not_delivered_frames", "Frames not handed out.", labels=["subscriber", "reason"]
-        )
+        opened = _subscriptions()
+        delivered = _delivered_frames()
+        missed = _not_delivered_frames()
         handed: dict[str, int] = {}
         lost: dict[tuple[str, str], int] = {}
         subscriptions = self._subscriptions.list()
@@ -122,11 +130,9 @@ class BrokerCollector:
         yield missed
 
     def _collect_load(self) -> Iterator[Metric]:
-        used = GaugeMetricFamily("trueframe_broker_load_used", "How much of a limit is used.", labels=["load", "unit"])
-        limit = GaugeMetricFamily("trueframe_broker_load_limit", "The limit; 0 for none.", labels=["load", "unit"])
-        degraded = GaugeMetricFamily(
-            "trueframe_broker_load_degraded", "1 while the broker is degraded by it.", labels=["load"]
-        )
+        used = _load_used()
+        limit = _load_limit()
+        degraded = _load_degraded()
         for row in self._load.rows:
             used.add_metric([row.name, row.unit], row.used)
             limit.add_metric([row.name, row.unit], row.limit)

@@ -21,7 +21,7 @@ from detector_pool.told import Told
 from mesh.errors import DataLoss
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
-from mesh.metrics import counter
+from mesh.metrics import counter, histogram
 
 log = get_logger("detector_pool.runner")
 
@@ -32,6 +32,10 @@ REBUILD_NS = 2 * SECOND
 LONGEST_UNEVEN = 64
 
 _failures = counter("detector_failures", "Frames on which a detector raised.", ("detector",))
+_seconds = histogram(
+    "detector_seconds", "Time in which a detector looked at a frame.",
+    (0.0005, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5), ("detector",),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +307,7 @@ class Runner:
         detector = self._made.detector
         if detector is None or self._faults.is_disabled(shot.received_ns):
             return Observation(reason=NoScore.DETECTOR_FAILED)
-        confirmations, began_ns = shot.confirmations, time.thread_time_ns()
+        confirmations, began_ns, began_s = shot.confirmations, time.thread_time_ns(), time.perf_counter()
         try:
             regions = self._steering.regions(shot, self._task.regions)
             observation, self._state = detector.inspect(shot, self._state, regions)
@@ -324,6 +328,7 @@ class Runner:
             self._state = detector.start()
             return Observation(reason=NoScore.OVERRUN)
         self._faults.went_well(shot.received_ns)
+        _seconds.labels(self._task.detector).observe(time.perf_counter() - began_s)
         self._fare.cost(getattr(detector, "cost_us", None), (time.thread_time_ns() - began_ns) / 1000)
         if self._rebuilt_from_ns is not None:
             self._show_next(shot, regions)

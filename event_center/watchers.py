@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from event_center.alarm import State
 from event_center.errors import WatcherTooSlow
 from event_center.event import Event
-from mesh.metrics import counter, gauge
+from mesh.metrics import counter, gauge, histogram
 
 MAX_WAITING = 4096
 
 _watching = gauge("event_center_watchers", "Open watches.")
 _ended = counter("event_center_watchers_ended", "Watches ended because they did not read.")
+_age = histogram(
+    "event_center_alarm_age_seconds", "Age of a new alarm when watchers hear of it: since its first frame, or fault.",
+    (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0), ("kind",),
+)  # fmt: skip
 
 Wanted = Callable[[Event], bool]
 
@@ -58,6 +63,8 @@ class Watchers:
 
     def tell(self, event: Event) -> None:
         """Tells everybody who wants to know."""
+        if event.version == 1 and event.alarm.state is not State.NONE:
+            _age.labels(event.kind.value).observe(max(event.changed_ns - event.started_ns, 0) / 1e9)
         for watcher in self._watchers:
             watcher.tell(event)
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from media_center.archive import Archive
 from media_center.recorder import Recorder
 from media_center.writer import FootageWriter
-from mesh.metrics import REGISTRY
+from mesh.metrics import REGISTRY, counter_family, gauge_family
+
+_frames = counter_family("footage_frames", "Frames received for recording.")
+_lost_frames = counter_family("footage_lost_frames", "Frames that could not be written, told as gaps.")
+_sync_rounds = counter_family("footage_sync_rounds", "Rounds of writing and syncing.")
+_queued_bytes = gauge_family("footage_queued_bytes", "Closed fragments in memory.")
+_open_bytes = gauge_family("footage_open_bytes", "Open fragments in memory.")
+_disk_full = gauge_family("footage_disk_full", "1 while recording stands still for lack of space.")
+_queue_limit_bytes = gauge_family("footage_queue_limit_bytes", "Bound of the closed fragments in memory.")
+_write_p99_seconds = gauge_family(
+    "footage_write_p99_seconds", "99th percentile of a round's write and sync over the last minute."
+)
+_refusing_cameras = gauge_family("footage_refusing_cameras", "Cameras whose last write the disk refused.")
+_cameras = gauge_family("footage_cameras", "Cameras of which something is recorded.")
 
 
 class FootageCollector:
@@ -27,31 +40,17 @@ class FootageCollector:
     def collect(self) -> Iterator[Metric]:
         """All figures as they are now."""
         recorder, writer = self._recorder, self._writer
-        yield CounterMetricFamily("trueframe_footage_frames", "Frames received for recording.", recorder.frames)
-        yield CounterMetricFamily(
-            "trueframe_footage_lost_frames", "Frames that could not be written, told as gaps.", writer.lost_frames
-        )
-        yield CounterMetricFamily("trueframe_footage_sync_rounds", "Rounds of writing and syncing.", writer.rounds)
-        yield GaugeMetricFamily("trueframe_footage_queued_bytes", "Closed fragments in memory.", writer.queued_bytes)
-        yield GaugeMetricFamily("trueframe_footage_open_bytes", "Open fragments in memory.", recorder.open_bytes)
-        yield GaugeMetricFamily(
-            "trueframe_footage_disk_full", "1 while recording stands still for lack of space.", float(writer.is_full)
-        )
+        yield _frames(recorder.frames)
+        yield _lost_frames(writer.lost_frames)
+        yield _sync_rounds(writer.rounds)
+        yield _queued_bytes(writer.queued_bytes)
+        yield _open_bytes(recorder.open_bytes)
+        yield _disk_full(float(writer.is_full))
         reading = writer.reading()
-        yield GaugeMetricFamily(
-            "trueframe_footage_queue_limit_bytes", "Bound of the closed fragments in memory.", reading.queue_limit_bytes
-        )
-        yield GaugeMetricFamily(
-            "trueframe_footage_write_p99_seconds",
-            "99th percentile of a round's write and sync over the last minute.",
-            writer.times.p99_ns(reading.now_ns) / 1e9,
-        )
-        yield GaugeMetricFamily(
-            "trueframe_footage_refusing_cameras", "Cameras whose last write the disk refused.", len(reading.refusals)
-        )
-        yield GaugeMetricFamily(
-            "trueframe_footage_cameras", "Cameras of which something is recorded.", len(self._archive.cameras())
-        )
+        yield _queue_limit_bytes(reading.queue_limit_bytes)
+        yield _write_p99_seconds(writer.times.p99_ns(reading.now_ns) / 1e9)
+        yield _refusing_cameras(len(reading.refusals))
+        yield _cameras(len(self._archive.cameras()))
 
     def __enter__(self) -> FootageCollector:
         REGISTRY.register(self)

@@ -42,6 +42,7 @@ _LONGEST_WAIT_S = 5.0
 
 _sent = counter("outbox_sent", "Events sent from an outbox.", ("collection",))
 _waiting = gauge("outbox_waiting_documents", "Documents with events that are not sent yet.", ("collection",))
+_lag = gauge("outbox_lag_seconds", "Age of the oldest event that is not sent yet, at the last look.", ("collection",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,12 @@ class OutboxPublisher:
         waiting = [document async for document in scan(self._collection, {PENDING_FIELD: Between(1, None)})]
         _waiting.labels(self._collection.name).set(len(waiting))
         waiting.sort(key=_oldest_pending_ns)
+        oldest_ns = _oldest_pending_ns(waiting[0]) if waiting else 0
+        _lag.labels(self._collection.name).set(max(self._clock.utc_ns() - oldest_ns, 0) / 1e9 if oldest_ns else 0)
         for number, document in enumerate(waiting):
             await self._send(document)
             _waiting.labels(self._collection.name).set(len(waiting) - number - 1)
+        _lag.labels(self._collection.name).set(0)
 
     async def replay(self, since_ns: int, send: Callable[[OutboxEvent], Awaitable[object]]) -> int:
         """Hands every kept event queued at or after a UTC time to `send` again; returns how many."""

@@ -19,6 +19,7 @@ from types import TracebackType
 
 from mesh.errors import FailedPrecondition, NotFound
 from mesh.logs import get_logger
+from mesh.store_metrics import measured
 from mesh.store_port import MAX_PAGE, Body, Collection, Document, DocumentStore, Page, Where, modify
 
 log = get_logger("mesh.store")
@@ -145,31 +146,39 @@ class SchemaCollection:
 
     async def find(self, document_id: str) -> Document | None:
         """See `Collection.find`."""
-        document = await self._inner.find(document_id)
+        with measured(self.name, "find"):
+            document = await self._inner.find(document_id)
         return None if document is None else self._read(document)
 
     async def get(self, document_id: str) -> Document:
         """See `Collection.get`."""
-        return self._read(await self._inner.get(document_id))
+        with measured(self.name, "find"):
+            document = await self._inner.get(document_id)
+        return self._read(document)
 
     async def put(self, document_id: str, body: Body, expected_version: int | None = None) -> Document:
         """See `Collection.put`."""
-        return self._read(await self._inner.put(document_id, self._schema.stamped(body), expected_version))
+        with measured(self.name, "put"):
+            document = await self._inner.put(document_id, self._schema.stamped(body), expected_version)
+        return self._read(document)
 
     async def delete(self, document_id: str, expected_version: int | None = None) -> bool:
         """See `Collection.delete`."""
-        return await self._inner.delete(document_id, expected_version)
+        with measured(self.name, "delete"):
+            return await self._inner.delete(document_id, expected_version)
 
     async def query(
         self, where: Where | None = None, *, order: str = "", limit: int = 100, page_token: str = ""
     ) -> Page:
         """See `Collection.query`."""
-        page = await self._inner.query(where, order=order, limit=limit, page_token=page_token)
+        with measured(self.name, "query"):
+            page = await self._inner.query(where, order=order, limit=limit, page_token=page_token)
         return Page([self._read(document) for document in page.documents], page.next_page_token)
 
     async def count(self, where: Where | None = None) -> int:
         """See `Collection.count`."""
-        return await self._inner.count(where)
+        with measured(self.name, "count"):
+            return await self._inner.count(where)
 
     def _read(self, document: Document) -> Document:
         if self._schema.number == 1 and NUMBER_FIELD not in document.body:

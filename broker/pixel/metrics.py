@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from broker.pixel.host import PixelHost
-from mesh.metrics import REGISTRY
+from mesh.metrics import REGISTRY, counter_family, gauge_family
+
+_pictures = counter_family("pixel_pictures", "Pictures decoded.", ("camera",))
+_skipped_frames = counter_family("pixel_skipped_frames", "Frames left out.", ("camera",))
+_failed_frames = counter_family("pixel_failed_frames", "Frames the decoder refused.", ("camera",))
+_lag_seconds = gauge_family("pixel_lag_seconds", "Age of the newest picture.", ("camera",))
+_ring_readers = gauge_family("pixel_ring_readers", "Readers of the ring.", ("camera",))
+_remote_readers = gauge_family("pixel_remote_readers", "Readers of StreamPixels.", ("camera",))
+_broken_pins = counter_family("pixel_broken_pins", "Pictures lost to a holder.", ("camera",))
+_ring_bytes = gauge_family("pixel_ring_bytes", "Memory of picture rings and of remote readers.")
 
 
 class PixelCollector:
@@ -29,13 +38,13 @@ class PixelCollector:
 
     def collect(self) -> Iterator[Metric]:
         """One row a camera that is decoded at present."""
-        pictures = CounterMetricFamily("trueframe_pixel_pictures", "Pictures decoded.", labels=["camera"])
-        skipped = CounterMetricFamily("trueframe_pixel_skipped_frames", "Frames left out.", labels=["camera"])
-        failed = CounterMetricFamily("trueframe_pixel_failed_frames", "Frames the decoder refused.", labels=["camera"])
-        lag = GaugeMetricFamily("trueframe_pixel_lag_seconds", "Age of the newest picture.", labels=["camera"])
-        readers = GaugeMetricFamily("trueframe_pixel_ring_readers", "Readers of the ring.", labels=["camera"])
-        remote = GaugeMetricFamily("trueframe_pixel_remote_readers", "Readers of StreamPixels.", labels=["camera"])
-        broken = CounterMetricFamily("trueframe_pixel_broken_pins", "Pictures lost to a holder.", labels=["camera"])
+        pictures = _pictures()
+        skipped = _skipped_frames()
+        failed = _failed_frames()
+        lag = _lag_seconds()
+        readers = _ring_readers()
+        remote = _remote_readers()
+        broken = _broken_pins()
         for wanted in self._host.decoding:
             figures, labels = wanted.decoder.figures, [wanted.camera]
             pictures.add_metric(labels, figures.pictures)
@@ -46,6 +55,6 @@ class PixelCollector:
             remote.add_metric(labels, wanted.plane_board.readers)
             broken.add_metric(labels, wanted.outlet.broken_pins)
         yield from (pictures, skipped, failed, lag, readers, remote, broken)
-        memory = GaugeMetricFamily("trueframe_pixel_ring_bytes", "Memory of picture rings and of remote readers.")
+        memory = _ring_bytes()
         memory.add_metric([], self._host.budget.used_bytes)
         yield memory
