@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from broker.admission import Capacity
@@ -25,10 +26,14 @@ from broker.view import load_view
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
 from mesh.config import CameraSeed, Config
+from mesh.logs import get_logger
 from mesh.runner import run_service
+from mesh.secrets_at_rest import SealingKeys, SecretLocked, is_sealed
 from mesh.server import serve
 from trueframe.v1 import broker_pb2_grpc, cameras_pb2_grpc, discovery_pb2_grpc
 from trueframe.v1.cameras_pb2 import TRANSPORT_TCP, TRANSPORT_UDP, TRANSPORT_UNSPECIFIED
+
+log = get_logger("broker")
 
 # Host names are resolved in threads; a hanging resolver of some cameras must leave some for the others.
 _RESOLVERS = 64
@@ -45,7 +50,8 @@ async def main(config: Config) -> None:
     settings = config.broker
     tune_process(settings.pin_core, settings.tune_malloc)
     async with contextlib.AsyncExitStack() as stack:
-        store = await BrokerStore.open(config.run.data_dir / "broker" / "broker.db")
+        key_file = config.credentials_key_file
+        store = await BrokerStore.open(config.run.data_dir / "broker" / "broker.db", SealingKeys(key_file))
         stack.push_async_callback(store.close)
         bus = await stack.enter_async_context(Bus.from_config(config, "broker"))
         announcer = Announcer(bus)
@@ -119,7 +125,7 @@ async def main(config: Config) -> None:
             asyncio.create_task(load.run()),
         ]
         try:
-            await registry.start(_seed(seed) for seed in config.cameras)
+            await registry.start(_seeds(config.cameras, SealingKeys(key_file)))
             # What is loaded now stays: a full collection that walks all of it would stall every camera for 20 ms.
             gc.collect()
             gc.freeze()
@@ -140,13 +146,23 @@ async def _sample(registry: CameraRegistry, clocks: ClockWatch) -> None:
     while True:
         registry.sample_rates()
         clocks.look()
+        await registry.follow_keys()
         await asyncio.sleep(1.0)
 
 
-def _seed(seed: CameraSeed) -> StoredCamera:
+def _seeds(seeds: Iterable[CameraSeed], keys: SealingKeys) -> Iterator[StoredCamera]:
+    """The supervisor seals what it writes into the configuration of an embedded instance."""
+    for seed in seeds:
+        try:
+            yield _seed(seed, keys.open(seed.source, f"camera {seed.id}") if is_sealed(seed.source) else seed.source)
+        except SecretLocked as error:
+            log.error("camera of the configuration is left out", camera=seed.id[:80], reason=str(error))
+
+
+def _seed(seed: CameraSeed, source: str) -> StoredCamera:
     return StoredCamera(
         seed.id,
-        seed.source,
+        source,
         seed.display_name,
         dict(seed.labels),
         seed.disabled,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from broker.camera import Timing
 from broker.core import Hub
 from broker.epochs import EpochBook
-from broker.errors import CameraIdUsed, NoSuchCamera
+from broker.errors import CameraIdUsed, NoSuchCamera, SourceUnauthorised
 from broker.feed import Feed
 from broker.owner import CameraOwner, OwnerState, Play
 from broker.rates import RateMeter
@@ -238,8 +238,8 @@ class CameraRegistry:
             before = entry.stored
             # A listing that is edited and sent back has lost its credentials: that is no wish to forget them.
             keeps_source = camera.source in ("", redact_url(before.source))
-            source = before.source if keeps_source else camera.source
-            after = replace(camera, source=source, version=before.version + 1, is_removed=False)
+            source, locked = (before.source, before.locked) if keeps_source else (camera.source, None)
+            after = replace(camera, source=source, locked=locked, version=before.version + 1, is_removed=False)
             if replace(after, version=before.version) == before:
                 return entry
             parse_source(after.source, after.transport, after.tls_sha256)
@@ -252,6 +252,19 @@ class CameraRegistry:
             tell(camera.id)
         self.notify(camera.id)
         return entry
+
+    async def follow_keys(self) -> None:
+        """Takes up a changed key of credentials: seals anew, and connects cameras whose passwords can be opened now."""
+        async with self._changing:
+            if not await self._store.seal_anew():
+                return
+            for stored in await self._store.cameras():
+                entry = self._entries.get(stored.id)
+                if entry is None or stored.locked == entry.stored.locked:
+                    continue
+                if stored.locked is None:
+                    entry.stored = stored
+                    await entry.owner.reconfigure(stored)
 
     async def remove(self, camera: str) -> None:
         """Removes a camera; its epoch ends. Raises NoSuchCamera."""
@@ -313,6 +326,8 @@ def source_player(timeout_s: float) -> Play:
     from broker.sources.notation import FileSource, RtspSource
 
     def play(camera: StoredCamera, feed: Feed) -> Awaitable[None]:
+        if camera.locked is not None:
+            return _refuse_locked(camera)
         source = parse_source(camera.source, camera.transport, camera.tls_sha256)
         if isinstance(source, RtspSource):
             return play_rtsp(source, feed, timeout_s)
@@ -323,9 +338,14 @@ def source_player(timeout_s: float) -> Play:
     return play
 
 
+async def _refuse_locked(camera: StoredCamera) -> None:
+    reason = camera.locked.reason if camera.locked else ""
+    raise SourceUnauthorised(f"camera {camera.id!r}", f"its password cannot be opened: {reason}")
+
+
 def _connection_of(camera: StoredCamera) -> tuple[object, ...]:
     """What a connection is made by: when it changes, a new one is needed."""
-    return camera.source, camera.is_disabled, camera.transport, camera.tls_sha256
+    return camera.source, camera.locked, camera.is_disabled, camera.transport, camera.tls_sha256
 
 
 def _validate(camera: StoredCamera) -> None:

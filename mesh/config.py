@@ -329,6 +329,11 @@ class Config:
 
     @property
     def footage_dir(self) -> Path:
+    @property
+    def credentials_key_file(self) -> Path:
+        """Key that camera passwords are sealed with."""
+        return self.security.credentials_key_file or self.run.data_dir / "keys" / "credentials.key"
+
         """Folder of the footage."""
         return self.media_center.footage_dir or self.run.data_dir / "media"
 

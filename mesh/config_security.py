@@ -79,6 +79,11 @@ class SecurityConfig:
         False,
         "Also take the list from the bus, and give it to others there: for services with data folders of their own.",
     )
+    credentials_key_file: Path | None = option(
+        None,
+        "Key that camera passwords are sealed with, mode 0600; made by the broker. Default: `keys/credentials.key` in "
+        "the data folder.",
+    )
     tls: TlsConfig = field(default_factory=TlsConfig, metadata={"doc": "Certificates."})
     limits: LimitsConfig = field(default_factory=LimitsConfig, metadata={"doc": "What one caller may ask."})
 
@@ -106,6 +111,7 @@ def absolute_security(config: SecurityConfig, keys: Path) -> SecurityConfig:
         public_key_file=(config.public_key_file or keys / "signing.pub").absolute(),
         token_file=(config.token_file or keys / "service.token").absolute(),
         revocations_file=(config.revocations_file or keys / "revoked.jws").absolute(),
+        credentials_key_file=(config.credentials_key_file or keys / "credentials.key").absolute(),
         tls=_absolute(config.tls, ("ca_file", "certificate_file", "key_file")),
     )
 

@@ -22,7 +22,7 @@ from mesh.process import child_environment, die_with_parent
 from trueframe import preflight
 from trueframe.children import Child, ChildSpec
 from trueframe.enrolment import Enrolment
-from trueframe.keys import mint_tokens
+from trueframe.keys import mint_tokens, with_sealed_sources
 from trueframe.layout import Layout, layout_of
 from trueframe.log_files import BoundedLog
 from trueframe.metrics import serve_metrics
@@ -144,7 +144,7 @@ class Supervisor:
         mint_tokens(layout)
         nats_config = layout.run / "nats.conf"
         write_nats_config(nats_config, self._nats_port, layout.data / "nats", nats_token(layout.nats_token))
-        write_private(layout.config, dump(self.config).encode())
+        write_private(layout.config, dump(with_sealed_sources(self.config, layout)).encode())
         nats = nats_spec(preflight.find_nats_server(), nats_config, self._nats_port, environment)
         begun = time.monotonic()
         self.tell("info", f"starting on {layout.data}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesh.errors import AlreadyExists, InvalidArgument, Unavailable
+from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unavailable
 from mesh.roles import Role
 from trueframe.commands.options import data_option, json_option, require_folder, show_json, show_table
 from trueframe.layout import layout_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mesh.revocation import Revocation
+    from trueframe.token_book import TokenBook
 
 _BUS_WITHIN_S = 10.0
 
@@ -133,6 +134,7 @@ def list_tokens(data: str, with_ended: bool, as_json: bool) -> None:
 @click.argument("token_id", required=False)
 @click.option("--user", help="All tokens made for this user until now.")
 @click.option("--file", "file", type=click.Path(path_type=Path), help="The token in this file.")
+@click.option("--force", is_flag=True, help="Even where services of this data folder would be locked out.")
 @click.option("--reason", default="", help="Why, for those who read the list.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration of a site: tell its bus too.")
 @json_option
@@ -142,6 +144,7 @@ def revoke(
     token_id: str | None,
     user: str | None,
     file: Path | None,
+    force: bool,
     reason: str,
     config: Path | None,
     as_json: bool,
@@ -160,6 +163,8 @@ def revoke(
         raise InvalidArgument("token", "is not named by one of TOKEN_ID, --user and --file")
     keys, now_s = layout_of(data).keys, int(time.time())
     key = load_signing_key(keys / "signing.key")
+    if not force:
+        _refuse_services(TokenBook(keys), token_id, user, file)
     if user is not None:
         ends_s = now_s + int(LONGEST_LIFE.total_seconds())
         wanted = Revocation(now_s, ends_s, user=user, before_s=now_s, by=user_name(), reason=reason)
@@ -173,6 +178,28 @@ def revoke(
         show_json({"token": wanted.token_id or None, "user": wanted.user or None, "told_bus": told})
         return
     click.echo(f"revoked: {what}" + (", and told the bus" if told else ""))
+
+
+def _refuse_services(book: TokenBook, token_id: str | None, user: str | None, file: Path | None) -> None:
+    """Raises FailedPrecondition where services would be locked out: those named, or the token they show each other."""
+    from mesh.files import read_secret
+    from trueframe.keys import SERVICE_USER
+    from trueframe.token_book import entry_of
+
+    if user is not None:
+        holds = user == SERVICE_USER or any(one.user == user and one.role == Role.SERVICE for one in book.entries())
+        what = f"tokens of {user!r}"
+    else:
+        entry = book.find(token_id or "") if file is None else entry_of(read_secret(file), str(file))
+        holds, what = entry.role == Role.SERVICE, f"token {entry.id} of {entry.user!r}"
+    if holds:
+        raise FailedPrecondition(
+            what,
+            "are shown by services: without them recording, inspection and alarms stop"
+            if user is not None
+            else "is shown by services: without it recording, inspection and alarms stop",
+            "Give services another token first (`trueframe up` makes its own when it starts), or say --force.",
+        )
 
 
 async def _revoke(path: Path, key: Ed25519PrivateKey, wanted: Revocation, config: Path | None) -> bool:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from mesh.revocation import Revocations
+from mesh.secrets_at_rest import SealingKeys
 from mesh.tokens import Verifier, load_public_key
 from trueframe.__main__ import cli
 
@@ -100,3 +101,28 @@ def test_revoking_names_one_thing_that_is_there(typed: Any, tmp_path: Path) -> N
     typed("token", "revoke", "--file", str(tmp_path / "no.token"), fails=InvalidArgument)
     typed("token", "revoke", "--user", "eve")
     typed("token", "create", "x", "--for", "9999d", "-o", "-", fails=InvalidArgument)
+
+
+def test_what_services_show_each_other_is_revoked_by_force_alone(typed: Any, tmp_path: Path) -> None:
+    typed("token", "init")
+    typed("token", "create", "mast", "--role", "service", "-o", str(tmp_path / "mast.token"))
+    [made] = rows(typed("token", "create", "eve", "--json", "-o", str(tmp_path / "eve.token")))
+    for named in (("--user", "trueframe"), ("--user", "mast"), ("--file", str(tmp_path / "mast.token"))):
+        typed("token", "revoke", *named, fails=FailedPrecondition)
+    assert not (tmp_path / "data" / "keys" / "revoked.jws").exists()
+    typed("token", "revoke", made["id"])
+    assert "mast" in typed("token", "revoke", "--user", "mast", "--force").output
+    typed("token", "revoke", "--user", "trueframe", "--force")
+
+
+def test_a_new_key_for_passwords_is_made_beside_the_former(typed: Any, tmp_path: Path) -> None:
+    typed("token", "init")
+    path = tmp_path / "data" / "keys" / "credentials.key"
+    SealingKeys(path).make_if_absent()
+    sealed = SealingKeys(path).seal("rtsp://u:p@h/", "camera gate")
+    [shown] = rows(typed("keys", "rotate-credentials", "--json"))
+    assert SealingKeys(path).ids[0] == shown["id"]
+    assert SealingKeys(path).open(sealed, "camera gate") == "rtsp://u:p@h/"
+    assert "cameras set" in typed("keys", "rotate-credentials", "--lost").output
+    with pytest.raises(FailedPrecondition):
+        SealingKeys(path).open(sealed, "camera gate")
