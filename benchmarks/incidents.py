@@ -61,8 +61,9 @@ class Run:
 
 def takes_of(run: Run) -> Iterator[tuple[str, str, int]]:
     """Layout, part and number of all takes: every layout and kind once before any comes a second time."""
+    of_pictures = ("spoilt", "moved") if "health" in run.detectors else ()
     for number in range(run.seeds):
-        for part in ("people", "quiet", "spoilt", "moved"):
+        for part in ("people", "quiet", *of_pictures):
             for layout in run.layouts:
                 yield layout, part, number
 

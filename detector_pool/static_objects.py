@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from detector_pool.blobs import Cells, dilated, groups
 from detector_pool.canvas import Grey, Mask, RegionMask, cell_means, region_grid, to_canvas
 from detector_pool.detector import DetectorType, FoundBox, Judging, NoScore, Observation, Setup
+from detector_pool.light import pools_of_light
 from detector_pool.motion import light_change
 from detector_pool.options import Option, checked
 from detector_pool.packing import pack, unpack
@@ -30,6 +31,8 @@ CELL = 2
 SECOND = 1_000_000_000
 LEFT_LABEL = "left object"
 THING_LABEL = "object"
+_CLEARLY = 1.15
+"""What was put down has so many times the outline of what was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,9 @@ class StaticSettings:
     floor: float = 8.0
     """A cell shows something if it differs by more, and by more than its own noise explains."""
     noise_margin: float = 1.6
-    least_light: int = 40
-    """Cells. What became brighter is looked at if there is so much of it."""
-    light_rise: float = 6.0
-    light_share: float = 0.6
-    """Light on the ground grows and fades so gently: by at most so many grey levels from a cell to the next but one,
-    and that share of the brightest beside it."""
+    ghost_s: float = 6.0
+    ghost: float = 1.5
+    """Where the background has so many times the edges of the picture, it shows somebody who has gone."""
     still_floor: float = 6.0
     still_after_s: float = 2.0
     moved_within_s: float = 0.4
@@ -230,7 +230,7 @@ class StaticObjects:
 
         grid = region_grid(tuple(regions), *cells.shape)
         differs: Mask = strong & grid.seen
-        is_thing: Mask = differs & ~self._light(cells - lit, differs)
+        is_thing: Mask = differs & ~pools_of_light(cells - lit, differs)
         stands: Mask = is_thing & (state.still_s >= settings.still_after_s)
         self._match(stands, is_thing, cells, lit, state)
         left = [one for one in state.candidates if one.kind == LEFT]
@@ -248,33 +248,6 @@ class StaticObjects:
         shown = [replace(box, track=one.id) for box, one in zip(shown, left, strict=True)]
         score = max((box.score for box in shown if _stands_in(box, grid.inspected)), default=0.0)
         return Observation(score, tuple([*shown, *things][: settings.max_boxes]))
-
-    def _light(self, change: Grey, differs: Mask) -> Mask:
-        """Cells that only became brighter, gently, from the outside of what differs inwards: a headlight's pool.
-
-        A body has an edge; where it is as bright as the light, it is behind that edge.
-        """
-        settings = self._settings
-        brighter: Mask = differs & (change > 0)
-        if int(brighter.sum()) < settings.least_light:
-            return np.zeros_like(differs)
-        rise, peak = np.zeros_like(change), change.copy()
-        for axis in (0, 1):
-            before, behind = _shifted(change, 1, axis), _shifted(change, -1, axis)
-            np.maximum(rise, np.abs(before - behind), out=rise)
-            np.maximum(peak, np.maximum(before, behind), out=peak)
-        gentle: Mask = brighter & (rise <= settings.light_rise + settings.light_share * peak)
-        reached: Mask = ~differs
-        while True:
-            more = (dilated(reached) & gentle) | reached
-            if int(more.sum()) == int(reached.sum()):
-                break
-            reached = more
-        light: Mask = np.zeros_like(differs)
-        for group in groups(reached & gentle, 1):
-            if len(group) >= settings.least_light:
-                light.ravel()[group] = True
-        return light
 
     def _left_score(self, one: Candidate, state: StaticState) -> float:
         return round(min(1.0, 0.5 * (state.clock_ns - one.since_ns) / SECOND / self._settings.after_s), 4)
@@ -314,6 +287,7 @@ class StaticObjects:
     def _match(self, stands: Mask, is_thing: Mask, cells: Grey, lit: Grey, state: StaticState) -> None:
         """Carries the candidates on: seen, covered by somebody, or gone; and begins new ones."""
         assert state.brought is not None
+        assert state.slow is not None
         settings, columns = self._settings, stands.shape[1]
         clock_ns = state.clock_ns
         together = _sizes(is_thing) if stands.any() else np.zeros(0, np.int64)
@@ -334,8 +308,14 @@ class StaticObjects:
                 state.next_id += 1
             if now.kind == OPEN and int(together[group].max()) <= settings.apart * len(group):
                 mover = float(np.median(state.brought.ravel()[group]))
-                is_left = self._is_low(now, mover) and _has_edges(group, stands.shape, cells, lit)
-                now = replace(now, kind=LEFT if is_left else OTHER)
+                edges, edges_before = _edges(group, stands.shape, cells, lit)
+                is_left = self._is_low(now, mover) and edges > _CLEARLY * edges_before
+                is_ghost = edges_before > settings.ghost * edges and int(together[group].max()) <= 1.2 * len(group)
+                if is_ghost and clock_ns - now.since_ns >= settings.ghost_s * SECOND:
+                    # Whoever stood there while the scene was learned is not seen for ever where they were.
+                    state.slow.ravel()[group] = cells.ravel()[group]
+                    continue
+                now = replace(now, kind=LEFT if is_left else OPEN if is_ghost else OTHER)
             kept.append(now)
         for one in waiting:
             hidden_ns = clock_ns - one.seen_ns
@@ -368,16 +348,6 @@ class StaticObjects:
         np.maximum(state.noise, 0.0, out=state.noise)
 
 
-def _shifted(values: Grey, by: int, axis: int) -> Grey:
-    """The neighbour's value of each cell; at the edge its own."""
-    moved = values.copy()
-    if axis == 0:
-        moved[max(by, 0) : len(moved) + min(by, 0)] = values[max(-by, 0) : len(values) + min(-by, 0)]
-    else:
-        moved.T[max(by, 0) : moved.shape[1] + min(by, 0)] = values.T[max(-by, 0) : values.shape[1] + min(-by, 0)]
-    return moved
-
-
 def _sizes(mask: Mask) -> NDArray[np.int64]:
     """For each cell, flat, of how many the group is that it belongs to."""
     sizes = np.zeros(mask.size, np.int64)
@@ -386,8 +356,8 @@ def _sizes(mask: Mask) -> NDArray[np.int64]:
     return sizes
 
 
-def _has_edges(group: Cells, shape: tuple[int, int], cells: Grey, lit: Grey) -> bool:
-    """Whether the group has its outline in the present picture rather than in the background."""
+def _edges(group: Cells, shape: tuple[int, int], cells: Grey, lit: Grey) -> tuple[float, float]:
+    """How much of the group's outline the present picture has, and how much the background."""
     inside: Mask = np.zeros(shape, bool)
     inside.ravel()[group] = True
     now = before = 0.0
@@ -395,7 +365,7 @@ def _has_edges(group: Cells, shape: tuple[int, int], cells: Grey, lit: Grey) -> 
         border = np.diff(inside.astype(np.int8), axis=axis) != 0
         now += float(np.abs(np.diff(cells, axis=axis))[border].sum())
         before += float(np.abs(np.diff(lit, axis=axis))[border].sum())
-    return now > 1.15 * before
+    return now, before
 
 
 def _overlap(one: Candidate, sides: tuple[int, int, int, int]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from detector_pool.detector import FoundBox
 from detector_pool.rules.memory import Sample, Thing
+from detector_pool.rules.perspective import Bodies
 
 SECOND = 1_000_000_000
 _UPRIGHT_DEG, _LYING_DEG = 40.0, 60.0
@@ -18,12 +19,14 @@ _LOW = 0.65
 """A body that lies is seen at most so high, of what it was before."""
 _UPRIGHT = 0.95
 """Height over width of somebody who stands, at least: with a shadow to the side it is no more."""
+_BODY = 0.6
+"""Who stood was at least so high, of what a body there usually is."""
 _LYING = 1.0
 _FLATTER = 0.5
 """A body that lies has at most so much of the height over width that it had."""
 
 
-def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
+def looked_for_fall(thing: Thing, now: Sample, box: FoundBox, bodies: Bodies) -> None:
     """Notes in the thing whether it lies since a fall."""
     if is_cut_off(box):
         return
@@ -50,8 +53,14 @@ def looked_for_fall(thing: Thing, now: Sample, box: FoundBox) -> None:
     foot_stays = abs(now.y - foot) < 0.3 * height
     is_flat = now.height / now.width < _FLATTER * shape
     is_of_one_size = 0.14 * height < now.width < 1.8 * height
-    if is_low and foot_stays and is_flat and is_of_one_size:
+    if is_low and foot_stays and is_flat and is_of_one_size and _was_body(foot, height, bodies):
         thing.fallen_ns = now.clock_ns
+
+
+def _was_body(foot: float, height: float, bodies: Bodies) -> bool:
+    """Whether what stood there was as high as a body, as far as that is known."""
+    usual = bodies.perspective(foot, height)
+    return not usual.is_known or height > _BODY * usual.height(foot)
 
 
 def is_cut_off(box: FoundBox) -> bool:

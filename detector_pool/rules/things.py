@@ -40,6 +40,10 @@ _BLUR = 0.003
 """Picture heights by which a foot is misplaced at least: boxes are made of cells."""
 _GROWN = 0.3, 2.0
 """What comes up in its place is at least and at most so many times as high: somebody who fell is low."""
+_CELL = 0.011
+"""Picture heights: feet that come in sight, or do not, move a box by this."""
+_UNSURE = 0.7
+"""Body heights: where that is further along the line of sight, only the way across counts."""
 LEFT_LABEL = "left object"
 """Of boxes that are evidence of something left behind (`detector_pool.static_objects`)."""
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
@@ -85,11 +89,13 @@ def follow(boxes: Sequence[FoundBox], ground: Ground, state: RulesState) -> Seen
         thing.box = [box.x, box.y, box.width, box.height, box.score]
         seen.now[key] = box
         sample = _sample(box, state.clock_ns, ground.aspect)
+        if thing.samples and _is_another(thing.samples[-1], sample):
+            thing.lines.clear()
         _remember(thing, sample)
         _stand(thing, sample, ground, seen)
         if not thing.is_left:
             _cross(thing, sample, ground, seen)
-            looked_for_fall(thing, sample, box)
+            looked_for_fall(thing, sample, box, state.bodies)
             _learn_body(thing, sample, box, state)
     gone = [key for key, thing in state.things.items() if state.clock_ns - thing.seen_ns > LOST_NS]
     oldest = sorted(state.things, key=lambda key: state.things[key].seen_ns)
@@ -155,6 +161,13 @@ def _since_jump(samples: list[Sample], seen: Perspective, is_any: bool) -> list[
     return kept[::-1]
 
 
+def _is_another(before: Sample, now: Sample) -> bool:
+    """Whether the box became another at once, as of two vehicles that meet: it has not crossed what lies between."""
+    return any(
+        max(a, b) > 1.5 * min(a, b) for a, b in ((before.width, now.width), (before.height, now.height))
+    ) or _leapt(before, now)
+
+
 def _leapt(before: Sample, behind: Sample) -> bool:
     """Whether nobody can have come so far meanwhile: another thing goes on under this one's number."""
     apart = math.hypot(behind.x - before.x, behind.y - before.y)
@@ -175,6 +188,8 @@ def _over_ground(recent: list[Sample], times: list[float], seen: Perspective, as
     blur = max(place[2] for place in known)
     across, off_across = slope_of(times, [place[0] for place in known], _BLUR / max(seen.height(recent[-1].y), 1e-3))
     along, off_along = slope_of(times, [place[1] for place in known], _BLUR * blur)
+    if _CELL * blur > _UNSURE:
+        along = off_along = 0.0
     speed = math.hypot(across, along)
     off = math.hypot(across * off_across, along * off_along) / speed if speed > 0 else 0.0
     return max(0.0, speed - 2 * off)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from detector_pool.canvas import RegionMask
 from detector_pool.detector import FoundBox
 from detector_pool.rules.memory import of_plain, plain
 from detector_pool.rules.perspective import BANDS, Bodies, slope_of
@@ -129,3 +130,35 @@ def test_what_was_learned_is_in_the_state_and_a_state_of_other_sizes_is_refused(
     values[-1] = [[0.0] * (BANDS - 1), [0] * BANDS]
     with pytest.raises(ValueError, match="sizes differ"):
         of_plain(values, [1])
+
+
+def crossings(boxes: list[FoundBox]) -> int:
+    """How often the line in the middle is told to be crossed."""
+    line = RegionMask(False, ((0.5, 0.0), (0.5, 1.0)), "middle", is_line=True)
+    rules, at, told = RuleSet.of('over: object crosses "middle"'), START, 0
+    state, was_told = rules.start(), False
+    for box in boxes:
+        at += SECOND // FPS
+        moved = FoundBox(box.x, box.y, box.width, box.height, box.label, box.score, 1)
+        said, _, state = rules.step([moved], at, [line], state, aspect=ASPECT)
+        told, was_told = told + (bool(said) and not was_told), bool(said)
+    return told
+
+
+def test_two_that_meet_have_not_crossed_what_lies_between_them() -> None:
+    left, right = FoundBox(0.30, 0.4, 0.12, 0.1, "object", 0.9), FoundBox(0.56, 0.4, 0.12, 0.1, "object", 0.9)
+    both = FoundBox(0.30, 0.4, 0.38, 0.1, "object", 0.9)
+    assert crossings([left] * 5 + [both] * 2 + [right] * 5) == 0
+    assert crossings(ACROSS) == 1
+
+
+def test_what_was_never_as_high_as_a_body_does_not_fall() -> None:
+    def falls(height: float) -> list[FoundBox]:
+        foot, width = HORIZON + FOCAL * CAMERA / 8.0, 0.3 * height
+        stands = FoundBox(0.5, foot - height, width, height, "object", 0.9)
+        lies = FoundBox(0.5, foot - 0.3 * height, height / ASPECT, 0.3 * height, "object", 0.9)
+        return [stands] * 12 + [lies] * 25
+
+    tall = FOCAL / 8.0
+    assert told(ALONG, falls(tall), rule="fall: object falls") == [False, True]
+    assert told(ALONG, falls(0.4 * tall), rule="fall: object falls") == [False, False]

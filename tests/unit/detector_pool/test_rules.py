@@ -393,7 +393,7 @@ def test_what_is_no_state_of_these_rules_is_refused() -> None:
 def test_a_full_state_stays_below_its_bound() -> None:
     text = "\n".join(f'r{n}: at least 1000 object cross "gate" per 1 h' for n in range(64))
     run = Run(text)
-    crowd = [[person(x, 0.3 + 0.001 * n, n, 0.1, "object") for n in range(1, 500)] for x in (0.47, 0.53)]
+    crowd = [[person(x, 0.3 + 0.001 * n, n, 0.1, "object") for n in range(1, 500)] for x in (0.475, 0.525)]
     for turn in range(8):
         run.see(lambda _, turn=turn: crowd[turn % 2], 0.1)  # type: ignore[misc]
     assert all(len(rule.steps[0].times) == 1001 for rule in run.state.rules)

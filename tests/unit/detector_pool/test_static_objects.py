@@ -111,6 +111,20 @@ def test_a_change_of_light_brings_nothing() -> None:
     assert max(one.score for one in said) == 0.0
 
 
+def test_who_stood_there_as_the_scene_was_learned_is_not_seen_for_ever_where_they_were() -> None:
+    def goes(picture: Picture, t: float) -> None:
+        if t < 6:
+            person(picture, 150)
+        elif t < 9:
+            person(picture, 150 + (t - 6) * 60)
+        elif 11 <= t < 15:
+            person(picture, (t - 11) * 85, 60)
+
+    said = watched(film(goes, 28))
+    assert any(one.boxes for one in said[9 * FPS : 16 * FPS])
+    assert not any(one.boxes for one in said[25 * FPS :])
+
+
 def pool_of_light(picture: Picture, x: float, peak: float = 70.0) -> None:
     """A headlight's: brightest in the middle and gently fading, over the ground as it is."""
     y0, x0 = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
