@@ -79,7 +79,7 @@ def apply(alarm: Alarm, stimulus: Stimulus) -> Alarm:
     if why := refusal(alarm.marks, stimulus):
         raise InvalidStimulus(f"{before}, {why}", stimulus.deed, story(alarm))
     record = Record(len(alarm.records) + 1, stimulus, before, after)
-    marks = marked(alarm.marks, stimulus, before, after)
+    marks = marked(alarm.marks, stimulus, before, after, record.number)
     alarm = replace(alarm, state=after, records=(*alarm.records, record), marks=marks)
     if stimulus.deed is Deed.ACKNOWLEDGED:
         return replace(alarm, acknowledged_by=stimulus.actor, acknowledged_ns=stimulus.at_ns)

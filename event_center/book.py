@@ -17,7 +17,7 @@ from event_center.alarm import State
 from event_center.chatter import folded, takes, with_occurrence
 from event_center.conditions import ConditionReport, fold_condition
 from event_center.desk import Desk
-from event_center.documents import MARK_INDEXES, from_document, to_document
+from event_center.documents import MARK_INDEXES, from_document, to_document, with_words
 from event_center.errors import UnknownEvent
 from event_center.event import Event, Kind
 from event_center.filters import EventFilter
@@ -37,6 +37,7 @@ from event_center.folding import (
 from event_center.policy import Policy
 from event_center.recalling import recall
 from event_center.rule_book import RuleBook
+from event_center.searching import texts_of
 from event_center.suppression import Entry, Rule, settled
 from event_center.ticking import tick
 from event_center.tidings import tidings
@@ -47,7 +48,9 @@ from mesh.ids import FrameId
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from mesh.outbox import PENDING_FIELD, add_event, carry_outbox
+from mesh.search_tokens import matches
 from mesh.store import AnyOf, Between, Collection, Document, DocumentStore, scan
+from mesh.store_schema import Schema, SchemaStore
 from mesh.zones import site_zone
 
 log = get_logger("event_center.book")
@@ -56,6 +59,8 @@ log = get_logger("event_center.book")
 AWAIT_FOOTAGE_NS = 24 * 3600 * 1_000_000_000
 # What comes due at one moment and is more than this waits for the next tick: others want to write, too.
 MOST_AT_ONCE = 200
+# 2: with the words that a search finds them by.
+SCHEMA = Schema(2, {1: with_words})
 
 Folded = tuple[CameraMemory, Event | None]
 
@@ -90,7 +95,8 @@ class EventBook:
                    PENDING_FIELD)  # fmt: skip
         clock = clock or SystemClock()
         rules = await RuleBook.open(store, zone or site_zone(""))
-        events, cameras = await store.collection("events", indexes), await store.collection("cameras")
+        store = store if isinstance(store, SchemaStore) else SchemaStore(store)
+        events, cameras = await store.collection("events", indexes, SCHEMA), await store.collection("cameras")
         book = cls(events, cameras, rules, policy or Policy(), clock)
         since_ns = clock.utc_ns() - AWAIT_FOOTAGE_NS
         async for document in scan(book._events, {"awaits_footage": 1, "changed_ns": Between(since_ns, None)}):
@@ -103,6 +109,11 @@ class EventBook:
     def rules(self) -> RuleBook:
         """Suppression rules, and what is out of service. They are changed through this book."""
         return self._rules
+
+    @property
+    def policy(self) -> Policy:
+        """How the site wants its alarms handled."""
+        return self._policy
 
     @property
     def events(self) -> Collection:
@@ -184,37 +195,32 @@ class EventBook:
 
     # Doing
 
+    async def do(self, event_id: str, deed: Callable[[Event, int], Event | None]) -> Event:
+        """The event after a deed, stored; as it is if the deed gives None. Raises UnknownEvent and what `deed` raises.
+
+        `deed`: from the event and the time, UTC nanoseconds. It runs once, while nobody else writes.
+        """
+        async with self._writing:
+            return await self._change(event_id, deed) or await self.get(event_id)
+
     async def acknowledge(self, event_id: str, actor: str, text: str) -> Event:
         """The event, seen by `actor`. Raises UnknownEvent and what `deeds.acknowledge` raises."""
-        async with self._writing:
-            changed = await self._change(event_id, lambda event, now_ns: deeds.acknowledge(event, actor, text, now_ns))
-            return changed or await self.get(event_id)
+        return await self.do(event_id, lambda event, now_ns: deeds.acknowledge(event, actor, text, now_ns))
 
     async def comment(self, event_id: str, actor: str, text: str, request_id: str) -> Event:
         """The event with a comment of `actor`. Raises UnknownEvent and what `deeds.comment` raises."""
-        async with self._writing:
-            changed = await self._change(
-                event_id, lambda event, now_ns: deeds.comment(event, actor, text, request_id, now_ns)
-            )
-            return changed or await self.get(event_id)
+        return await self.do(event_id, lambda event, now_ns: deeds.comment(event, actor, text, request_id, now_ns))
 
     async def shelve(self, event_id: str, actor: str, reason: str, duration_ns: int) -> Event:
         """The alarm on the shelf. Raises UnknownEvent and what `shelving.shelve` raises."""
         longest_ns = self._policy.longest_shelving_ns
-        async with self._writing:
-            changed = await self._change(
-                event_id,
-                lambda event, now_ns: shelving.shelve(event, actor, reason, duration_ns, longest_ns, now_ns),
-            )
-            return changed or await self.get(event_id)
+        return await self.do(
+            event_id, lambda event, now_ns: shelving.shelve(event, actor, reason, duration_ns, longest_ns, now_ns)
+        )
 
     async def unshelve(self, event_id: str, actor: str, reason: str) -> Event:
         """The alarm off the shelf. Raises UnknownEvent and what `shelving.unshelve` raises."""
-        async with self._writing:
-            changed = await self._change(
-                event_id, lambda event, now_ns: shelving.unshelve(event, actor, reason, now_ns)
-            )
-            return changed or await self.get(event_id)
+        return await self.do(event_id, lambda event, now_ns: shelving.unshelve(event, actor, reason, now_ns))
 
     async def put_rule(self, rule: Rule, actor: str) -> Rule:
         """The rule, stored and in force. Raises what `RuleBook.put` raises."""
@@ -267,9 +273,15 @@ class EventBook:
         return _event(document)
 
     async def page(self, wanted: EventFilter, *, limit: int = 100, page_token: str = "") -> tuple[list[Event], str]:
-        """Events, newest first, and the token of the next page."""
+        """Events, newest first, and the token of the next page. A page of a search may hold fewer than `limit`."""
+        if wanted.finds_nothing:
+            return [], ""
         page = await self._events.query(wanted.where(), order="-started_ns", limit=limit, page_token=page_token)
-        return [_event(document) for document in page.documents], page.next_page_token
+        events = [_event(document) for document in page.documents]
+        if wanted.query:
+            # The index knows pairs of characters; whether they stand together is seen here.
+            events = [event for event in events if matches(wanted.query, *texts_of(event))]
+        return events, page.next_page_token
 
     async def changed_since(self, since_ns: int, cameras: Sequence[str] | None) -> AsyncIterator[Event]:
         """Stored events that changed at or after a time, in the order of their last change."""

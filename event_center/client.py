@@ -1,6 +1,6 @@
 """Events for other parts and for programs: list, get, watch, acknowledge, comment; asynchronous and synchronous.
 
-Shelving, service, suppression and load are in `client_alarms`.
+Shelving, service, suppression and load are in `client_alarms`, owners, labels, undo and bulk in `client_work`.
 
     async with EventClient(endpoint, token) as events:
         async for event in events.watch():
@@ -23,6 +23,7 @@ import grpc
 import grpc.aio
 
 from event_center.client_alarms import AlarmCalls, EventFilters, SyncAlarmCalls, list_request
+from event_center.client_work import SyncWorkCalls, WorkCalls, event_label
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import ResourceExhausted, Unavailable, from_rpc_error
 from mesh.ids import new_event_id
@@ -39,7 +40,7 @@ from trueframe.v1.events_pb2 import (
 )
 from trueframe.v1.events_pb2_grpc import EventServiceStub
 
-__all__ = ["Event", "EventClient", "EventFilters", "EventRecord", "SyncEventClient"]
+__all__ = ["Event", "EventClient", "EventFilters", "EventRecord", "SyncEventClient", "event_label"]
 
 DEADLINE_S = 10.0
 _PAGE = 500
@@ -89,7 +90,7 @@ class _Watch:
         return wait_s
 
 
-class EventClient(AlarmCalls):
+class EventClient(AlarmCalls, WorkCalls):
     """The event center, asynchronously. Raises errors of `mesh.errors`: Unavailable, NotFound, InvalidArgument, …"""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
@@ -191,7 +192,7 @@ class EventClient(AlarmCalls):
                 call.cancel()
 
 
-class SyncEventClient(SyncAlarmCalls):
+class SyncEventClient(SyncAlarmCalls, SyncWorkCalls):
     """The event center for plain programs; as EventClient."""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:

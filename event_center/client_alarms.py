@@ -21,6 +21,7 @@ from trueframe.v1.events_pb2 import (
     AlarmState,
     Event,
     EventKind,
+    EventVerdict,
     GetAlarmLoadResponse,
     ListEventsRequest,
     OutOfService,
@@ -48,6 +49,10 @@ class EventFilters(TypedDict, total=False):
     stale: bool
     flood: str
     """Members of the flood of this id."""
+    owner: str
+    verdicts: Iterable[EventVerdict.ValueType]
+    query: str
+    """What somebody typed, in any script."""
     folded_into: str
     """Occurrences of the alarm of this id, without itself."""
 

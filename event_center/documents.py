@@ -11,14 +11,16 @@ from typing import Any
 
 from event_center.alarm import Alarm, Deed, Marks, Record, State, Stimulus, replay
 from event_center.event import Box, Clip, Event, Kind
-from event_center.marks import Shelf
+from event_center.marks import Shelf, Was
+from event_center.searching import words
+from event_center.work.labels import Label, Verdict
 from mesh.ids import FrameId
 
 FORMAT = 2
 # What lists are filtered by, beside what they always were.
 MARK_INDEXES = (
     "priority", "is_shelved", "is_suppressed", "is_out_of_service", "is_stale", "is_set_aside", "is_flooding", "flood",
-    "folded_into", "raised_ns",
+    "folded_into", "raised_ns", "owner", "verdict", "words[] by started_ns",
 )  # fmt: skip
 _PLAIN = (
     "camera", "detector", "summary", "started_ns", "ended_ns", "score", "peak_ns", "version", "changed_ns",
@@ -30,7 +32,7 @@ _LATER: dict[str, Any] = {
 }  # fmt: skip
 _MARKS = (
     "suppressed_by", "out_of_service", "flood", "is_stale", "occurrences", "raised_ns", "standing_ns", "waiting_ns",
-    "steps", "escalated_ns",
+    "steps", "escalated_ns", "owner",
 )  # fmt: skip
 
 
@@ -57,6 +59,7 @@ def to_document(event: Event) -> dict[str, Any]:
         # Derived, for lists. A flag that is not set is not there: most events have none.
         "priority": event.shown_priority,
         **_flags(marks),
+        "words": words(event),
         **({"is_flooding": 1} if event.flood_scope and event.ended_ns == 0 else {}),
     }
 
@@ -86,32 +89,60 @@ def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
     )
 
 
+def with_words(body: dict[str, Any]) -> dict[str, Any]:
+    """A document from before events could be searched for, with its words."""
+    return body if "words" in body else {**body, "words": words(from_document("", body))}
+
+
 def _flags(marks: Marks) -> dict[str, Any]:
     flags = {f"is_{word}": 1 for word in marks.words} | ({"is_set_aside": 1} if marks.is_set_aside else {})
-    return flags | ({"flood": marks.flood} if marks.flood else {}) | {"raised_ns": marks.raised_ns}
+    named = {"flood": marks.flood, "owner": marks.owner, "verdict": marks.label.verdict.value if marks.label else ""}
+    return flags | {key: name for key, name in named.items() if name} | {"raised_ns": marks.raised_ns}
 
 
 def _marks_document(marks: Marks) -> dict[str, Any]:
     shelf = marks.shelf
     plain = {key: value for key in _MARKS if (value := getattr(marks, key))}
-    return plain | ({"shelf": [shelf.until_ns, shelf.by, shelf.reason, shelf.is_once]} if shelf else {})
+    plain |= {"shelf": [shelf.until_ns, shelf.by, shelf.reason, shelf.is_once]} if shelf else {}
+    plain |= {"label": _label_document(marks.label)} if marks.label else {}
+    undoable = [[was.deed.value, was.number, was.actor, was.at_ns, _marks_document(was.before)]
+                for was in marks.undoable]  # fmt: skip
+    return plain | ({"undoable": undoable} if undoable else {})
 
 
 def _marks(document: Mapping[str, Any]) -> Marks:
     plain = {key: document[key] for key in _MARKS if key in document}
-    return Marks(shelf=Shelf(*document["shelf"]) if "shelf" in document else None, **plain)
+    undoable = tuple(
+        Was(Deed(deed), number, actor, at_ns, _marks(before))
+        for deed, number, actor, at_ns, before in document.get("undoable", ())
+    )
+    shelf = Shelf(*document["shelf"]) if "shelf" in document else None
+    return Marks(shelf=shelf, label=_label(document.get("label")), undoable=undoable, **plain)
+
+
+def _label_document(label: Label) -> list[Any]:
+    return [label.verdict.value, label.region, list(label.tags)]
+
+
+def _label(document: list[Any] | None) -> Label | None:
+    return Label(Verdict(document[0]), document[1], tuple(document[2])) if document else None
 
 
 def _record_document(record: Record) -> list[Any]:
     done = record.stimulus
     plain = [done.deed.value, done.actor, done.at_ns, record.before.value, record.after.value, done.text,
              done.request_id]  # fmt: skip
+    if done.label:
+        return [*plain, done.until_ns, done.reference, _label_document(done.label)]
     return [*plain, done.until_ns, done.reference] if done.until_ns or done.reference else plain
 
 
 def _record(number: int, document: list[Any]) -> Record:
-    deed, actor, at_ns, before, after, text, request_id, *more = document
-    return Record(number, Stimulus(Deed(deed), actor, at_ns, text, request_id, *more), State(before), State(after))
+    deed, actor, at_ns, before, after, text, request_id = document[:7]
+    until_ns, reference = document[7:9] or (0, "")
+    label = _label(document[9]) if len(document) > 9 else None
+    stimulus = Stimulus(Deed(deed), actor, at_ns, text, request_id, until_ns, reference, label)
+    return Record(number, stimulus, State(before), State(after))
 
 
 def _clip_document(clip: Clip | None) -> list[Any] | None:

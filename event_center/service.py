@@ -1,6 +1,6 @@
 """The gRPC face of the event center. Thin: checks requests and scope, asks the book, converts.
 
-What concerns rules, service and load is in `service_rules`.
+What concerns rules, service and load is in `service_rules`, owners, labels, undo and bulk in `work.service_work`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from event_center.errors import UnknownEvent
+from event_center.book import EventBook
 from event_center.event import Event
-from event_center.filters import EventFilter
+from event_center.filters import filter_from_proto
 from event_center.scope import scope
 from event_center.service_rules import RuleCalls
-from event_center.wire import event_to_proto, kinds_from_proto, records_to_proto, states_from_proto
+from event_center.wire import event_to_proto, records_to_proto
+from event_center.work.service_work import WorkCalls
+from mesh.clocks import Clock
 from mesh.errors import InvalidArgument
 from mesh.security import Principal, principal_of
 from trueframe.v1 import events_pb2
@@ -21,8 +23,12 @@ from trueframe.v1 import events_pb2
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 
 
-class EventService(RuleCalls):
+class EventService(RuleCalls, WorkCalls):
     """Events: listed, read, watched, acknowledged, commented, shelved. Who does it is the token's name."""
+
+    def __init__(self, book: EventBook, clock: Clock | None = None) -> None:
+        RuleCalls.__init__(self, book, clock)
+        WorkCalls.__init__(self, book, clock)
 
     async def ListEvents(  # noqa: N802 - the rpc's name
         self, request: events_pb2.ListEventsRequest, context: Any
@@ -30,22 +36,7 @@ class EventService(RuleCalls):
         """A page of events, newest first."""
         if not 0 <= request.page_size <= LARGEST_PAGE:
             raise InvalidArgument(f"page_size {request.page_size}", f"is not between 0 and {LARGEST_PAGE}")
-        if unknown := [priority for priority in request.priorities if not 1 <= priority <= 4]:
-            raise InvalidArgument(f"priority {unknown[0]}", "is not between 1 and 4")
-        wanted = EventFilter(
-            cameras=scope(principal_of(context), request.cameras),
-            kinds=kinds_from_proto(request.kinds),
-            states=states_from_proto(request.alarm_states),
-            priorities=list(request.priorities),
-            from_ns=request.from_ns,
-            to_ns=request.to_ns,
-            is_shelved=request.shelved,
-            is_suppressed=request.suppressed,
-            is_out_of_service=request.out_of_service,
-            is_stale=request.stale,
-            flood=request.flood,
-            folded_into=request.folded_into,
-        )
+        wanted = filter_from_proto(request, principal_of(context))
         events, token = await self._book.page(
             wanted, limit=request.page_size or DEFAULT_PAGE, page_token=request.page_token
         )
@@ -115,12 +106,6 @@ class EventService(RuleCalls):
                     yield events_pb2.WatchEventsResponse(event=event_to_proto(event))
             while True:
                 yield events_pb2.WatchEventsResponse(event=event_to_proto(await watcher.next()))
-
-    async def _visible(self, event_id: str, context: Any) -> Event:
-        event = await self._book.get(event_id)
-        if not principal_of(context).allows(event.camera):
-            raise UnknownEvent(event_id)
-        return event
 
     async def _actor(self, event_id: str, context: Any) -> Principal:
         """Who calls, if the event is in their scope. Raises UnknownEvent: whether there are others is not told."""

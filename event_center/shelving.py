@@ -29,10 +29,7 @@ def shelve(event: Event, actor: str, reason: str, duration_ns: int, longest_ns: 
     marks = event.alarm.marks
     if event.alarm.state is State.NONE:
         raise NoAlarm(event.id, "shelve", event.folded_into)
-    if not 0 <= duration_ns <= longest_ns:
-        hours = f"{longest_ns / 3.6e12:g} h"
-        raise InvalidArgument(f"duration {duration_ns / 3.6e12:g} h", f"is not between 0 and {hours}",
-                              "Longer belongs out of service, or into event_center.longest_shelving_s.")  # fmt: skip
+    checked_duration(duration_ns, longest_ns)
     is_once = duration_ns == 0
     if is_once and event.alarm.state not in HOLDING:
         raise FailedPrecondition(f"event {event.id}", "cannot be shelved until it is over: it is", "Give a duration.")
@@ -43,6 +40,14 @@ def shelve(event: Event, actor: str, reason: str, duration_ns: int, longest_ns: 
         return None
     stimulus = Stimulus(Deed.SHELVED, actor, now_ns, reason, until_ns=until_ns, reference=ONCE if is_once else "")
     return done(event, stimulus)
+
+
+def checked_duration(duration_ns: int, longest_ns: int) -> None:
+    """Raises InvalidArgument: nobody may shelve for so long."""
+    if not 0 <= duration_ns <= longest_ns:
+        hours = f"{longest_ns / 3.6e12:g} h"
+        raise InvalidArgument(f"duration {duration_ns / 3.6e12:g} h", f"is not between 0 and {hours}",
+                              "Longer belongs out of service, or into event_center.longest_shelving_s.")  # fmt: skip
 
 
 def unshelve(event: Event, actor: str, reason: str, now_ns: int) -> Event | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from event_center.work.labels import Label
+
 
 class State(StrEnum):
     """Where an alarm stands (OPC UA Part 9, ISA-18.2)."""
@@ -44,6 +46,13 @@ class Deed(StrEnum):
     ESCALATED = "escalated"
     REALARMED = "realarmed"
     GROUPED = "grouped"
+    ASSIGNED = "assigned"
+    HANDED_BACK = "handed_back"
+    LABELLED = "labelled"
+    UNACKNOWLEDGED = "unacknowledged"
+    """An acknowledgement was taken back."""
+    UNDONE = "undone"
+    """A shelving, a label or an owner was taken back."""
 
 
 WAITING = frozenset({State.UNACKNOWLEDGED, State.RETURNED})
@@ -56,9 +65,11 @@ ALARMS = STANDING | {State.NORMAL}
 """States of alarms; the other is that of events which are none."""
 
 _ASIDE = (Deed.SHELVED, Deed.SUPPRESSED, Deed.TAKEN_OUT, Deed.GROUPED)
+# What is said of an event, whether it is an alarm or not.
+_SAID = (Deed.COMMENTED, Deed.ASSIGNED, Deed.HANDED_BACK, Deed.LABELLED, Deed.UNDONE)
 _BACK = (Deed.UNSHELVED, Deed.UNSUPPRESSED, Deed.BROUGHT_BACK)
 
-# What is not in here is refused. A comment changes no state, not even that of an event which is no alarm.
+# What is not in here is refused. What is said changes no state, not even that of an event which is no alarm.
 TRANSITIONS: dict[tuple[State, Deed], State] = {
     (State.NONE, Deed.RAISED): State.UNACKNOWLEDGED,
     (State.UNACKNOWLEDGED, Deed.RETURNED): State.RETURNED,
@@ -66,7 +77,7 @@ TRANSITIONS: dict[tuple[State, Deed], State] = {
     (State.ACKNOWLEDGED, Deed.RETURNED): State.NORMAL,
     (State.RETURNED, Deed.ACKNOWLEDGED): State.NORMAL,
     **{(state, Deed.RAISED_AGAIN): State.UNACKNOWLEDGED for state in ALARMS},
-    **{(state, Deed.COMMENTED): state for state in State},
+    **{(state, deed): state for deed in _SAID for state in State},
     **{(state, deed): state for deed in _ASIDE for state in ALARMS},
     # What comes back while it holds was not seen by those who watch the queue now.
     **{(state, deed): state for deed in _BACK for state in ALARMS - {State.ACKNOWLEDGED}},
@@ -74,6 +85,8 @@ TRANSITIONS: dict[tuple[State, Deed], State] = {
     **{(state, Deed.STALE): state for state in STANDING},
     **{(state, Deed.ESCALATED): state for state in WAITING},
     (State.ACKNOWLEDGED, Deed.REALARMED): State.UNACKNOWLEDGED,
+    (State.ACKNOWLEDGED, Deed.UNACKNOWLEDGED): State.UNACKNOWLEDGED,
+    (State.NORMAL, Deed.UNACKNOWLEDGED): State.RETURNED,
 }
 
 
@@ -92,4 +105,6 @@ class Stimulus:
     """Of a shelving: its end, UTC nanoseconds."""
     reference: str = ""
     """The other thing it is about: the event folded in, the rule, what is out of service, the flood; "once" of a
-    shelving that ends with the condition."""
+    shelving that ends with the condition; the owner; the number of the record that is taken back."""
+    label: Label | None = None
+    """Of a labelling: the label; None takes it away."""

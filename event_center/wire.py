@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,6 +16,7 @@ from event_center.alarm import Alarm, Deed, Marks, Record, State, apply
 from event_center.conditions import ConditionReport
 from event_center.event import Box, Clip, Event, Kind
 from event_center.folding import AnomalyReport, CameraReport, HoldReport
+from event_center.work.wire import label_to_proto
 from mesh.errors import InvalidArgument
 from mesh.ids import FrameId, validate_camera_id
 from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
@@ -55,6 +55,11 @@ DEEDS: dict[Deed, events_pb2.EventDeed.ValueType] = {
     Deed.ESCALATED: events_pb2.EVENT_DEED_ESCALATED,
     Deed.REALARMED: events_pb2.EVENT_DEED_REALARMED,
     Deed.GROUPED: events_pb2.EVENT_DEED_GROUPED,
+    Deed.ASSIGNED: events_pb2.EVENT_DEED_ASSIGNED,
+    Deed.HANDED_BACK: events_pb2.EVENT_DEED_HANDED_BACK,
+    Deed.LABELLED: events_pb2.EVENT_DEED_LABELLED,
+    Deed.UNACKNOWLEDGED: events_pb2.EVENT_DEED_UNACKNOWLEDGED,
+    Deed.UNDONE: events_pb2.EVENT_DEED_UNDONE,
 }
 MARKS: dict[str, events_pb2.AlarmMark.ValueType] = {
     "shelved": events_pb2.ALARM_MARK_SHELVED,
@@ -107,7 +112,10 @@ def event_to_proto(event: Event, newest_comments: int | None = None) -> events_p
         is_stale=marks.is_stale,
         escalated_ns=marks.escalated_ns,
         raised_ns=marks.raised_ns,
+        owner=marks.owner,
     )
+    if marks.label is not None:
+        message.label.CopyFrom(label_to_proto(marks.label))
     if marks.shelf is not None:
         message.shelved_until_ns, message.shelved_by = marks.shelf.until_ns, marks.shelf.by
         message.shelve_reason, message.shelved_once = marks.shelf.reason, marks.shelf.is_once
@@ -141,7 +149,7 @@ def records_to_proto(alarm: Alarm) -> list[events_pb2.EventRecord]:
     told: list[events_pb2.EventRecord] = []
     replayed = Alarm()
     for record in alarm.records:
-        replayed = replace(apply(replayed, record.stimulus), records=())
+        replayed = apply(replayed, record.stimulus)
         told.append(_record_to_proto(record, replayed.marks))
     return told
 
@@ -158,6 +166,7 @@ def _record_to_proto(record: Record, marks: Marks) -> events_pb2.EventRecord:
         until_ns=record.stimulus.until_ns,
         reference=record.stimulus.reference,
         marks=[MARKS[word] for word in marks.words],
+        label=label_to_proto(record.stimulus.label) if record.stimulus.label else None,
     )
 
 

@@ -107,6 +107,11 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.EventService/ListSuppressionRules": _SEE,
     "/trueframe.v1.EventService/DeleteSuppressionRule": _LOOK_INSIDE,
     "/trueframe.v1.EventService/GetAlarmLoad": _SEE,
+    "/trueframe.v1.EventService/AssignEvent": _ACT,
+    "/trueframe.v1.EventService/LabelEvent": _ACT,
+    "/trueframe.v1.EventService/UndoDeed": _ACT,
+    "/trueframe.v1.EventService/PreviewBulk": _ACT,
+    "/trueframe.v1.EventService/ConfirmBulk": _ACT,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _SEE,
 }
 

@@ -1,6 +1,7 @@
-"""`trueframe events`: list, show, watch, acknowledge, comment, label.
+"""`trueframe events`: list, search, show, watch, acknowledge, comment.
 
-What else people do with alarms (shelve, suppress, take out of service) is in `events_alarms`.
+What else people do with alarms (shelve, suppress, take out of service) is in `events_alarms`; owners, labels, taking
+back and many at once are in `events_work`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import click
 
 from mesh.errors import NotFound
 from trueframe.commands.events_alarms import COMMANDS
+from trueframe.commands.events_work import COMMANDS as WORK_COMMANDS
 from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
 from trueframe.times import show_time
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from trueframe.v1.events_pb2 import Event
 
 KINDS = ("anomaly", "camera", "system")
+VERDICTS = ("true", "false", "unsure")
 # "unack" is what waits for a human, whether its condition still holds or not.
 STATES = {
     "unack": ("UNACKNOWLEDGED", "RETURNED_UNACKNOWLEDGED"),
@@ -37,10 +40,10 @@ _MOST_AT_ONCE = 100_000
 
 @click.group("events")
 def command() -> None:
-    """List, show, watch, acknowledge, comment, label, shelve and suppress events."""
+    """List, search, show, watch, acknowledge, comment, label, assign, shelve and suppress events."""
 
 
-for _more in COMMANDS:
+for _more in (*COMMANDS, *WORK_COMMANDS):
     command.add_command(_more)
 
 
@@ -58,6 +61,8 @@ for _more in COMMANDS:
 @click.option(
     "--occurrences-of", "folded_into", default="", metavar="EVENT", help="Only what is folded into this alarm."
 )
+@click.option("--owner", default="", metavar="NAME", help="Only what this person has in hand.")
+@click.option("--label", "verdicts", multiple=True, type=click.Choice(VERDICTS), help="Only what is labelled so.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most this many.")
 @json_option
 @data_option
@@ -74,14 +79,14 @@ def list_events(
     out_of_service: bool,
     flood: str,
     folded_into: str,
+    owner: str,
+    verdicts: tuple[str, ...],
     limit: int,
     as_json: bool,
 ) -> None:
     """List events, newest first."""
     from trueframe.client import connect
-    from trueframe.commands.records import event_record
-    from trueframe.sights import event_sight
-    from trueframe.v1.events_pb2 import AlarmState, EventKind
+    from trueframe.v1.events_pb2 import AlarmState, EventKind, EventVerdict
 
     with connect(data) as tf:
         events = tf.events.list(
@@ -96,8 +101,40 @@ def list_events(
             out_of_service=out_of_service,
             flood=flood,
             folded_into=folded_into,
+            owner=owner,
+            verdicts=[EventVerdict.Value(f"EVENT_VERDICT_{verdict.upper()}") for verdict in verdicts],
             limit=limit,
         )
+    _show_events(events, as_json)
+
+
+@command.command("search")
+@click.argument("query")
+@click.option("--camera", "cameras", multiple=True, help="Only this camera; may be given several times.")
+@click.option("--from", "from_ns", type=Moment(), default=0, metavar="TIME", help='Began at or after: "-10m", "12:30".')
+@click.option("--to", "to_ns", type=Moment(), default=0, metavar="TIME", help="Began at or before.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most this many.")
+@json_option
+@data_option
+def search_events(
+    data: str, query: str, cameras: tuple[str, ...], from_ns: int, to_ns: int, limit: int, as_json: bool
+) -> None:
+    """Find events that hold all of QUERY, in any script, newest first.
+
+    Looked for in what happened (with the names of cameras and regions), comments, labels, tags and owners. Words are
+    found by their beginnings, in quotation marks only whole.
+    """
+    from trueframe.client import connect
+
+    with connect(data) as tf:
+        events = tf.events.list(cameras=cameras, from_ns=from_ns, to_ns=to_ns, query=query, limit=limit)
+    _show_events(events, as_json)
+
+
+def _show_events(events: list[Event], as_json: bool) -> None:
+    from trueframe.commands.records import event_record
+    from trueframe.sights import event_sight
+
     if as_json:
         for event in events:
             show_json(event_record(event))
@@ -233,24 +270,6 @@ def comment_event(data: str, event: str, text: str, as_json: bool) -> None:
     else:
         count = len(message.comments)
         click.echo(f"{message.id}  {count} {'comment' if count == 1 else 'comments'}  {message.summary}")
-
-
-@command.command("label")
-@click.argument("event")
-@click.argument("label", type=click.Choice(("true", "false")))
-@json_option
-@data_option
-def label_event(data: str, event: str, label: str, as_json: bool) -> None:
-    """Say whether the anomaly EVENT was one. A threshold that is calibrated moves a little, and tells how far."""
-    from trueframe.client import connect
-
-    with connect(data) as tf:
-        told = tf.inspections.label(event, is_false=label == "false")
-    if as_json:
-        record = {"inspection": told.inspection, "threshold_now": told.threshold_now, "sentence": told.sentence}
-        show_json({"event": event, "label": label, **record})
-        return
-    click.echo(f"{told.inspection}: {told.sentence}")
 
 
 @command.command("watch")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from broker.client import WireFrame
 from mesh.ids import FrameId
-from trueframe.commands.records_alarms import mark_fields
+from trueframe.commands.records_alarms import label_record, mark_fields
 from trueframe.sights import alarm_state, camera_state, codec_name, event_kind, transport_name
 from trueframe.times import when
 from trueframe.v1 import cameras_pb2, events_pb2, footage_pb2, frames_pb2, inspection_pb2
@@ -143,6 +143,7 @@ def deed_record(record: events_pb2.EventRecord) -> dict[str, object]:
         "until_ns": record.until_ns,
         "reference": record.reference,
         "marks": [_mark(mark) for mark in record.marks],
+        **({"label": label_record(record.label)} if record.HasField("label") else {}),
     }
 
 

@@ -29,7 +29,15 @@ def mark_fields(event: events_pb2.Event) -> dict[str, object]:
         "group": event.group,
         "first_out": event.first_out,
         "flood": event.flood,
+        "owner": event.owner,
+        "label": label_record(event.label) if event.HasField("label") else None,
     }
+
+
+def label_record(label: events_pb2.EventLabel) -> dict[str, object]:
+    """What people call an event."""
+    verdict = events_pb2.EventVerdict.Name(label.verdict).removeprefix("EVENT_VERDICT_").lower()
+    return {"verdict": verdict, "region": label.region, "tags": list(label.tags)}
 
 
 def out_of_service_record(entry: events_pb2.OutOfService) -> dict[str, object]:

@@ -70,7 +70,7 @@ def test_an_alarm_is_normal_only_if_somebody_saw_it_since_it_was_raised_last(seq
     since_raised: list[Deed] = []
     for record in alarm.records:
         deed = record.stimulus.deed
-        came = deed in (Deed.RAISED, Deed.RAISED_AGAIN, Deed.REALARMED)
+        came = deed in (Deed.RAISED, Deed.RAISED_AGAIN, Deed.REALARMED, Deed.UNACKNOWLEDGED)
         came_back = deed in (Deed.UNSHELVED, Deed.UNSUPPRESSED, Deed.BROUGHT_BACK) and record.before in HOLDING
         since_raised = [] if came or came_back else [*since_raised, deed]
     was_seen = Deed.ACKNOWLEDGED in since_raised
