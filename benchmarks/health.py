@@ -124,14 +124,16 @@ class Scores:
 
 
 class Camera:
-    """A source of pictures that is seen in a light."""
+    """A source of pictures that is seen in a light. `has_clock`: it burns its clock in, behind lens and sensor."""
 
-    def __init__(self, name: str, film: list[Luma]) -> None:
+    def __init__(self, name: str, film: list[Luma], has_clock: bool = False) -> None:
         self.name = name
         self.film = film
+        self._has_clock = has_clock
         rng = np.random.default_rng(len(film[0]))
         self._grain = rng.standard_normal(3 * film[0].size, np.float32)
         self._rng = rng
+        self._signs = rng.integers(0, 2, (7, 19, 5), np.uint8)
         self._spoilt: dict[str, list[Luma]] = {}
 
     def spoilt(self, spoiler: Spoiler, at: int, count: int) -> list[Luma]:
@@ -152,6 +154,12 @@ class Camera:
             at = int(self._rng.integers(self._grain.size - picture.size))
             seen += self._grain[at : at + picture.size].reshape(picture.shape) * np.float32(noise)
         lit: Luma = np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+        if self._has_clock:
+            # Nineteen signs of 5x7 dots, white on black; the last ones change with every picture.
+            signs = self._signs.copy()
+            signs[:, -3:] = self._rng.integers(0, 2, signs[:, -3:].shape)
+            dots = signs.reshape(7, -1).repeat(2, 0).repeat(2, 1)
+            lit[8 : 8 + dots.shape[0], 8 : 8 + dots.shape[1]] = 16 + 219 * dots
         return lit
 
 
@@ -232,7 +240,9 @@ def cameras(seed: int, layouts: tuple[str, ...], footage: Path) -> Iterator[Came
     count = LEARNT + HEALTHY + 40
     for layout in layouts:
         scene = Scene(SceneSpec(layout, seed, incidents=()))
-        yield Camera(layout, [scene.picture(3 * k)[:360] for k in range(count)])
+        film = [scene.picture(3 * k)[:360] for k in range(count)]
+        yield Camera(layout, film)
+        yield Camera(f"{layout} with a clock", film, has_clock=True)
     for name in CLIPS:
         if (footage / name).is_file():
             yield Camera(name, clip(footage / name, count))

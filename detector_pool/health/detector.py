@@ -32,7 +32,7 @@ from detector_pool.picture import Picture, shared
 from detector_pool.signal_health import SignalSettings, level, thinned
 
 SECOND = 1_000_000_000
-NAME = "health@1"
+NAME = "health@2"
 RECENT_S = 600.0
 NEW_NORMAL_S = 86_400.0
 _WARM_UP = 20

@@ -76,7 +76,7 @@ def test_an_incident_counts_for_each_detector_whose_business_it_is_and_latency_i
     result = judged(
         cameras,
         alarm("motion@1", 105, 190, is_placed=True),
-        alarm("health@1", 352, 440, later_ms=700),
+        alarm("health@2", 352, 440, later_ms=700),
     )
     parts = result["detectors"]
     assert {name: (part["incidents"], part["found"]) for name, part in parts.items()} == {

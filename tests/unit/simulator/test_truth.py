@@ -78,7 +78,7 @@ def test_what_concerns_the_whole_picture_has_no_place_and_a_runner_is_not_motion
 def test_an_incident_shorter_than_a_detector_waits_is_not_due_from_it() -> None:
     assert is_due("freeze", "signal@1", 7.0)
     assert not is_due("freeze", "signal@1", 4.0)
-    assert not is_due("freeze", "health@1", 60.0), "it is left to signal"
+    assert not is_due("freeze", "health@2", 60.0), "it is left to signal"
     assert not is_due("crowd", "normality", 60.0)
 
 

@@ -205,7 +205,7 @@ def test_nothing_is_learnt_while_something_is_wrong() -> None:
 
 def test_half_a_state_and_another_detectors_are_refused() -> None:
     packed = _learnt("yard")
-    for data in (packed[: len(packed) // 2], b"", packed.replace(b"health@1", b"health@9")):
+    for data in (packed[: len(packed) // 2], b"", packed.replace(b"health@2", b"health@9")):
         with pytest.raises(ValueError, match=r"is|ends|cannot"):
             Health().unpack(data)
 

@@ -36,6 +36,18 @@ def test_night_noise_does_not_hide_blur() -> None:
     assert soft.noise == pytest.approx(sharp.noise, rel=0.1)
 
 
+def test_a_clock_that_the_camera_burns_in_does_not_hide_blur() -> None:
+    signs = np.random.default_rng(4).integers(0, 2, (7, 95)).repeat(2, 0).repeat(2, 1)
+
+    def clocked(picture: np.ndarray) -> np.ndarray:
+        picture = picture.copy()
+        picture[8:22, 8:198] = 16 + 219 * signs
+        return picture
+
+    sharp, soft = _of(clocked(_PICTURE)), _of(clocked(_blurred(2.0)(_PICTURE)))
+    assert soft.sharpness < 0.6 * sharp.sharpness
+
+
 def test_sharpness_does_not_mind_brightness() -> None:
     dim = (16 + (_PICTURE.astype(np.float32) - 16) * 0.4).round().astype(np.uint8)
     assert _of(dim).sharpness == pytest.approx(_of(_PICTURE).sharpness, rel=0.1)
