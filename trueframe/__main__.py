@@ -15,6 +15,7 @@ import click
 COMMANDS = {
     "up": ("trueframe.commands.up", "Run everything on this machine and watch SOURCES."),
     "status": ("trueframe.commands.status", "Say how everything is."),
+    "doctor": ("trueframe.commands.doctor", "Examine machine and instance, and say what to do."),
     "tui": ("trueframe.commands.view", "Open the terminal wall of a running instance."),
     "cameras": ("trueframe.commands.cameras", "List, add, remove and watch cameras."),
     "subscriptions": ("trueframe.commands.subscriptions", "List who reads live frames, and what each did not get."),
@@ -47,6 +48,7 @@ COMMANDS = {
     "keys": ("trueframe.commands.keys", "Show and rotate the keys that sign footage."),
     "retention": ("trueframe.commands.retention", "Show, set and plan how long footage is kept."),
     "holds": ("trueframe.commands.holds", "Keep footage that nothing may delete."),
+    "bus": ("trueframe.commands.bus", "Look at messages that could not be taken, retry or drop them."),
     "store": ("trueframe.commands.store", "Move documents between SQLite and MongoDB, and check them."),
     "token": ("trueframe.commands.token", "Create, list and revoke tokens: viewer, operator and so on."),
     "certs": ("trueframe.commands.certs", "Make, renew and check certificates for services and users."),

@@ -1,0 +1,1 @@
+"""What `trueframe doctor` looks at: the machine, the programs, secrets, documents, and the instance if it runs."""
