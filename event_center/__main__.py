@@ -9,16 +9,20 @@ from event_center.book import EventBook
 from event_center.camera_labels import follow_labels
 from event_center.clockwork import clockwork
 from event_center.intake import catch_up, listening
+from event_center.poison_watch import watch_poison
 from event_center.policy import Policy
 from event_center.service import EventService
 from media_center.client import FootageClient
 from mesh.bus import Bus
+from mesh.cancellation import ended
 from mesh.channel import Credentials
+from mesh.clocks import SystemClock
 from mesh.config import Config
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
 from mesh.server import serve
 from mesh.store_open import open_store
+from mesh.system_events import SystemEvents
 from mesh.zones import site_zone
 from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 
@@ -43,14 +47,19 @@ async def main(config: Config) -> None:
             listening(bus, book),
             clockwork(book),
         ):
-            beside = [asyncio.create_task(catch_up(footage, book), name="watermarks")]
+            conditions = SystemEvents("event-center", bus, SystemClock())
+            beside = [
+                asyncio.create_task(catch_up(footage, book), name="watermarks"),
+                asyncio.create_task(conditions.run(), name="conditions"),
+                asyncio.create_task(watch_poison(bus, conditions), name="poison"),
+            ]
             if any(group.labels for group in policy.groups):
                 beside.append(asyncio.create_task(follow_labels(broker, book.desk), name="labels"))
             try:
                 await server.wait()
             finally:
                 for task in beside:
-                    task.cancel()
+                    await ended(task)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from mesh.bus import (
     Bus,
     Message,
 )
+from mesh.cancellation import honour_cancellation
 from mesh.errors import TrueframeError, Unavailable
 from mesh.logs import get_logger
 
@@ -75,5 +76,6 @@ async def catch_up(footage: FootageClient, book: EventBook) -> None:
                 await book.tell_watermarks(marks)
                 return
         except TrueframeError as error:
+            honour_cancellation()
             log.debug("media center does not answer yet", reason=str(error))
         await asyncio.sleep(CATCH_UP_EVERY_S)

@@ -7,6 +7,7 @@
     trueframe.footage.held.<camera> TRUEFRAME_EVENTS  clips that are held for events
     trueframe.system.<service>     TRUEFRAME_EVENTS   what ails a part of trueframe itself (mesh.conditions)
     trueframe.security.revocations TRUEFRAME_SECURITY the list of revoked tokens (mesh.revocation_bus)
+    trueframe.poison.<reader>      TRUEFRAME_POISON   messages that a reader could not take (mesh.bus_poison)
     trueframe.footage.persisted    none (core NATS)   watermarks; the next message heals a lost one
 
 A bus that is not connected is no reason not to start: connecting goes on in the background for ever, and whoever
@@ -26,11 +27,11 @@ import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from mesh.bus_entry import BusEntry
 from mesh.bus_subscription import CoreSubscription, DurableSubscription, Handler, Message
-from mesh.cancellation import honour_cancellation
+from mesh.cancellation import ended, honour_cancellation
 from mesh.config import Config
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.ids import validate_camera_id
@@ -123,6 +124,7 @@ class Bus:
         self._is_closing = False
         self._ready = asyncio.Event()
         self._streams: dict[str, StreamConfig] = {}
+        self._incarnations_ns: dict[str, int] = {}
         self._subscriptions: list[DurableSubscription | CoreSubscription] = []
 
     @classmethod
@@ -164,9 +166,7 @@ class Bus:
         for subscription in list(self._subscriptions):
             await subscription.close()
         if self._connecting is not None:
-            self._connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._connecting
+            await ended(self._connecting)
             self._connecting = None
         if self._client.is_connected:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
@@ -246,9 +246,9 @@ class Bus:
         """Hands every message of a stream to `handler`, one by one, at least once, across restarts of either side.
 
         `durable` names the reader: its position is kept by the server. A message is acknowledged after `handler` has
-        returned; if it raises, the message comes again, later each time up to a minute; InvalidArgument means that it
-        will never be understood, and discards it with an error in the log. The order is that of the stream, but for
-        messages that come again. Runs until `close`; returns at once.
+        returned; if it raises, the message comes again, later each time up to a minute. One for which it raises
+        InvalidArgument, or five times anything but that something is away, is set aside (`mesh.bus_poison`). The order
+        is that of the stream, but for messages that come again. Runs until `close`; returns at once.
         """
         subscription = DurableSubscription(self, stream, durable, subject, handler)
         self._subscriptions.append(subscription)
@@ -280,6 +280,28 @@ class Bus:
         """A subscription has ended."""
         with contextlib.suppress(ValueError):
             self._subscriptions.remove(subscription)
+
+    def incarnation_ns(self, name: str = EVENT_STREAM) -> int:
+        """When the stream was made, UTC nanoseconds of the server, as it was last seen; 0 before it was.
+
+        Another value means that the server lost it with all that was in it, and it was made again.
+        """
+        return self._incarnations_ns.get(name, 0)
+
+    async def look_at_incarnation(self, name: str = EVENT_STREAM) -> int:
+        """Asks the server when the stream was made, and makes it if it is gone. Raises Unavailable."""
+        if not self._client.is_connected:
+            raise self._unavailable("is not connected")
+        try:
+            self._note(await self._client.jetstream().stream_info(name))
+        except nats.js.errors.NotFoundError:
+            if name not in self._streams:
+                raise self._unavailable(f"has no stream {name}") from None
+            await self._ensure(self._streams[name])
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            honour_cancellation()
+            raise self._unavailable(_reason(error)) from None
+        return self.incarnation_ns(name)
 
     async def wait_connected(self) -> None:
         """Returns once the first connection is made, however long that takes."""
@@ -322,9 +344,9 @@ class Bus:
         manager = self._client.jetstream()
         try:
             try:
-                await manager.update_stream(stream)
+                self._note(await manager.update_stream(stream))
             except nats.js.errors.NotFoundError:
-                await manager.add_stream(stream)
+                self._note(await manager.add_stream(stream))
         except nats.js.errors.APIError as error:
             smallest = (stream.max_bytes or 0) <= _SMALLEST_STREAM_BYTES
             if error.err_code in _NO_SPACE_CODES and not smallest:
@@ -337,6 +359,13 @@ class Bus:
         except (nats.errors.Error, OSError, TimeoutError) as error:
             honour_cancellation()
             raise self._unavailable(_reason(error)) from None
+
+    def _note(self, info: StreamInfo) -> None:
+        name = info.config.name or ""
+        made_ns = int(info.created.timestamp()) * 1_000_000_000 + info.created.microsecond * 1000 if info.created else 0
+        if self.incarnation_ns(name) not in (0, made_ns):
+            log.warning("the stream was lost and made again", stream=name)
+        self._incarnations_ns[name] = made_ns
 
     async def _on_error(self, error: Exception) -> None:
         if rate_limited(f"bus error {self._name}", 5.0):

@@ -13,7 +13,9 @@ import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from mesh.errors import InvalidArgument
+from mesh.bus_poison import set_aside
+from mesh.cancellation import ended, honour_cancellation
+from mesh.errors import Conflict, DeadlineExceeded, InvalidArgument, ResourceExhausted, TrueframeError, Unavailable
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
 
@@ -24,17 +26,20 @@ log = get_logger("mesh.bus")
 
 _BATCH = 16
 # A pull request dies with its connection: this is how long a reader may be deaf after a reconnect.
-_CANCEL_AGAIN_S = 0.5
 _FETCH_S = 1.0
 # How long what a killed reader had fetched waits for the next one. A batch takes far less than that.
 _ACK_WAIT_S = 10.0
 _MAX_UNACKNOWLEDGED = 256
 _RETRY_S = 1.0
 _LONGEST_RETRY_S = 60.0
+# A handler that raises so often for one message will not take it. Times when something was away do not count.
+MOST_TRIES = 5
+_MOST_TRIED = 4096
+_AWAY = (Unavailable, ResourceExhausted, DeadlineExceeded, Conflict, OSError, TimeoutError)
 
 _handled = counter("bus_handled", "Messages handled.", ("reader",))
 _handler_failures = counter("bus_handler_failures", "Messages whose handler raised; they come again.", ("reader",))
-_discarded = counter("bus_discarded", "Messages that no handler will ever understand.", ("reader",))
+_set_aside = counter("bus_set_aside", "Messages that a reader could not take, set aside.", ("reader",))
 _dropped = counter("bus_dropped", "Messages of core subscriptions dropped because their reader was slow.")
 
 
@@ -63,17 +68,20 @@ class DurableSubscription:
         self._durable = durable
         self._subject = subject
         self._handler = handler
+        # By number in the stream: how often the handler raised, and not because something was away.
+        self._tried: dict[int, int] = {}
         self._task = asyncio.create_task(self._run(), name=f"bus reader {durable}")
 
     async def close(self) -> None:
         """Stops; what is not acknowledged comes again to the next reader of this name."""
-        await _cancelled(self._task)
+        await ended(self._task)
         self._bus.forget(self)
 
     async def _run(self) -> None:
         await self._bus.wait_connected()
         wait_s = 0.1
         while True:
+            honour_cancellation()
             try:
                 subscription = await self._bus.client.jetstream().pull_subscribe(
                     self._subject, durable=self._durable, stream=self._stream, config=self._config()
@@ -106,9 +114,11 @@ class DurableSubscription:
             try:
                 messages = await subscription.fetch(_BATCH, timeout=_FETCH_S)
             except TimeoutError:
+                honour_cancellation()
                 # Nothing came; or the consumer is gone with its stream: asking tells, and raises if so.
                 await subscription.consumer_info()
                 continue
+            honour_cancellation()
             for message in messages:
                 await self._handle(message)
 
@@ -116,18 +126,45 @@ class DurableSubscription:
         message = _message(raw)
         try:
             await self._handler(message)
-        except InvalidArgument as error:
-            _discarded.labels(self._durable).inc()
-            log.error("message discarded", reader=self._durable, subject=message.subject, reason=str(error))
-            await raw.term()
         except Exception as error:
+            honour_cancellation()
             _handler_failures.labels(self._durable).inc()
+            tries = self._tries(message, error)
+            if (isinstance(error, InvalidArgument) or tries >= MOST_TRIES) and await self._give_up(raw, message, error):
+                return
             if rate_limited(f"bus handler {self._durable}", 1.0):
                 log.exception("message not handled; it comes again", reader=self._durable, error=type(error).__name__)
             await raw.nak(delay=min(_RETRY_S * 2 ** min(message.attempt - 1, 10), _LONGEST_RETRY_S))
         else:
             _handled.labels(self._durable).inc()
+            self._tried.pop(message.stream_seq, None)
             await raw.ack()
+
+    def _tries(self, message: Message, error: Exception) -> int:
+        if isinstance(error, _AWAY):
+            return 0
+        tries = self._tried.pop(message.stream_seq, 0) + 1
+        while len(self._tried) >= _MOST_TRIED:
+            del self._tried[next(iter(self._tried))]
+        self._tried[message.stream_seq] = tries
+        return tries
+
+    async def _give_up(self, raw: Msg, message: Message, error: Exception) -> bool:
+        """Sets a message aside; False if that cannot be done now: then it comes again."""
+        reason = str(error) if isinstance(error, TrueframeError) else f"{type(error).__name__}: {error}"
+        try:
+            await set_aside(self._bus, raw, self._durable, reason, message.attempt, message.stream_seq)
+        except TrueframeError as failure:
+            log.warning("message cannot be set aside yet", reader=self._durable, reason=str(failure))
+            return False
+        _set_aside.labels(self._durable).inc()
+        log.error(
+            "message set aside", reader=self._durable, subject=message.subject, reason=reason[:300],
+            exc_info=not isinstance(error, InvalidArgument),
+        )  # fmt: skip
+        self._tried.pop(message.stream_seq, None)
+        await raw.term()
+        return True
 
 
 class CoreSubscription:
@@ -143,7 +180,7 @@ class CoreSubscription:
 
     async def close(self) -> None:
         """Stops; what is pending is let go."""
-        await _cancelled(self._task)
+        await ended(self._task)
         self._bus.forget(self)
 
     async def _take(self, message: Msg) -> None:
@@ -187,13 +224,3 @@ def _message(raw: Msg) -> Message:
         attempt=attempt,
         stream_seq=stream_seq,
     )
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    # More than once if need be: the library's wait_for can lose a cancellation that comes together with an answer, or
-    # with the end of the server. Seen when both were stopped at the same moment.
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -5,6 +5,9 @@ with an answer or an error, as when two processes are stopped at once. A loop th
 from __future__ import annotations
 
 import asyncio
+import contextlib
+
+_CANCEL_AGAIN_S = 0.5
 
 
 def honour_cancellation() -> None:
@@ -12,3 +15,12 @@ def honour_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancels a task and waits for its end; again and again if a library loses it. Raises what the task raised."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -6,8 +6,8 @@
 
 A publisher sends what is pending and marks it sent. If the process dies between the two, the event goes out again under
 the same id: JetStream drops it within two minutes, and consumers are idempotent anyhow. Sent entries stay for seven
-days (at most 256 a document, oldest first out; of whole states the newest), so that they can be replayed when the
-stream was lost.
+days (at most 256 a document, oldest first out; of whole states the newest), each with the incarnation of the stream
+that took it. A stream that was made again, because the server lost its storage, gets by itself what the old one had.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from prometheus_client import Counter
+
+from mesh.cancellation import ended, honour_cancellation
 from mesh.clocks import Clock, SystemClock
 from mesh.errors import Conflict, InvalidArgument, NotFound, TrueframeError
 from mesh.ids import new_event_id
@@ -41,6 +43,7 @@ _POLL_S = 5.0
 _LONGEST_WAIT_S = 5.0
 
 _sent = counter("outbox_sent", "Events sent from an outbox.", ("collection",))
+_replayed = counter("outbox_replayed", "Events sent again, since the stream was lost and made again.", ("collection",))
 _waiting = gauge("outbox_waiting_documents", "Documents with events that are not sent yet.", ("collection",))
 _lag = gauge("outbox_lag_seconds", "Age of the oldest event that is not sent yet, at the last look.", ("collection",))
 
@@ -63,6 +66,14 @@ class EventBus(Protocol):
 
     async def publish(self, subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
         """Stores the event; raises Unavailable."""
+        ...
+
+    def incarnation_ns(self) -> int:
+        """When the stream was made that takes events, UTC nanoseconds, as it was last seen; 0 if it was not."""
+        ...
+
+    async def look_at_incarnation(self) -> int:
+        """The same, asked now; raises Unavailable."""
         ...
 
 
@@ -105,13 +116,15 @@ def _with_entries(body: Body, entries: list[dict[str, Any]]) -> Body:
     return {**body, _ENTRIES_FIELD: entries, PENDING_FIELD: pending}
 
 
-def _mark_sent(body: Body, sent: set[str], now_ns: int) -> Body | None:
+def _mark_sent(body: Body, sent: set[str], now_ns: int, into_ns: int) -> Body | None:
     entries = [dict(entry) for entry in body.get(_ENTRIES_FIELD, [])]
-    marked = [entry for entry in entries if entry["id"] in sent and not entry.get("sent_ns")]
-    if not marked:
+    marked = [entry for entry in entries if entry["id"] in sent]
+    if all(entry.get("sent_ns") and entry.get("into_ns") == into_ns for entry in marked):
         return None
     for entry in marked:
-        entry["sent_ns"] = now_ns
+        # Sent again, it stays as long as it would have.
+        entry["sent_ns"] = entry.get("sent_ns") or now_ns
+        entry["into_ns"] = into_ns
     old = [entry for entry in entries if entry.get("sent_ns")]
     excess = {id(entry) for entry in old[: max(len(old) - _MAX_SENT, 0)]}
     expired = {id(entry) for entry in old if entry["sent_ns"] < now_ns - _KEEP_SENT_NS}
@@ -128,6 +141,8 @@ class OutboxPublisher:
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        # The stream that has all that is kept here, as far as is known.
+        self._complete_ns = 0
 
     async def __aenter__(self) -> OutboxPublisher:
         self._task = asyncio.create_task(self.run(), name=f"outbox of {self._collection.name}")
@@ -135,9 +150,7 @@ class OutboxPublisher:
 
     async def __aexit__(self, *exception: object) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended(self._task)
             self._task = None
 
     def wake(self) -> None:
@@ -146,12 +159,19 @@ class OutboxPublisher:
 
     async def run(self) -> None:
         """Sends for ever; a bus or store that is away is waited for."""
-        wait_s = 0.1
+        wait_s, looked_s = 0.1, float("-inf")
         while True:
+            # Libraries lose a cancellation that comes together with an answer or an error.
+            honour_cancellation()
             self._woken.clear()
             try:
+                if asyncio.get_running_loop().time() >= looked_s + _POLL_S:
+                    await self._bus.look_at_incarnation()
+                    looked_s = asyncio.get_running_loop().time()
                 await self.send_pending()
+                await self.send_lost()
             except TrueframeError as error:
+                honour_cancellation()
                 if rate_limited(f"outbox {self._collection.name}", 10.0):
                     log.warning("outbox waits", collection=self._collection.name, reason=str(error))
                 # Not woken early: a new event does not bring the bus back.
@@ -174,31 +194,52 @@ class OutboxPublisher:
             _waiting.labels(self._collection.name).set(len(waiting) - number - 1)
         _lag.labels(self._collection.name).set(0)
 
-    async def replay(self, since_ns: int, send: Callable[[OutboxEvent], Awaitable[object]]) -> int:
-        """Hands every kept event queued at or after a UTC time to `send` again; returns how many."""
-        count = 0
-        async for document in scan(self._collection):
-            for entry in document.body.get(_ENTRIES_FIELD, []):
-                if entry["queued_ns"] >= since_ns:
-                    await send(_event(entry))
-                    count += 1
+    async def send_lost(self) -> int:
+        """Sends again what an earlier stream took, if the present one is another; returns how many.
+
+        Reads all documents, once for each new stream, and at a start while the stream is younger than seven days:
+        nothing older is kept. Raises the store's and the bus's errors; what was sent again until then stays so.
+        """
+        into_ns, count = self._bus.incarnation_ns(), 0
+        if into_ns in (0, self._complete_ns):
+            return 0
+        since_ns = self._clock.utc_ns() - _KEEP_SENT_NS
+        if into_ns > since_ns:
+            async for document in scan(self._collection):
+                lost = [one for one in document.body.get(_ENTRIES_FIELD, []) if _is_lost(one, into_ns, since_ns)]
+                if lost:
+                    await self._publish(document.id, lost, _replayed)
+                    count += len(lost)
+        if count:
+            log.warning("sent again what the bus had lost", collection=self._collection.name, events=count)
+        self._complete_ns = into_ns
         return count
 
     async def _send(self, document: Document) -> None:
-        sent: set[str] = set()
+        waiting = [entry for entry in document.body[_ENTRIES_FIELD] if not entry.get("sent_ns")]
+        await self._publish(document.id, waiting, _sent)
+
+    async def _publish(self, document_id: str, entries: list[dict[str, Any]], counted: Counter) -> None:
+        # Taken before: what a newer stream gets under the older name is sent twice, and not lost.
+        into_ns, sent = self._bus.incarnation_ns(), set[str]()
         try:
-            for entry in document.body[_ENTRIES_FIELD]:
-                if not entry.get("sent_ns"):
-                    event = _event(entry)
-                    await self._bus.publish(event.subject, event.payload, event_id=event.id, type=event.type)
-                    sent.add(event.id)
-                    _sent.labels(self._collection.name).inc()
+            for entry in entries:
+                event = _event(entry)
+                await self._bus.publish(event.subject, event.payload, event_id=event.id, type=event.type)
+                sent.add(event.id)
+                counted.labels(self._collection.name).inc()
         finally:
             if sent:
                 now_ns = self._clock.utc_ns()
                 # Gone meanwhile, or written without end: then they are sent once more, which consumers bear.
                 with contextlib.suppress(NotFound, Conflict):
-                    await modify(self._collection, document.id, lambda body: _mark_sent(body, sent, now_ns))
+                    await modify(self._collection, document_id, lambda body: _mark_sent(body, sent, now_ns, into_ns))
+
+
+def _is_lost(entry: dict[str, Any], into_ns: int, since_ns: int) -> bool:
+    sent_ns = int(entry.get("sent_ns", 0))
+    # Of before streams were told apart: by time.
+    return sent_ns >= max(since_ns, 1) and (entry["into_ns"] != into_ns if entry.get("into_ns") else sent_ns < into_ns)
 
 
 def _event(entry: dict[str, Any]) -> OutboxEvent:

@@ -61,14 +61,16 @@ class SystemEvents:
         camera: str = "",
         priority: int = 3,
         facts: dict[str, object] | None = None,
+        anew: bool = False,
     ) -> bool:
         """Tells that a condition begins or is over; False if that was told already.
 
         What holds not at a start is worth telling once, too: it may have held when the process before was killed.
+        `anew`: tells it although it was told, for another summary.
         """
         about = condition, camera
         with self._lock:
-            if self._told.get(about) == holds:
+            if self._told.get(about) == holds and not anew:
                 return False
             # Consumers order by this, so it does not fall when the clock is set back.
             since_ns = max(self._clock.utc_ns(), self._since_ns.get(about, 0) + 1)

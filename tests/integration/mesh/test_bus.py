@@ -120,7 +120,7 @@ async def test_a_message_comes_again_until_its_handler_succeeds(nats_server: Nat
         await auntil(lambda: attempts == [1, 2])
 
 
-async def test_a_message_that_cannot_be_understood_is_discarded_and_the_next_one_comes(nats_server: NatsServer) -> None:
+async def test_a_message_that_cannot_be_understood_is_set_aside_and_the_next_one_comes(nats_server: NatsServer) -> None:
     seen: list[str] = []
 
     async def picky(message: Message) -> None:

@@ -103,3 +103,38 @@ async def test_a_publisher_killed_between_sending_and_marking_loses_and_doubles_
         bus.subscribe_durable(EVENT_STREAM, "reader", GATE, note)
         await auntil(lambda: len(arrived) >= 10)
     assert sorted(arrived) == [f"e{n}" for n in range(10)]
+
+
+async def test_a_bus_that_lost_its_storage_gets_by_itself_what_it_had(nats_server: NatsServer, tmp_path: Path) -> None:
+    arrived: list[str] = []
+
+    async def note(message: Message) -> None:
+        arrived.append(message.event_id)
+
+    async with (
+        SqliteStore(tmp_path / "events.sqlite") as store,
+        Bus(nats_server.url, nats_server.token, name="test") as bus,
+    ):
+        await bus.ensure_stream()
+        events = await store.collection("events", [PENDING_FIELD])
+        async with OutboxPublisher(events, bus) as publisher:
+            for number in range(3):
+                await events.put(f"doc{number}", add_event({}, OutboxEvent(GATE, "t", b"x", f"e{number}")))
+            publisher.wake()
+
+            async def all_sent() -> bool:
+                return await events.count({PENDING_FIELD: 0}) == 3
+
+            await auntil(all_sent)
+            nats_server.stop()
+            nats_server.forget_all()
+            await events.put("doc3", add_event({}, OutboxEvent(GATE, "t", b"x", "e3")))
+            nats_server.start()
+            # Nobody had read them: they were in the stream alone.
+            bus.subscribe_durable(EVENT_STREAM, "reader", GATE, note)
+            await auntil(lambda: sorted(set(arrived)) == ["e0", "e1", "e2", "e3"], 30)
+        # A stream that is deleted while everybody stays connected is noticed, too.
+        arrived.clear()
+        async with OutboxPublisher(events, bus):
+            await bus.client.jetstream().delete_stream(EVENT_STREAM)
+            await auntil(lambda: sorted(set(arrived)) == ["e0", "e1", "e2", "e3"], 30)

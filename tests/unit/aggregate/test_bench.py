@@ -16,6 +16,7 @@ from mesh.errors import Unavailable
 from mesh.ids import FrameId
 from mesh.outbox import OutboxPublisher
 from mesh.store import SqliteStore
+from tests.one_stream import OneStream
 from trueframe.v1 import inspection_pb2
 
 SECOND = 1_000_000_000
@@ -31,7 +32,7 @@ def verdicts(scores: list[float], start: int = 0) -> list[Verdict]:
     ]
 
 
-class Ear:
+class Ear(OneStream):
     """Where an outbox publishes to in these tests: hears anomalies."""
 
     def __init__(self) -> None:

@@ -18,12 +18,13 @@ from mesh.clocks import ManualClock
 from mesh.ids import FrameId
 from mesh.outbox import PENDING_FIELD, OutboxPublisher
 from mesh.store import SqliteStore
+from tests.one_stream import OneStream
 from trueframe.v1 import events_pb2
 
 SECOND = 1_000_000_000
 
 
-class Hears:
+class Hears(OneStream):
     """Stands for the bus: keeps what it is given."""
 
     def __init__(self) -> None:

@@ -19,13 +19,14 @@ from mesh.ids import FrameId
 from mesh.outbox import OutboxPublisher
 from mesh.store import SqliteStore
 from tests.footage import EPOCH, SECOND, Script, archive_of, record
+from tests.one_stream import OneStream
 from tests.support import auntil
 
 ROLLS = Rolls(1 * SECOND, 2 * SECOND)
 RECORDED_S = 8
 
 
-class Hears:
+class Hears(OneStream):
     """Stands for the bus: keeps what it is given."""
 
     def __init__(self) -> None:

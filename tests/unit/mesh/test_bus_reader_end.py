@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from mesh import bus_subscription
+from mesh import cancellation
 
 
 async def test_a_reader_that_loses_a_cancellation_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_subscription, "_CANCEL_AGAIN_S", 0.01)
+    monkeypatch.setattr(cancellation, "_CANCEL_AGAIN_S", 0.01)
     lost = 0
     begun = asyncio.Event()
 
@@ -25,5 +25,5 @@ async def test_a_reader_that_loses_a_cancellation_ends_all_the_same(monkeypatch:
 
     task = asyncio.create_task(reader())
     await begun.wait()
-    await asyncio.wait_for(bus_subscription._cancelled(task), 5)
+    await asyncio.wait_for(cancellation.ended(task), 5)
     assert task.cancelled()

@@ -16,10 +16,11 @@ from mesh.outbox import (
     without_outbox,
 )
 from mesh.store import Collection, SqliteStore
+from tests.one_stream import OneStream
 from tests.support import auntil
 
 
-class RecordingBus:
+class RecordingBus(OneStream):
     """Stands for the bus where its failures are to be chosen; the real one is in the integration tests."""
 
     def __init__(self) -> None:
@@ -119,7 +120,7 @@ async def test_a_publisher_sends_by_itself_when_woken_and_after_the_bus_was_away
         await auntil(lambda: len(bus.sent) == 2, 3)
 
 
-async def test_sent_events_can_be_replayed_for_seven_days(events: Collection) -> None:
+async def test_a_stream_that_was_lost_gets_again_what_was_sent_within_seven_days(events: Collection) -> None:
     clock, bus = ManualClock(), RecordingBus()
     publisher = OutboxPublisher(events, bus, clock)
     await events.put("a", add_event({}, event(0), clock))
@@ -128,19 +129,59 @@ async def test_sent_events_can_be_replayed_for_seven_days(events: Collection) ->
     document = await events.get("a")
     await events.put("a", add_event(document.body, event(1), clock))
     await publisher.send_pending()
-    replayed: list[OutboxEvent] = []
-
-    async def take(one: OutboxEvent) -> None:
-        replayed.append(one)
-
-    assert await publisher.replay(0, take) == 2
-    assert replayed == [event(0), event(1)]
-    assert await publisher.replay(clock.utc_ns(), take) == 1
+    assert await publisher.send_lost() == 0
+    bus.sent.clear()
+    bus.made_ns = clock.utc_ns()
+    assert await publisher.send_lost() == 2
+    assert bus.sent == [("e0", event(0).subject, b"x"), ("e1", event(1).subject, b"x")]
+    assert await publisher.send_lost() == 0
     clock.advance(2 * 24 * 3600)
     document = await events.get("a")
     await events.put("a", add_event(document.body, event(2), clock))
     await publisher.send_pending()
-    assert await publisher.replay(0, take) == 2
+    bus.made_ns = clock.utc_ns()
+    assert await publisher.send_lost() == 2
+
+
+async def test_a_lost_stream_is_noticed_by_a_publisher_that_starts_after_it_and_sent_to_once(
+    events: Collection,
+) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    await events.put("a", add_event(add_event({}, event(0), clock), event(1), clock))
+    await OutboxPublisher(events, bus, clock).send_pending()
+    bus.sent.clear()
+    bus.made_ns = clock.utc_ns()
+    bus.failures = 1
+    publisher = OutboxPublisher(events, bus, clock)
+    with pytest.raises(Unavailable):
+        await publisher.send_lost()
+    assert await publisher.send_lost() == 2
+    assert await OutboxPublisher(events, bus, clock).send_lost() == 0
+    assert [row[0] for row in bus.sent] == ["e0", "e1"]
+
+
+async def test_what_was_sent_before_streams_were_told_apart_is_judged_by_its_time(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    for name in ("before", "after"):
+        body = add_event({}, OutboxEvent("s", "t", b"x", name), clock)
+        body["outbox"][0]["sent_ns"] = clock.utc_ns()
+        await events.put(name, {**body, PENDING_FIELD: 0})
+        clock.advance(1)
+        bus.made_ns = bus.made_ns if name == "after" else clock.utc_ns()
+    assert await OutboxPublisher(events, bus, clock).send_lost() == 1
+    assert [row[0] for row in bus.sent] == ["before"]
+
+
+async def test_a_stream_older_than_all_that_is_kept_is_not_looked_into(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    bus.made_ns = clock.utc_ns()
+    clock.advance(8 * 24 * 3600)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise AssertionError("documents are read")
+
+    events.query = fails  # type: ignore[method-assign, assignment]
+    assert await OutboxPublisher(events, bus, clock).send_lost() == 0
 
 
 async def test_a_document_keeps_at_most_256_sent_events(events: Collection) -> None:
@@ -187,14 +228,10 @@ async def test_of_whole_states_that_were_sent_only_the_newest_is_kept(events: Co
     publisher = OutboxPublisher(events, bus, clock)
     await publisher.send_pending()
     assert [row[0] for row in bus.sent] == ["e0", "s0", "s1", "s2"]
-    kept: list[OutboxEvent] = []
-
-    async def keep(one: OutboxEvent) -> None:
-        kept.append(one)
-
-    await publisher.replay(0, keep)
-    assert [one.id for one in kept] == ["e0", "s2"]
-    assert kept[1].is_whole_state
+    bus.sent.clear()
+    bus.made_ns = clock.utc_ns()
+    assert await publisher.send_lost() == 2
+    assert [row[0] for row in bus.sent] == ["e0", "s2"]
 
 
 async def test_of_whole_states_that_wait_too_long_the_newest_gives_way_to_the_next(events: Collection) -> None:
