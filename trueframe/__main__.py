@@ -49,7 +49,6 @@ COMMANDS = {
     "retention": ("trueframe.commands.retention", "Show, set and plan how long footage is kept."),
     "holds": ("trueframe.commands.holds", "Keep footage that nothing may delete."),
     "bus": ("trueframe.commands.bus", "Look at messages that could not be taken, retry or drop them."),
-    "bus": ("trueframe.commands.bus", "Look at messages that could not be taken, retry or drop them."),
     "store": ("trueframe.commands.store", "Move documents between SQLite and MongoDB, and check them."),
     "token": ("trueframe.commands.token", "Create, list and revoke tokens: viewer, operator and so on."),
     "certs": ("trueframe.commands.certs", "Make, renew and check certificates for services and users."),
