@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detector_pool.canvas import Grey
 from detector_pool.normality.graph import features_graph
 from detector_pool.normality.grid import STATE_CHANNELS, Canvas
 from detector_pool.normality.heads import FLOW, HEADS, SPEED
@@ -22,10 +23,11 @@ def displacement(head: int, px: float) -> float:
     state = np.zeros((1, STATE_CHANNELS, CANVAS.rows, CANVAS.columns), np.float32)
     y, x = np.mgrid[0 : CANVAS.height, 0 : CANVAS.width].astype(np.float32)
 
-    def picture(number: int) -> np.ndarray:
+    def picture(number: int) -> Grey:
         # A slim figure, 5 by 30 pixels.
         along, down = (x - 60 - px * number) / 2.5, (y - 48) / 15
-        return (120 - 80 * np.exp(-(along**4) - down**4))[None, None].astype(np.float32)
+        shown: Grey = (120 - 80 * np.exp(-(along**4) - down**4))[None, None].astype(np.float32)
+        return shown
 
     for number in range(4):
         out = session.run({"previous": picture(number), "current": picture(number + 1), "seen": exists.seen,
