@@ -7,8 +7,12 @@ import asyncio
 from broker.client import BrokerClient
 from event_center.book import EventBook
 from event_center.camera_labels import follow_labels
+from event_center.cases.book import CaseBook
+from event_center.cases.service import CaseService
 from event_center.clockwork import clockwork
 from event_center.intake import catch_up, listening
+from event_center.notifications.running import Notifications
+from event_center.notifications.still import StillMaker
 from event_center.poison_watch import watch_poison
 from event_center.policy import Policy
 from event_center.service import EventService
@@ -20,11 +24,13 @@ from mesh.clocks import SystemClock
 from mesh.config import Config
 from mesh.outbox import OutboxPublisher
 from mesh.runner import run_service
-from mesh.server import serve
+from mesh.server import Registration, serve
 from mesh.store_open import open_store
 from mesh.system_events import SystemEvents
 from mesh.zones import site_zone
+from trueframe.v1.cases_pb2_grpc import add_CaseServiceServicer_to_server
 from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
+from trueframe.v1.notifications_pb2_grpc import add_NotificationServiceServicer_to_server
 
 
 async def main(config: Config) -> None:
@@ -38,16 +44,26 @@ async def main(config: Config) -> None:
     ):
         policy, zone = Policy.of(config.event_center), site_zone(config.site.timezone)
         book = await EventBook.open(store, policy=policy, zone=zone)
-        registration = (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService")
+        cases = await CaseBook.open(store)
+        conditions = SystemEvents("event-center", bus, SystemClock())
+        told = await Notifications.open(config.notifications, book, store, conditions, StillMaker(footage), zone)
+        notifications: Registration = (
+            add_NotificationServiceServicer_to_server, told.service, "trueframe.v1.NotificationService",
+        )  # fmt: skip
+        registrations: list[Registration] = [
+            notifications,
+            (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService"),
+            (add_CaseServiceServicer_to_server, CaseService(cases, book), "trueframe.v1.CaseService"),
+        ]
         outbox = OutboxPublisher(book.events, bus)
         book.on_stored = outbox.wake
         async with (
-            serve(config.event_center.endpoint, config, [registration]) as server,
+            serve(config.event_center.endpoint, config, registrations) as server,
             outbox,
             listening(bus, book),
             clockwork(book),
+            told.running(),
         ):
-            conditions = SystemEvents("event-center", bus, SystemClock())
             beside = [
                 asyncio.create_task(catch_up(footage, book), name="watermarks"),
                 asyncio.create_task(conditions.run(), name="conditions"),

@@ -45,14 +45,18 @@ if TYPE_CHECKING:
     from broker.client import BrokerClient, SyncBrokerClient
     from broker.discovery.client import DiscoveryClient, SyncDiscoveryClient
     from broker.pixel.client import PixelClient, RingReader, SyncPixelClient
+    from event_center.cases.client import CaseClient, SyncCaseClient
     from event_center.client import EventClient, SyncEventClient
+    from event_center.notifications.client import SyncNotificationClient
     from media_center.client import FootageClient, FootageItem, Starts, SyncFootageClient
     from mesh.channel import Token
     from mesh.config import Config
 
 __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect", "connect_async"]
 
-_CLIENTS = ("broker", "discovery", "footage", "events", "inspections", "ledger", "models", "pixels")
+_CLIENTS = (
+    "broker", "cases", "discovery", "footage", "events", "inspections", "ledger", "models", "notifications", "pixels",
+)  # fmt: skip
 
 
 class _Instance:
@@ -116,6 +120,20 @@ class Client(_Instance):
         from event_center.client import SyncEventClient
 
         return SyncEventClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def cases(self) -> SyncCaseClient:
+        """Events, clips and notes that belong together."""
+        from event_center.cases.client import SyncCaseClient
+
+        return SyncCaseClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def notifications(self) -> SyncNotificationClient:
+        """Who is told of alarms, and what was told."""
+        from event_center.notifications.client import SyncNotificationClient
+
+        return SyncNotificationClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> SyncInspectionClient:
@@ -216,6 +234,13 @@ class AsyncClient(_Instance):
         from event_center.client import EventClient
 
         return EventClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def cases(self) -> CaseClient:
+        """Events, clips and notes that belong together."""
+        from event_center.cases.client import CaseClient
+
+        return CaseClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> InspectionClient:

@@ -1,0 +1,1 @@
+"""Cases: events, clips and notes that belong together, and what people found."""
