@@ -44,6 +44,7 @@ def to_document(event: Event) -> dict[str, Any]:
         **{key: getattr(event, key) for key in _PLAIN},
         **{key: getattr(event, key) for key in _LATER},
         "kind": event.kind.value,
+        "regions": list(event.regions),
         "first": _text(event.first),
         "peak": _text(event.peak),
         "last": _text(event.last),
@@ -85,6 +86,7 @@ def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
         ),
         clip=_clip(document.get("clip")),
         open_members=tuple(document.get("open_members", ())),
+        regions=tuple(document.get("regions", ())),
         **plain,
     )
 

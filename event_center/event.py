@@ -72,6 +72,8 @@ class Event:
     """Version of what was folded into it last; older or equal ones are repetitions."""
     inspection: str = ""
     """The inspection that raised it."""
+    regions: tuple[str, ...] = ()
+    """Names of the regions that it was in."""
     alarm: Alarm = field(default_factory=Alarm)
     clip: Clip | None = None
     folded_into: str = ""

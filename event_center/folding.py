@@ -126,6 +126,7 @@ def fold_anomaly(existing: Event | None, report: AnomalyReport, watermark: Frame
         is_confirmed=is_same_footage or _reaches(watermark, report.last),
         source_version=report.version,
         inspection=report.inspection,
+        regions=report.regions,
     )
     return with_alarm(event, _AGGREGATE)
 

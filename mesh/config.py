@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mesh.config_alarms import EventCenterConfig, check_alarm_groups
+from mesh.config_notifications import NotificationsConfig, absolute_notifications, check_notifications
 from mesh.config_option import option
 from mesh.config_security import (
     NatsConfig,
@@ -307,6 +308,7 @@ class Config:
     learning: LearningConfig = field(default_factory=LearningConfig)
     inspections: tuple[InspectionSeed, ...] = ()
 
+    notifications: NotificationsConfig = field(default_factory=NotificationsConfig)
     @property
     def run_dir(self) -> Path:
         """Folder of sockets."""
@@ -372,6 +374,7 @@ def complete(config: Config) -> Config:
         store=absolute_store(config.store),
         broker=replace(config.broker, endpoint=config.broker.endpoint or f"unix:{folder}/broker.sock"),
         pixels=replace(
+        notifications=absolute_notifications(config.notifications),
             config.pixels,
             endpoint=config.pixels.endpoint or f"unix:{folder}/pixels.sock",
             rings_socket=config.rings_socket.absolute(),
@@ -412,6 +415,7 @@ def _check_together(config: Config) -> None:
     check_alarm_groups(config.event_center.groups)
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,
+    check_notifications(config.notifications)
         "inspections": config.inspections,
     }
     for section, seeds in sections.items():

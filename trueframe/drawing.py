@@ -6,45 +6,19 @@ Pictures that were drawn on are never evidence, and say so. What should not be i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-if TYPE_CHECKING:
-    from trueframe.v1.events_pb2 import Box
+from mesh.box_drawing import draw_boxes, font
+
+__all__ = [
+    "BACKGROUND", "draw_boxes", "fitting", "font", "grey", "line_height", "strip_height", "with_strip",
+]  # fmt: skip
 
 BACKGROUND = (24, 24, 24)
 _TEXT = (230, 230, 230)
-_BOX = (255, 60, 0)
 _WARNING = (255, 200, 0)
-
-
-@lru_cache(maxsize=32)
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The typeface that comes with the drawing library, so high in pixels."""
-    return ImageFont.load_default(size)
-
-
-def draw_boxes(picture: Image.Image, boxes: Iterable[Box]) -> None:
-    """Frames with label and score around what a detector pointed at. Boxes are fractions of the picture."""
-    pen = ImageDraw.Draw(picture)
-    width = max(2, picture.width // 320)
-    letters = font(max(11, picture.height // 30))
-    for box in boxes:
-        left, top = box.x * picture.width, box.y * picture.height
-        right = min(left + max(box.width * picture.width, 1), picture.width - 1)
-        bottom = min(top + max(box.height * picture.height, 1), picture.height - 1)
-        if right < left or bottom < top:
-            continue  # lies outside the picture
-        pen.rectangle((left, top, right, bottom), outline=_BOX, width=width)
-        text = " ".join(filter(None, (box.label, f"{box.score:.2f}" if box.score else "")))
-        if text:
-            _, _, text_width, text_height = pen.textbbox((0, 0), text, font=letters)
-            y = top - text_height - 4 if top > text_height + 4 else top + width
-            pen.rectangle((left, y, left + text_width + 6, y + text_height + 4), fill=_BOX)
-            pen.text((left + 3, y), text, font=letters, fill=(0, 0, 0))
 
 
 def strip_height(picture_height: int) -> int:
