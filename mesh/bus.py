@@ -184,12 +184,13 @@ class Bus:
         *,
         max_age_s: float = SEVEN_DAYS_S,
         max_bytes: int = 1 << 30,
+        max_messages: int = -1,
     ) -> None:
         """Makes sure of a file-backed stream, now and after each reconnect. Raises Unavailable while not connected.
 
-        Bounded by age and bytes, whichever comes first; the oldest messages go. Where the server has not that much
-        space, the bound is lowered, down to 8 MiB. A publisher that has been refused for
-        lack of a stream heals by calling this again.
+        Bounded by age, bytes and number, whichever comes first; the oldest messages go. The server reserves the bytes;
+        where it has not that much space, the bound is lowered, down to 8 MiB. -1 is no bound, and reserves nothing. A
+        publisher that has been refused for lack of a stream heals by calling this again.
         """
         self._streams[name] = StreamConfig(
             name=name,
@@ -198,6 +199,7 @@ class Bus:
             storage=StorageType.FILE,
             max_age=max_age_s,
             max_bytes=max_bytes,
+            max_msgs=max_messages,
             max_msg_size=MAX_PAYLOAD_BYTES,
             duplicate_window=DUPLICATE_WINDOW_S,
         )

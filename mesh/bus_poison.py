@@ -1,6 +1,6 @@
 """Messages that a reader could not take, set aside in a stream of their own: kept, looked at, sent again, dropped.
 
-    stream TRUEFRAME_POISON, subject trueframe.poison.<reader>, 30 days and 64 MiB, the oldest go first
+    stream TRUEFRAME_POISON, subject trueframe.poison.<reader>, 30 days and 1,000 messages, the oldest go first
 
 What belongs here: the form of such a message, and what is done with it. What does not: when a reader gives up
 (`mesh.bus_subscription`), and the alarm (`event_center.poison_watch`).
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 STREAM = "TRUEFRAME_POISON"
 SUBJECT = "trueframe.poison"
 MAX_AGE_S = 30 * 24 * 3600.0
-MAX_BYTES = 64 << 20
+# Not by bytes: those would be reserved.
+MAX_MESSAGES = 1000
 # What is larger is kept without its end: with these headers it might be more than the server takes.
 MAX_KEPT_BYTES = (1 << 20) - (32 << 10)
 _CARRIED = ("ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "content-type")
@@ -74,7 +75,7 @@ async def set_aside(bus: Bus, raw: Msg, reader: str, reason: str, attempts: int,
         "tf-set-aside-ns": str(time.time_ns()),
         "tf-size": str(len(raw.data)),
     }
-    await bus.ensure_stream(STREAM, (f"{SUBJECT}.>",), max_age_s=MAX_AGE_S, max_bytes=MAX_BYTES)
+    await bus.ensure_stream(STREAM, (f"{SUBJECT}.>",), max_age_s=MAX_AGE_S, max_bytes=-1, max_messages=MAX_MESSAGES)
     stored = bus.client.jetstream().publish(
         f"{SUBJECT}.{_word(reader)}", raw.data[:MAX_KEPT_BYTES], timeout=_ANSWER_S, headers=headers
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 from mesh.errors import NotFound
 from mesh.files import read_secret, write_private
 
-MAX_STORE_BYTES = 1 << 30
+# The stream of events reserves 1 GiB of it, that of revocations 64 MiB.
+MAX_STORE_BYTES = (1 << 30) + (256 << 20)
 MAX_MESSAGE_BYTES = 1 << 20
 
 
