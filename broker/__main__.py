@@ -26,7 +26,9 @@ from broker.view import load_view
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
 from mesh.config import CameraSeed, Config
+from mesh.errors import InvalidArgument
 from mesh.logs import get_logger
+from mesh.masks import Mask, checked
 from mesh.runner import run_service
 from mesh.secrets_at_rest import SealingKeys, SecretLocked, is_sealed
 from mesh.server import serve
@@ -154,8 +156,9 @@ def _seeds(seeds: Iterable[CameraSeed], keys: SealingKeys) -> Iterator[StoredCam
     """The supervisor seals what it writes into the configuration of an embedded instance."""
     for seed in seeds:
         try:
+            # Masks that do not hold must not leave a camera without any.
             yield _seed(seed, keys.open(seed.source, f"camera {seed.id}") if is_sealed(seed.source) else seed.source)
-        except SecretLocked as error:
+        except (SecretLocked, InvalidArgument) as error:
             log.error("camera of the configuration is left out", camera=seed.id[:80], reason=str(error))
 
 
@@ -169,6 +172,7 @@ def _seed(seed: CameraSeed, source: str) -> StoredCamera:
         transport=_TRANSPORTS[seed.transport],
         tls_sha256=seed.tls_sha256,
         device=seed.device,
+        masks=checked(Mask(mask.name, mask.corners) for mask in seed.masks),
     )
 
 

@@ -27,7 +27,7 @@ from mesh.errors import TrueframeError, Unavailable, from_rpc_error
 from mesh.grpc_bytes import bytes_stream_stream
 from trueframe.v1 import broker_pb2, broker_pb2_grpc, cameras_pb2, cameras_pb2_grpc
 from trueframe.v1.broker_pb2 import Load, Subscription
-from trueframe.v1.cameras_pb2 import Camera, CameraSpec, WatchCamerasResponse
+from trueframe.v1.cameras_pb2 import Camera, CameraSpec, PrivacyMask, WatchCamerasResponse
 
 
 class BrokerClient:
@@ -98,6 +98,12 @@ class BrokerClient:
         with translated():
             request = cameras_pb2.UpdateCameraRequest(spec=spec)
             return one_camera(await self._cameras.UpdateCamera(request, timeout=DEADLINE_S))
+
+    async def set_privacy_masks(self, camera: str, masks: Iterable[PrivacyMask]) -> Camera:
+        """Replaces a camera's privacy masks; none uncovers it. Raises InvalidArgument, NotFound."""
+        with translated():
+            request = cameras_pb2.SetPrivacyMasksRequest(id=camera, masks=masks)
+            return one_camera(await self._cameras.SetPrivacyMasks(request, timeout=DEADLINE_S))
 
     async def remove_camera(self, camera: str) -> None:
         """Removes a camera; its footage stays. Raises NotFound."""

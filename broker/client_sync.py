@@ -22,7 +22,7 @@ from mesh.channel import Token, connect_sync
 from mesh.grpc_bytes import bytes_stream_stream
 from trueframe.v1 import broker_pb2, broker_pb2_grpc, cameras_pb2, cameras_pb2_grpc
 from trueframe.v1.broker_pb2 import Load, Subscription
-from trueframe.v1.cameras_pb2 import Camera, CameraSpec, WatchCamerasResponse
+from trueframe.v1.cameras_pb2 import Camera, CameraSpec, PrivacyMask, WatchCamerasResponse
 
 
 class SyncBrokerClient:
@@ -67,6 +67,12 @@ class SyncBrokerClient:
         with translated():
             answer = self._cameras.UpdateCamera(cameras_pb2.UpdateCameraRequest(spec=spec), timeout=DEADLINE_S)
             return one_camera(answer)
+
+    def set_privacy_masks(self, camera: str, masks: Iterable[PrivacyMask]) -> Camera:
+        """Replaces a camera's privacy masks; none uncovers it. Raises InvalidArgument, NotFound."""
+        with translated():
+            request = cameras_pb2.SetPrivacyMasksRequest(id=camera, masks=masks)
+            return one_camera(self._cameras.SetPrivacyMasks(request, timeout=DEADLINE_S))
 
     def remove_camera(self, camera: str) -> None:
         """Removes a camera; its footage stays. Raises NotFound."""

@@ -23,6 +23,7 @@ from mesh.clocks import Clock
 from mesh.errors import InvalidArgument, ResourceExhausted, TrueframeError
 from mesh.ids import validate_camera_id
 from mesh.logs import get_logger
+from mesh.masks import Masks
 from mesh.redact import redact_url
 from trueframe.v1 import cameras_pb2
 from trueframe.v1.frames_pb2 import EPOCH_END_REASON_RECONFIGURED
@@ -239,7 +240,9 @@ class CameraRegistry:
             # A listing that is edited and sent back has lost its credentials: that is no wish to forget them.
             keeps_source = camera.source in ("", redact_url(before.source))
             source, locked = (before.source, before.locked) if keeps_source else (camera.source, None)
-            after = replace(camera, source=source, locked=locked, version=before.version + 1, is_removed=False)
+            after = replace(
+                camera, source=source, locked=locked, masks=before.masks, version=before.version + 1, is_removed=False
+            )
             if replace(after, version=before.version) == before:
                 return entry
             parse_source(after.source, after.transport, after.tls_sha256)
@@ -251,6 +254,21 @@ class CameraRegistry:
         for tell in list(self._changed):
             tell(camera.id)
         self.notify(camera.id)
+        return entry
+
+    async def set_masks(self, camera: str, masks: Masks) -> Entry:
+        """Replaces a camera's privacy masks, stored before this returns. Raises NoSuchCamera."""
+        async with self._changing:
+            entry = self.get(camera)
+            if entry.stored.masks == masks:
+                return entry
+            after = replace(entry.stored, masks=masks, version=entry.stored.version + 1)
+            await self._store.put_camera(after)
+            entry.stored = after
+        log.info("privacy masks changed", camera=camera, masks=len(masks))
+        for tell in list(self._changed):
+            tell(camera)
+        self.notify(camera)
         return entry
 
     async def follow_keys(self) -> None:

@@ -16,6 +16,7 @@ from broker.view import camera_view, stored_of
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument
 from mesh.grpc_bytes import bytes_handler
+from mesh.masks import checked, from_proto
 from mesh.security import principal_of
 from trueframe.v1 import broker_pb2, broker_pb2_grpc, cameras_pb2, cameras_pb2_grpc
 
@@ -48,6 +49,14 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
         principal_of(context).require(request.spec.id)
         entry = await self._registry.update(stored_of(request.spec))
         return cameras_pb2.UpdateCameraResponse(camera=self._view(entry))
+
+    async def SetPrivacyMasks(  # noqa: N802
+        self, request: cameras_pb2.SetPrivacyMasksRequest, context: Any
+    ) -> cameras_pb2.SetPrivacyMasksResponse:
+        """Replaces a camera's privacy masks."""
+        principal_of(context).require(request.id)
+        entry = await self._registry.set_masks(request.id, checked(from_proto(request.masks)))
+        return cameras_pb2.SetPrivacyMasksResponse(camera=self._view(entry))
 
     async def RemoveCamera(  # noqa: N802
         self, request: cameras_pb2.RemoveCameraRequest, context: Any

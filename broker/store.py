@@ -26,6 +26,9 @@ from broker.kinds import Transport
 from mesh.errors import FailedPrecondition
 from mesh.files import private_folder
 from mesh.logs import get_logger
+from mesh.masks import Masks
+from mesh.masks import decode as masks_from
+from mesh.masks import encode as masks_text
 from mesh.secrets_at_rest import SealingKeys, SecretLocked
 from trueframe.v1.cameras_pb2 import TRANSPORT_UNSPECIFIED
 
@@ -44,7 +47,8 @@ CREATE TABLE IF NOT EXISTS camera (
     transport INTEGER NOT NULL DEFAULT 0,
     tls_sha256 TEXT NOT NULL DEFAULT '',
     device TEXT NOT NULL DEFAULT '',
-    sealed TEXT NOT NULL DEFAULT ''
+    sealed TEXT NOT NULL DEFAULT '',
+    masks TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE TABLE IF NOT EXISTS epoch (camera TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 """
@@ -54,6 +58,7 @@ _LATER_COLUMNS = {
     "tls_sha256": "TEXT NOT NULL DEFAULT ''",
     "device": "TEXT NOT NULL DEFAULT ''",
     "sealed": "TEXT NOT NULL DEFAULT ''",
+    "masks": "TEXT NOT NULL DEFAULT '[]'",
 }
 
 
@@ -75,6 +80,7 @@ class StoredCamera:
     tls_sha256: str = ""
     device: str = ""
     locked: Locked | None = None
+    masks: Masks = ()
 
 
 class BrokerStore:
@@ -219,10 +225,10 @@ class BrokerStore:
     def _read_cameras(self) -> list[StoredCamera]:
         rows = self._open_database().execute(
             "SELECT id, source, display_name, labels, is_disabled, is_removed, version, transport, tls_sha256, device,"
-            " sealed FROM camera ORDER BY id"
+            " sealed, masks FROM camera ORDER BY id"
         )
         cameras = []
-        for id_, shown, name, labels, disabled, removed, version, transport, tls_sha256, device, sealed in rows:
+        for id_, shown, name, labels, disabled, removed, version, transport, tls_sha256, device, sealed, masks in rows:
             source, locked = from_rest(id_, shown, sealed, self._keys)
             cameras.append(
                 StoredCamera(
@@ -237,6 +243,7 @@ class BrokerStore:
                     tls_sha256,
                     device,
                     locked,
+                    masks_from(masks),
                 )
             )
         return cameras
@@ -257,11 +264,12 @@ class BrokerStore:
             camera.tls_sha256,
             camera.device,
             sealed,
+            masks_text(camera.masks),
         )
         # By name: in a file of an earlier version the later columns stand where they were added.
         self._open_database().execute(
             "INSERT OR REPLACE INTO camera (id, source, display_name, labels, is_disabled, is_removed, version,"
-            " transport, tls_sha256, device, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " transport, tls_sha256, device, sealed, masks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
 

@@ -87,6 +87,8 @@ class Subscription:
             self.principal.require(camera)
             if camera not in self._registry:
                 raise NoSuchCamera(f"camera {camera!r}")
+            if self._registry.get(camera).stored.masks:
+                self.principal.require_unmasked(camera)
         self._selection = selection
         self._starts = dict(selection.starts)
         wanted = {entry.stored.id for entry in self._registry.entries() if self._wants(entry.stored.id)}
@@ -116,8 +118,9 @@ class Subscription:
         self._news.set()
 
     def _wants(self, camera: str) -> bool:
-        labels = self._registry.get(camera).stored.labels
-        return self._selection.includes(camera, labels) and self.principal.allows(camera)
+        stored = self._registry.get(camera).stored
+        may_see = self.principal.allows(camera) and (not stored.masks or self.principal.sees_unmasked)
+        return self._selection.includes(camera, stored.labels) and may_see
 
     def _add(self, camera: str) -> None:
         self.cameras.add(camera)

@@ -11,7 +11,7 @@ from broker.rtsp.clock import ClockState
 from broker.store import StoredCamera
 from mesh.redact import redact_url
 from trueframe.v1.broker_pb2 import GetLoadResponse, Load
-from trueframe.v1.cameras_pb2 import Camera, CameraClock, CameraSpec
+from trueframe.v1.cameras_pb2 import Camera, CameraClock, CameraSpec, MaskCorner, PrivacyMask
 from trueframe.v1.frames_pb2 import CODEC_UNSPECIFIED
 
 
@@ -55,6 +55,10 @@ def camera_view(entry: Entry, now_ns: int) -> Camera:
         packets_reordered=counters.packets_reordered,
         key_frame_interval=ingest.key_frame_interval if ingest and ingest.epoch else 0,
         clock=_clock_view(feed.clock_state),
+        masks=[
+            PrivacyMask(name=mask.name, corners=[MaskCorner(x=x, y=y) for x, y in mask.corners])
+            for mask in entry.stored.masks
+        ],
     )
 
 

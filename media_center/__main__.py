@@ -25,6 +25,7 @@ from media_center.holds import Rolls
 from media_center.import_desk import ImportDesk
 from media_center.keys import RING_NAME, FootageSigner
 from media_center.lane import Commit
+from media_center.mask_book import MaskBook
 from media_center.metrics import FootageCollector
 from media_center.recorder import Recorder
 from media_center.recovery import recover
@@ -43,7 +44,7 @@ from media_center.tiers import SecondTier
 from media_center.writer import FootageWriter, free_bytes
 from mesh.allocator import tune_malloc
 from mesh.bus import Bus
-from mesh.channel import Credentials
+from mesh.channel import Credentials, connect
 from mesh.clocks import SystemClock
 from mesh.config import Config, MediaCenterConfig
 from mesh.errors import FailedPrecondition
@@ -124,6 +125,10 @@ async def main(config: Config) -> None:
         )  # fmt: skip
         storage.scrubbed = lambda: (scrubber.finished_ns, scrubber.damaged_segments)
         stack.enter_context(ScrubCollector(scrubber))
+        broker_channel = await stack.enter_async_context(
+            connect(config.broker.endpoint, Credentials.from_config(config))
+        )
+        masks = MaskBook(config.run.data_dir / "media-center" / "masks.json", broker_channel)
         servicer = FootageServicer(
             House(
                 archive,
@@ -137,11 +142,10 @@ async def main(config: Config) -> None:
                 imports=imports,
                 scrubber=scrubber,
                 bring_back=BringBack(root, retention, clock, levels.warn),
+                masks=masks,
             )
         )
-        client = await stack.enter_async_context(
-            BrokerClient(config.broker.endpoint, Credentials.from_config(config))
-        )
+        client = await stack.enter_async_context(BrokerClient(config.broker.endpoint, Credentials.from_config(config)))
         resumptions = {camera: found.resumption for camera, found in recovered.items()}
         recorder = Recorder(client, writer, limits_of(settings), clock, resumptions)
         stack.enter_context(FootageCollector(recorder, writer, archive))
@@ -174,6 +178,7 @@ async def main(config: Config) -> None:
                 tasks.create_task(_behind(loaded, retention.run), name="retention")
                 tasks.create_task(scrubber.run(), name="scrub")
                 tasks.create_task(holds.watch_footage(settled_ns), name="holds")
+                tasks.create_task(masks.run(), name="privacy masks")
                 tasks.create_task(recorder.run(), name="recorder")
                 tasks.create_task(decoder.warm(), name="decoder")
         finally:

@@ -135,9 +135,11 @@ class FootageClient(CustodyCalls, ExportCalls, StorageCalls, HoldCalls, ProofCal
         finally:
             call.cancel()
 
-    async def snapshot(self, frame: FrameId, max_width: int = 0) -> footage_pb2.GetSnapshotResponse:
-        """The picture of exactly one frame, as PNG."""
-        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=max_width)
+    async def snapshot(
+        self, frame: FrameId, max_width: int = 0, *, masked: bool = False
+    ) -> footage_pb2.GetSnapshotResponse:
+        """The picture of exactly one frame, as PNG; `masked`: with privacy masks, whatever your right."""
+        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=max_width, masked=masked)
         with errors():
             return await self._stub.GetSnapshot(request, timeout=SNAPSHOT_DEADLINE_S)
 

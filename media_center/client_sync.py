@@ -115,9 +115,9 @@ class SyncFootageClient(
         finally:
             call.cancel()
 
-    def snapshot(self, frame: FrameId, max_width: int = 0) -> footage_pb2.GetSnapshotResponse:
+    def snapshot(self, frame: FrameId, max_width: int = 0, *, masked: bool = False) -> footage_pb2.GetSnapshotResponse:
         """As FootageClient.snapshot."""
-        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=max_width)
+        request = footage_pb2.GetSnapshotRequest(id=frame.to_proto(), max_width=max_width, masked=masked)
         with errors():
             found: footage_pb2.GetSnapshotResponse = self._stub.GetSnapshot(request, timeout=SNAPSHOT_DEADLINE_S)
             return found

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from media_center.decoding import ANSWER, CodedUnit, encode_request
 from mesh.errors import DeadlineExceeded
 from mesh.logs import get_logger
+from mesh.masks import Masks
 from mesh.process import child_environment
 
 log = get_logger("media_center.decoder")
@@ -57,8 +58,8 @@ class Decoder:
         with contextlib.suppress(OSError):
             await self._all[0].ready()
 
-    async def picture(self, codec: int, units: Sequence[CodedUnit], max_width: int) -> bytes:
-        """The picture of the last unit as PNG; empty if the units do not give it.
+    async def picture(self, codec: int, units: Sequence[CodedUnit], max_width: int, masks: Masks = ()) -> bytes:
+        """The picture of the last unit as PNG, `masks` covered; empty if the units do not give it.
 
         Raises DecoderDied, and DeadlineExceeded after `timeout_s`. Either way, and when the caller is cancelled, the
         next request gets a new process.
@@ -67,7 +68,7 @@ class Decoder:
         is_whole = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                png = await process.ask(codec, units, max_width)
+                png = await process.ask(codec, units, max_width, masks)
             is_whole = True
         except TimeoutError:
             raise DeadlineExceeded("snapshot", f"was not decoded within {self._timeout_s:g} s") from None
@@ -111,12 +112,12 @@ class _Process:
                 process.kill()
             await process.wait()
 
-    async def ask(self, codec: int, units: Sequence[CodedUnit], max_width: int) -> bytes:
+    async def ask(self, codec: int, units: Sequence[CodedUnit], max_width: int, masks: Masks = ()) -> bytes:
         """Asks it for a picture. Raises OSError, asyncio.IncompleteReadError."""
         process = await self.ready()
         assert process.stdin is not None
         assert process.stdout is not None
-        for part in encode_request(codec, max_width, units):
+        for part in encode_request(codec, max_width, units, masks):
             process.stdin.write(part)
             await process.stdin.drain()
         (size,) = ANSWER.unpack(await process.stdout.readexactly(ANSWER.size))

@@ -4,8 +4,8 @@ What belongs here: decoding with pinned settings, scaling, PNG, and the pipe's t
 anything that knows footage, and any connection: recorded bytes come from cameras and are hostile, and whatever they do
 to a decoder, they do it here (law 5). Imports neither gRPC nor the rest of the media center.
 
-A request is `HEAD` (codec, max_width, number of units) and for each unit `UNIT` (seq, size) and its payload; the answer
-is `ANSWER` (size) and a PNG, of size 0 if the units give no picture of the last one.
+A request is `HEAD` (codec, max_width, bytes of masks, number of units), privacy masks as JSON, and for each unit `UNIT`
+(seq, size) and its payload; the answer is `ANSWER` (size) and a PNG, of size 0 if the units give none of the last one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from typing import Any, BinaryIO, Final
 import av
 import av.error
 import av.logging
+import numpy as np
 
-HEAD: Final = struct.Struct(">III")
+from mesh.masks import Masks, cover_rgb, decode, encode
+
+HEAD: Final = struct.Struct(">IIII")
 UNIT: Final = struct.Struct(">qI")
 ANSWER: Final = struct.Struct(">I")
 
@@ -34,9 +37,10 @@ CodedUnit = tuple[int, bytes]
 """Seq and canonical payload."""
 
 
-def encode_request(codec: int, max_width: int, units: Sequence[CodedUnit]) -> list[bytes]:
+def encode_request(codec: int, max_width: int, units: Sequence[CodedUnit], masks: Masks = ()) -> list[bytes]:
     """A request, in pieces to be written one after the other."""
-    parts = [HEAD.pack(codec, max_width, len(units))]
+    covered = encode(masks).encode() if masks else b""
+    parts = [HEAD.pack(codec, max_width, len(covered), len(units)), covered]
     for seq, payload in units:
         parts += [UNIT.pack(seq, len(payload)), payload]
     return parts
@@ -45,19 +49,27 @@ def encode_request(codec: int, max_width: int, units: Sequence[CodedUnit]) -> li
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until their end."""
     while head := requests.read(HEAD.size):
-        codec, max_width, count = HEAD.unpack(head)
+        codec, max_width, masks_size, count = HEAD.unpack(head)
+        masks = decode(requests.read(masks_size).decode())
         units = []
         for _ in range(count):
             seq, size = UNIT.unpack(requests.read(UNIT.size))
             units.append((seq, requests.read(size)))
-        png = render(codec, units, max_width)
+        png = render(codec, units, max_width, masks)
         answers.write(ANSWER.pack(len(png)) + png)
         answers.flush()
 
 
-def render(codec: int, units: Sequence[CodedUnit], max_width: int) -> bytes:
-    """The picture of the last unit as PNG, at most so wide (0: as it is); empty if the units do not give it."""
+def render(codec: int, units: Sequence[CodedUnit], max_width: int, masks: Masks = ()) -> bytes:
+    """The picture of the last unit as PNG, at most so wide (0: as it is); empty if the units do not give it.
+
+    `masks` are covered before it is scaled.
+    """
     picture = decode_exactly(codec, units)
+    if picture is not None and masks:
+        pixels: Any = np.ascontiguousarray(picture.to_ndarray(format="rgb24"))
+        cover_rgb(masks, pixels)
+        picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     return encode_png(picture, max_width) if picture is not None else b""
 
 

@@ -18,6 +18,7 @@ from media_center.errors import NeverRecorded
 from media_center.footage import CameraFootage
 from media_center.hold_book import HoldBook
 from media_center.import_desk import ImportDesk
+from media_center.mask_book import MaskBook
 from media_center.ranges import Bounds
 from media_center.retention_keeper import RetentionKeeper
 from media_center.scrub import Scrubber
@@ -25,6 +26,7 @@ from media_center.seal import Signer
 from media_center.storage_report import StorageReport
 from mesh.clocks import Clock
 from mesh.ids import validate_camera_id
+from mesh.masks import Masks
 from mesh.security import Principal
 
 
@@ -43,6 +45,7 @@ class House:
     retention: RetentionKeeper
     scrubber: Scrubber
     bring_back: BringBack
+    masks: MaskBook
 
 
 class Room:
@@ -60,6 +63,7 @@ class Room:
         self._imports = house.imports
         self._scrubber = house.scrubber
         self._bring_back = house.bring_back
+        self._masks = house.masks
 
     def _cameras(self, principal: Principal, asked: Iterable[str]) -> list[str]:
         named = sorted({validate_camera_id(camera) for camera in asked})
@@ -70,6 +74,17 @@ class Room:
     def _footage(self, principal: Principal, camera: str) -> CameraFootage:
         principal.require(validate_camera_id(camera))
         return self._archive.footage(camera)
+
+    async def _masks_for(self, principal: Principal, camera: str, *, is_asked: bool = False) -> Masks:
+        """What is covered in pictures of a camera for this caller. Raises Unavailable while that is not known."""
+        return await self._masks.of(camera) if is_asked or not principal.sees_unmasked else ()
+
+    async def _require_unmasked(self, principal: Principal, cameras: Iterable[str]) -> None:
+        """For what hands out recorded bytes. Raises PermissionDenied (masks, and no right), Unavailable."""
+        if not principal.sees_unmasked:
+            for camera in cameras:
+                if await self._masks.of(camera):
+                    principal.require_unmasked(camera)
 
     def _note(
         self, principal: Principal, action: str, camera: str, from_ns: int = 0, to_ns: int = 0, detail: str = ""

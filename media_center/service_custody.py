@@ -67,6 +67,7 @@ class CustodyRoom(Room):
         """The bytes of one closed segment."""
         principal = principal_of(context)
         footage = self._footage(principal, request.camera)
+        await self._require_unmasked(principal, [request.camera])
         chunks = await asyncio.to_thread(read_segment, footage, request.name)
         self._note(
             principal, "segment", footage.camera, chunks.record.first_ns, chunks.record.last_ns, chunks.record.name

@@ -31,6 +31,7 @@ class ExportRoom(Room):
         bounds = parse_range(request.range)
         principal = principal_of(context)
         footage = self._footage(principal, bounds.camera)
+        await self._require_unmasked(principal, [bounds.camera])
         plan = await asyncio.to_thread(plan_export, footage, bounds)
         await self._note_range(principal, "export", bounds, plan.file_name)
         yield footage_pb2.ExportResponse(header=_header(plan))
@@ -50,6 +51,7 @@ class ExportRoom(Room):
             raise InvalidArgument("purpose", f"has more than {_MAX_PURPOSE} characters")
         bounds = [parse_range(message) for message in request.ranges]
         ranges = [(self._footage(principal, bound.camera), bound) for bound in bounds]
+        await self._require_unmasked(principal, [bound.camera for bound in bounds])
         # Everything is planned before the first byte: what cannot be exported is told at once.
         files = await asyncio.to_thread(plan_package, ranges, request.file_name)
         for bound in bounds:

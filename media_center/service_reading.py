@@ -78,6 +78,7 @@ class ReadingRoom(Room):
         """Recorded frames. Writes ready-made bytes, so it is served through `generic_handlers` only."""
         principal = principal_of(context)
         bounds = self._replay_bounds(request, principal)
+        await self._require_unmasked(principal, [bound.camera for bound in bounds])
         for bound in bounds:
             await self._note_range(principal, "replay", bound, "and what follows" if request.follow else "")
         stream = replay(
@@ -98,11 +99,16 @@ class ReadingRoom(Room):
         footage = self._footage(principal, frame.camera)
         coded = await asyncio.to_thread(read_coded, footage, frame)
         self._note(principal, "snapshot", frame.camera, coded.row.received_ns, coded.row.received_ns, str(frame))
-        png = await decode(coded, self._decoder, request.max_width)
-        proof = await asyncio.to_thread(
-            prove_picture, footage, coded, png, request.max_width, self._clock.utc_ns(), self._signer
+        masks = await self._masks_for(principal, frame.camera, is_asked=request.masked)
+        png = await decode(coded, self._decoder, request.max_width, masks)
+        proof = b""
+        if not masks:
+            proof = await asyncio.to_thread(
+                prove_picture, footage, coded, png, request.max_width, self._clock.utc_ns(), self._signer
+            )
+        return footage_pb2.GetSnapshotResponse(
+            png=png, frame=coded.row, inexact=coded.inexact, proof=proof, masked=bool(masks)
         )
-        return footage_pb2.GetSnapshotResponse(png=png, frame=coded.row, inexact=coded.inexact, proof=proof)
 
     def _replay_bounds(self, request: footage_pb2.ReplayRequest, principal: Principal) -> list[Bounds]:
         bounds = [parse_range(message) for message in request.ranges]

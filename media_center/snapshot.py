@@ -15,6 +15,7 @@ from media_center.footage import CameraFootage, Position
 from media_center.payloads import RecordedFrame, index_row, read_frames
 from media_center.rows import FRAME
 from mesh.ids import FrameId
+from mesh.masks import Masks
 from trueframe.v1 import footage_pb2
 
 _MAX_BYTES = 512 << 20
@@ -68,10 +69,13 @@ def frames_between(footage: CameraFootage, first: Position, last: Position) -> I
             yield from read_frames(footage.view.path(segment), footage.view[segment].epoch, part)
 
 
-async def decode(coded: Coded, decoder: Decoder, max_width: int) -> bytes:
-    """The frame's picture as PNG, at most so wide (0: as it is). Raises NotDecodable, DeadlineExceeded."""
+async def decode(coded: Coded, decoder: Decoder, max_width: int, masks: Masks = ()) -> bytes:
+    """The frame's picture as PNG, at most so wide (0: as it is), `masks` covered.
+
+    Raises NotDecodable, DeadlineExceeded.
+    """
     try:
-        png = await decoder.picture(coded.codec, coded.units, max_width)
+        png = await decoder.picture(coded.codec, coded.units, max_width, masks)
     except DecoderDied:
         raise NotDecodable(f"frame {coded.frame}", "gives no picture: the decoder crashed on its bytes") from None
     if not png:

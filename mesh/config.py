@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mesh.config_alarms import EventCenterConfig, check_alarm_groups
+from mesh.config_masks import MaskSeed
 from mesh.config_notifications import NotificationsConfig, absolute_notifications, check_notifications
 from mesh.config_option import option
 from mesh.config_security import (
@@ -116,6 +117,7 @@ class CameraSeed:
         "", "SHA-256 of the certificate of an rtsps:// or https:// camera; empty: authorities decide."
     )
     device: str = option("", "Names the device that several streams belong to.")
+    masks: tuple[MaskSeed, ...] = option((), "Privacy masks; none means that everybody sees everything.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,9 +308,9 @@ class Config:
     event_center: EventCenterConfig = field(default_factory=EventCenterConfig)
     detector_pool: DetectorPoolConfig = field(default_factory=DetectorPoolConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
+    notifications: NotificationsConfig = field(default_factory=NotificationsConfig)
     inspections: tuple[InspectionSeed, ...] = ()
 
-    notifications: NotificationsConfig = field(default_factory=NotificationsConfig)
     @property
     def run_dir(self) -> Path:
         """Folder of sockets."""
@@ -330,12 +332,12 @@ class Config:
         return self.security.revocations_file or self.run.data_dir / "keys" / "revoked.jws"
 
     @property
-    def footage_dir(self) -> Path:
-    @property
     def credentials_key_file(self) -> Path:
         """Key that camera passwords are sealed with."""
         return self.security.credentials_key_file or self.run.data_dir / "keys" / "credentials.key"
 
+    @property
+    def footage_dir(self) -> Path:
         """Folder of the footage."""
         return self.media_center.footage_dir or self.run.data_dir / "media"
 
@@ -372,9 +374,9 @@ def complete(config: Config) -> Config:
         security=absolute_security(config.security, run.data_dir / "keys"),
         nats=absolute_nats(config.nats),
         store=absolute_store(config.store),
+        notifications=absolute_notifications(config.notifications),
         broker=replace(config.broker, endpoint=config.broker.endpoint or f"unix:{folder}/broker.sock"),
         pixels=replace(
-        notifications=absolute_notifications(config.notifications),
             config.pixels,
             endpoint=config.pixels.endpoint or f"unix:{folder}/pixels.sock",
             rings_socket=config.rings_socket.absolute(),
@@ -413,9 +415,9 @@ def _check_together(config: Config) -> None:
             "Recording stops below that one; the warning must come before.",
         )
     check_alarm_groups(config.event_center.groups)
+    check_notifications(config.notifications)
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,
-    check_notifications(config.notifications)
         "inspections": config.inspections,
     }
     for section, seeds in sections.items():

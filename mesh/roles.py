@@ -34,6 +34,9 @@ class Role(StrEnum):
             raise InvalidArgument(f"role {str(text)[:40]!r}", f"is none of {', '.join(cls)}") from None
 
 
+UNMASKED_ROLES = frozenset({Role.MAINTAINER, Role.ADMINISTRATOR, Role.SERVICE})
+"""Who sees pictures without privacy masks, unless their token says otherwise."""
+
 _SEE = frozenset(Role)
 _ACT = frozenset({Role.OPERATOR, Role.MAINTAINER, Role.ADMINISTRATOR, Role.SERVICE})
 _LOOK_INSIDE = frozenset({Role.MAINTAINER, Role.ADMINISTRATOR, Role.SERVICE})
@@ -50,6 +53,7 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.CameraService/AddCamera": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/UpdateCamera": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/RemoveCamera": _CHANGE_CAMERAS,
+    "/trueframe.v1.CameraService/SetPrivacyMasks": _CHANGE_CAMERAS,
     "/trueframe.v1.CameraService/GetCamera": _SEE,
     "/trueframe.v1.CameraService/ListCameras": _SEE,
     "/trueframe.v1.CameraService/WatchCameras": _SEE,
@@ -108,14 +112,14 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.EventService/DeleteSuppressionRule": _LOOK_INSIDE,
     "/trueframe.v1.EventService/GetAlarmLoad": _SEE,
     "/trueframe.v1.EventService/AssignEvent": _ACT,
-    "/trueframe.v1.CaseService/OpenCase": _ACT,
-    "/trueframe.v1.CaseService/GetCase": _SEE,
-    "/trueframe.v1.CaseService/ListCases": _SEE,
-    "/trueframe.v1.CaseService/ChangeCase": _ACT,
     "/trueframe.v1.NotificationService/ListChannels": _LOOK_INSIDE,
     "/trueframe.v1.NotificationService/ListNotificationRules": _LOOK_INSIDE,
     "/trueframe.v1.NotificationService/ListDeliveries": _LOOK_INSIDE,
     "/trueframe.v1.NotificationService/TestChannel": _LOOK_INSIDE,
+    "/trueframe.v1.CaseService/OpenCase": _ACT,
+    "/trueframe.v1.CaseService/GetCase": _SEE,
+    "/trueframe.v1.CaseService/ListCases": _SEE,
+    "/trueframe.v1.CaseService/ChangeCase": _ACT,
     "/trueframe.v1.EventService/LabelEvent": _ACT,
     "/trueframe.v1.EventService/UndoDeed": _ACT,
     "/trueframe.v1.EventService/PreviewBulk": _ACT,

@@ -32,7 +32,7 @@ from mesh.errors import (
 from mesh.files import read_secret, write_atomic, write_private
 from mesh.ids import validate_camera_id
 from mesh.revocation import Revocations
-from mesh.roles import Role
+from mesh.roles import UNMASKED_ROLES, Role
 
 ISSUER = "trueframe"
 _ALGORITHM = "EdDSA"
@@ -53,6 +53,22 @@ class Principal:
     expires_s: float = float("inf")
     token_id: str = ""
     issued_s: float = 0.0
+    unmasked: bool | None = None
+    """Whether pictures are shown without privacy masks; None leaves it to the role."""
+
+    @property
+    def sees_unmasked(self) -> bool:
+        """Whether the caller sees what privacy masks cover."""
+        return self.role in UNMASKED_ROLES if self.unmasked is None else self.unmasked
+
+    def require_unmasked(self, camera: str) -> None:
+        """For what cannot be masked, of a camera that has masks. Raises PermissionDenied."""
+        if not self.sees_unmasked:
+            raise PermissionDenied(
+                f"camera {camera!r}",
+                f"has privacy masks, and its packets and exact files cannot be masked for {self.name!r}",
+                "Take snapshots, thumbnails or a contact sheet, which are; or ask for a token with `--unmasked`.",
+            )
 
     def allows(self, camera: str) -> bool:
         """Whether the camera is in the caller's scope."""
@@ -121,10 +137,13 @@ def mint_token(
     role: Role | str,
     cameras: Iterable[str] | None = None,
     ttl: timedelta = timedelta(days=30),
+    *,
+    unmasked: bool | None = None,
 ) -> str:
     """A signed token for a caller. Every token ends: `ttl` from now. Raises InvalidArgument.
 
-    `cameras=None` means all cameras; an empty collection means none.
+    `cameras=None` means all cameras; an empty collection means none. `unmasked`: pictures without, or with, privacy
+    masks, whatever the role; None leaves it to the role.
     """
     if not name or len(name) > 128:
         raise InvalidArgument("token name", "has to have 1 to 128 characters")
@@ -141,6 +160,8 @@ def mint_token(
     }
     if cameras is not None:
         claims["cameras"] = sorted({validate_camera_id(camera) for camera in cameras})
+    if unmasked is not None:
+        claims["unmasked"] = unmasked
     return jwt.encode(claims, key, algorithm=_ALGORITHM)
 
 
@@ -229,6 +250,8 @@ def revoked_error() -> Unauthenticated:
 def _principal(claims: Mapping[str, Any]) -> Principal:
     cameras = claims.get("cameras")
     well_formed = cameras is None or (isinstance(cameras, list) and all(isinstance(c, str) for c in cameras))
+    unmasked = claims.get("unmasked")
+    well_formed = well_formed and (unmasked is None or isinstance(unmasked, bool))
     try:
         role = Role.parse(claims["role"])
     except InvalidArgument:
@@ -242,4 +265,5 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         expires_s=float(claims["exp"]) + _CLOCK_LEEWAY_S,
         token_id=str(claims.get("jti", "")),
         issued_s=float(claims["iat"]),
+        unmasked=unmasked,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from av.error import FFmpegError
 
 from broker.client import WireFrame
+from broker.pixel.covering import Views
 from broker.pixel.decode import Decoded, NotDecoded, Outcome, StreamDecoder
 from broker.pixel.hardware import CODECS, SOFTWARE, Hardware
 from broker.pixel.inbox import Arrival, Dropped, Inbox, Waiting, joins
@@ -28,6 +29,7 @@ from broker.pixel.thumbnails import ThumbnailBoard
 from mesh.clocks import Clock
 from mesh.ids import FrameId
 from mesh.logs import get_logger, rate_limited
+from mesh.masks import Masks
 from trueframe.v1 import frames_pb2
 
 log = get_logger("broker.pixel.camera")
@@ -37,7 +39,7 @@ _NICENESS = 5
 # A join point every few seconds, and nothing in between that decodes: about three of these.
 _FAILURES_BEFORE_SOFTWARE = 50
 
-OnPicture = Callable[[Planes, FrameId, int, bool], None]
+OnPicture = Callable[[Views, FrameId, int, bool], None]
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ class CameraDecoder:
     ) -> None:
         self.camera = camera
         self.figures = DecoderFigures()
+        self.masks: Masks = ()
+        """Privacy masks of the camera. The host's to set, before it tells the boards to forget."""
         self._outlet = outlet
         self._board = board
         self._plane_board = plane_board
@@ -260,10 +264,11 @@ class CameraDecoder:
             inexact=decoded.inexact,
         )
         frame_id = FrameId(self.camera, self._epoch, decoded.seq)
-        self._board.picture(planes, frame_id, decoded.received_ns, decoded.inexact)
-        self._plane_board.picture(planes, frame_id, decoded.received_ns, decoded.monotonic_ns, decoded.inexact)
+        views = Views(planes, lambda: self.masks)
+        self._board.picture(views, frame_id, decoded.received_ns, decoded.inexact)
+        self._plane_board.picture(views, frame_id, decoded.received_ns, decoded.monotonic_ns, decoded.inexact)
         while self._once:
-            self._once.popleft()(planes, frame_id, decoded.received_ns, decoded.inexact)
+            self._once.popleft()(views, frame_id, decoded.received_ns, decoded.inexact)
 
     def _planes(self, decoded: Decoded) -> Planes | None:
         figures, frame = self.figures, decoded.frame

@@ -92,6 +92,8 @@ class LivePicture:
     id: FrameId
     received_ns: int
     inexact: bool
+    masked: bool = False
+    """Privacy masks cover parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +299,14 @@ class PixelClient:
         """
         return PixelStream(self._stub.StreamPixels(_pixels_request(camera, max_width, max_height, max_rate)))
 
-    async def live_picture(self, camera: str, *, max_width: int = 0, timeout_s: float = 10.0) -> LivePicture:
-        """The newest picture. Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded."""
-        request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width)
+    async def live_picture(
+        self, camera: str, *, max_width: int = 0, masked: bool = False, timeout_s: float = 10.0
+    ) -> LivePicture:
+        """The newest picture; `masked`: with privacy masks, whatever your right.
+
+        Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded.
+        """
+        request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width, masked=masked)
         try:
             return _live_picture(await self._stub.GetLivePicture(request, timeout=timeout_s))
         except grpc.RpcError as error:
@@ -337,9 +344,14 @@ class SyncPixelClient:
         """As `PixelClient.stream_pixels`."""
         return SyncPixelStream(self._stub.StreamPixels(_pixels_request(camera, max_width, max_height, max_rate)))
 
-    def live_picture(self, camera: str, *, max_width: int = 0, timeout_s: float = 10.0) -> LivePicture:
-        """The newest picture. Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded."""
-        request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width)
+    def live_picture(
+        self, camera: str, *, max_width: int = 0, masked: bool = False, timeout_s: float = 10.0
+    ) -> LivePicture:
+        """The newest picture; `masked`: with privacy masks, whatever your right.
+
+        Raises NotFound, Unavailable (the camera is not live), DeadlineExceeded.
+        """
+        request = pixels_pb2.GetLivePictureRequest(camera=camera, max_width=max_width, masked=masked)
         try:
             return _live_picture(self._stub.GetLivePicture(request, timeout=timeout_s))
         except grpc.RpcError as error:
@@ -364,7 +376,9 @@ def _pixels_request(camera: str, max_width: int, max_height: int, max_rate: floa
 
 
 def _live_picture(message: pixels_pb2.GetLivePictureResponse) -> LivePicture:
-    return LivePicture(message.png, FrameId.from_proto(message.id), message.received_ns, message.inexact)
+    return LivePicture(
+        message.png, FrameId.from_proto(message.id), message.received_ns, message.inexact, message.masked
+    )
 
 
 def _decoders(response: pixels_pb2.ListDecodersResponse) -> list[DecoderStatus]:

@@ -74,6 +74,7 @@ class PixelHost:
         self._thumbnail_listeners: list[ThumbnailReady] = []
         self._change_listeners: list[Callable[[], None]] = []
         known.on_change = self._cameras_changed
+        known.on_masks = self._masks_changed
 
     async def run(self) -> None:
         """Follows the broker until cancelled."""
@@ -165,6 +166,7 @@ class PixelHost:
             hardware=self._hardware,
         )
         wanted = self._wanted[camera] = WantedCamera(camera, decoder, outlet, board, plane_board)
+        decoder.masks = self.known.masks(camera)
         decoder.start()
         self._feed.subscribe(camera, decoder.put)
         log.info("decoding begins", camera=camera)
@@ -184,6 +186,13 @@ class PixelHost:
     def _thumbnail_ready(self, camera: str) -> None:
         for listener in self._thumbnail_listeners:
             listener(camera)
+
+    def _masks_changed(self, camera: str) -> None:
+        wanted, masks = self._wanted.get(camera), self.known.masks(camera)
+        if wanted is not None and wanted.decoder.masks != masks:
+            wanted.decoder.masks = masks
+            wanted.board.forget()
+            wanted.plane_board.forget()
 
     def _cameras_changed(self) -> None:
         for wanted in list(self._wanted.values()):

@@ -10,6 +10,8 @@ import grpc.aio
 
 from mesh.errors import NotFound, Unavailable, from_rpc_error
 from mesh.logs import get_logger, rate_limited
+from mesh.masks import Masks
+from mesh.masks import from_proto as masks_of
 from trueframe.v1 import cameras_pb2, cameras_pb2_grpc
 
 log = get_logger("broker.pixel.known")
@@ -18,13 +20,17 @@ _FIRST_ANSWER_WITHIN_S = 5.0
 
 
 class KnownCameras:
-    """Follows the broker's cameras. `run` it as one task. `on_change` is called after cameras came or went."""
+    """Follows the broker's cameras. `run` it as one task. `on_change` is called after cameras came or went.
+
+    `on_masks` is called with a camera whose privacy masks may have changed.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: cameras_pb2_grpc.CameraServiceAsyncStub = cameras_pb2_grpc.CameraServiceStub(channel)
         self._cameras: dict[str, cameras_pb2.Camera] = {}
         self._complete = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
+        self.on_masks: Callable[[str], None] = lambda camera: None
 
     @property
     def ids(self) -> frozenset[str]:
@@ -38,6 +44,11 @@ class KnownCameras:
             return "unknown"
         state = cameras_pb2.CameraState.Name(known.state).removeprefix("CAMERA_STATE_").lower()
         return f"{state}: {known.detail}" if known.detail else state
+
+    def masks(self, camera: str) -> Masks:
+        """Privacy masks of a camera."""
+        known = self._cameras.get(camera)
+        return masks_of(known.masks) if known is not None else ()
 
     async def require(self, camera: str) -> None:
         """Raises NotFound for a camera that does not exist; Unavailable while the broker was never heard."""
@@ -65,18 +76,22 @@ class KnownCameras:
         try:
             async for change in call:
                 camera = change.camera
-                before = self.ids
+                before, masks_before = self.ids, self.masks(camera.spec.id)
                 if present is not None:
                     if camera.spec.id and not change.removed:
                         present[camera.spec.id] = camera
                     if not change.caught_up:
                         continue
                     self._cameras, present = present, None
+                    for known in self._cameras:
+                        self.on_masks(known)
                     self._complete.set()
                 elif change.removed:
                     self._cameras.pop(camera.spec.id, None)
                 else:
                     self._cameras[camera.spec.id] = camera
+                    if self.masks(camera.spec.id) != masks_before:
+                        self.on_masks(camera.spec.id)
                 if self.ids != before:
                     self.on_change()
         finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker.pixel.beat import Beat
+from broker.pixel.covering import Views
 from broker.pixel.outlet import Budget
 from broker.pixel.planes import Planes
 from broker.pixel.ring_layout import BT709, FULL_RANGE, MAX_SIDE
@@ -34,6 +35,8 @@ class PlaneSize:
 
     max_width: int
     max_height: int
+    is_covered: bool = False
+    """Privacy masks are covered, where the camera has any."""
 
     def of(self, width: int, height: int) -> tuple[int, int]:
         """The size of a picture in this box."""
@@ -126,7 +129,13 @@ class PlaneBoard:
         wanted = self._wanted.get(size)
         return None if wanted is None else wanted.newest
 
-    def picture(self, planes: Planes, frame_id: FrameId, received_ns: int, monotonic_ns: int, inexact: bool) -> None:
+    def forget(self) -> None:
+        """What was packed until now is sent no more: masks have changed."""
+        with self._lock:
+            for wanted in self._wanted.values():
+                wanted.newest = None
+
+    def picture(self, views: Views, frame_id: FrameId, received_ns: int, monotonic_ns: int, inexact: bool) -> None:
         """Packs a picture in every size that is due. On the decoder thread."""
         self.pictures += 1
         if not self._wanted:
@@ -135,14 +144,17 @@ class PlaneBoard:
         with self._lock:
             due = [(size, wanted) for size, wanted in self._wanted.items() if wanted.beat.wait_ns(now_ns) == 0]
         for size, wanted in due:
+            planes, masks = views.of(covered=size.is_covered)
             width, height = size.of(planes.width, planes.height)
             with self._lock:
                 has_takers = self._pay(wanted, _planes_bytes(width, height))
                 seats = list(wanted.seats)
                 wanted.beat.take(now_ns)
             if has_takers:
-                message = _packed(planes, width, height, frame_id, received_ns, monotonic_ns, inexact)
-                wanted.newest = PackedPicture(self.pictures, now_ns, message)
+                message = _packed(planes, width, height, frame_id, received_ns, monotonic_ns, inexact, bool(masks))
+                with self._lock:
+                    if views.is_current(masks, covered=size.is_covered):
+                        wanted.newest = PackedPicture(self.pictures, now_ns, message)
             for seat in seats:
                 seat.wake()
 
@@ -173,7 +185,14 @@ def _planes_bytes(width: int, height: int) -> int:
 
 
 def _packed(
-    planes: Planes, width: int, height: int, frame_id: FrameId, received_ns: int, monotonic_ns: int, inexact: bool
+    planes: Planes,
+    width: int,
+    height: int,
+    frame_id: FrameId,
+    received_ns: int,
+    monotonic_ns: int,
+    inexact: bool,
+    masked: bool,
 ) -> bytes:
     head = pixels_pb2.StreamPixelsResponse(
         id=frame_id.to_proto(),
@@ -185,6 +204,7 @@ def _packed(
         inexact=inexact,
         full_range=bool(planes.flags & FULL_RANGE),
         bt709=bool(planes.flags & BT709),
+        masked=masked,
     ).SerializeToString()
     return planes.packed(head + _PLANES_TAG + _varint(_planes_bytes(width, height)), width, height)
 

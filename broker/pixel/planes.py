@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from broker.pixel.convert import reduced
 from broker.pixel.ring_layout import BT709, FULL_RANGE, I420, MAX_SIDE, NV12
 from broker.pixel.scale import packed_i420, rgb24
+from mesh.masks import Masks, cover_planes
 
 _RANGE_FULL = 2  # AVCOL_RANGE_JPEG
 _SPACE_BT709 = 1
@@ -98,6 +99,14 @@ class Planes:
     def packed(self, before: bytes, width: int, height: int) -> bytes:
         """`before`, and behind it Y, U, V of the picture averaged to width x height, rows without padding."""
         return packed_i420(before, *self.views(), width, height)
+
+    def covered(self, masks: Masks) -> Planes:
+        """A picture of its own in which privacy masks are covered; this very one if there are none."""
+        if not masks:
+            return self
+        y, u, v = (np.array(plane, order="C") for plane in self.views())
+        cover_planes(masks, y, u, v)
+        return _owned(y, u, v, self.flags)
 
 
 def planes_of(frame: VideoFrame) -> Planes:

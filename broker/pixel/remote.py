@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from broker.pixel.beat import Beat
 from broker.pixel.host import PixelHost
@@ -31,9 +32,15 @@ class RemoteStreams:
         self._host = host
         self._open = 0
 
-    async def stream(self, camera: str, request: pixels_pb2.StreamPixelsRequest) -> AsyncIterator[bytes]:
-        """Responses, serialised. Raises InvalidArgument, NotFound, ResourceExhausted, Unavailable (no broker)."""
-        size, rate = _bounds(request)
+    async def stream(
+        self, camera: str, request: pixels_pb2.StreamPixelsRequest, *, is_covered: bool = False
+    ) -> AsyncIterator[bytes]:
+        """Responses, serialised; `is_covered`: with privacy masks.
+
+        Raises InvalidArgument, NotFound, ResourceExhausted, Unavailable (no broker).
+        """
+        bounds, rate = _bounds(request)
+        size = replace(bounds, is_covered=is_covered)
         if self._open >= MAX_STREAMS:
             raise ResourceExhausted(
                 "pixel host", f"streams pixels to {self._open} readers already", "Run a pixel host beside the readers."

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
+from broker.pixel.covering import Views
 from broker.pixel.host import PixelHost, WantedCamera
-from broker.pixel.planes import Planes
 from broker.pixel.png import encode_png
 from broker.pixel.remote import RemoteStreams
 from broker.pixel.scale import fit
@@ -70,7 +70,9 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
     ) -> pixels_pb2.GetLivePictureResponse:
         """The next picture of a camera as a PNG file."""
         camera = validate_camera_id(request.camera)
-        principal_of(context).require(camera)
+        principal = principal_of(context)
+        principal.require(camera)
+        is_covered = request.masked or not principal.sees_unmasked
         if request.max_width and not MIN_SIDE <= request.max_width <= _MAX_SIDE:
             raise InvalidArgument(f"max_width {request.max_width}", f"has to be {MIN_SIDE} to {_MAX_SIDE}, or 0")
         left_s = context.time_remaining()
@@ -78,7 +80,7 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
         async with self._host.wanting(camera) as wanted:
             try:
                 async with asyncio.timeout(within_s):
-                    picture = await _next_picture(wanted, request.max_width)
+                    picture = await _next_picture(wanted, request.max_width, is_covered=is_covered)
             except TimeoutError:
                 raise Unavailable(
                     f"picture of camera {camera}",
@@ -86,7 +88,11 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
                 ) from None
         png = await asyncio.to_thread(encode_png, picture.rgb, picture.width, picture.height)
         return pixels_pb2.GetLivePictureResponse(
-            png=png, id=picture.id.to_proto(), received_ns=picture.received_ns, inexact=picture.inexact
+            png=png,
+            id=picture.id.to_proto(),
+            received_ns=picture.received_ns,
+            inexact=picture.inexact,
+            masked=picture.masked,
         )
 
     async def StreamPixels(  # type: ignore[override]  # noqa: N802
@@ -95,7 +101,7 @@ class PixelServicer(pixels_pb2_grpc.PixelServiceServicer):
         """Planes of one camera; the responses are serialised already (`pixels_handler`)."""
         camera = validate_camera_id(request.camera)
         principal_of(context).require(camera)
-        async for message in self._remote.stream(camera, request):
+        async for message in self._remote.stream(camera, request, is_covered=not principal_of(context).sees_unmasked):
             yield message
 
     async def ListDecoders(  # noqa: N802
@@ -113,7 +119,7 @@ async def _choose_on(viewer: Viewer, requests: AsyncIterator[pixels_pb2.WatchThu
         await viewer.choose(request)
 
 
-async def _next_picture(wanted: WantedCamera, max_width: int) -> SmallPicture:
+async def _next_picture(wanted: WantedCamera, max_width: int, *, is_covered: bool) -> SmallPicture:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[SmallPicture] = loop.create_future()
 
@@ -121,11 +127,13 @@ async def _next_picture(wanted: WantedCamera, max_width: int) -> SmallPicture:
         if not future.done():
             future.set_result(picture)
 
-    def on_picture(planes: Planes, frame_id: FrameId, received_ns: int, inexact: bool) -> None:
+    def on_picture(views: Views, frame_id: FrameId, received_ns: int, inexact: bool) -> None:
+        planes, masks = views.of(covered=is_covered)
         width, height = planes.width, planes.height
         if max_width:
             width, height = fit(width, height, max_width, _MAX_SIDE)
-        picture = SmallPicture(frame_id, received_ns, width, height, planes.rgb24(width, height), inexact)
+        rgb = planes.rgb24(width, height)
+        picture = SmallPicture(frame_id, received_ns, width, height, rgb, inexact, bool(masks))
         with contextlib.suppress(RuntimeError):  # the loop is closing
             loop.call_soon_threadsafe(resolve, picture)
 

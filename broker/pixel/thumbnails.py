@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.pixel.planes import Planes
+from broker.pixel.covering import Views
 from broker.pixel.scale import fit
 from mesh.ids import FrameId
 
@@ -25,6 +25,8 @@ class Size:
 
     max_width: int
     max_height: int
+    is_covered: bool = False
+    """Privacy masks are covered, where the camera has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class SmallPicture:
     height: int
     rgb: bytes
     inexact: bool
+    masked: bool = False
 
 
 @dataclass(slots=True)
@@ -77,7 +80,13 @@ class ThumbnailBoard:
         wanted = self._wanted.get(size)
         return wanted.newest if wanted is not None else None
 
-    def picture(self, planes: Planes, frame_id: FrameId, received_ns: int, inexact: bool) -> None:
+    def forget(self) -> None:
+        """What was made until now is shown no more: masks have changed."""
+        with self._lock:
+            for wanted in self._wanted.values():
+                wanted.newest = None
+
+    def picture(self, views: Views, frame_id: FrameId, received_ns: int, inexact: bool) -> None:
         """Scales a picture to every size that is due. On the decoder thread."""
         if not self._wanted:
             return
@@ -86,12 +95,14 @@ class ThumbnailBoard:
             # A little early counts as due: frames do not come by the clock.
             due = [size for size, wanted in self._wanted.items() if now_ns >= wanted.due_ns - wanted.interval_ns // 8]
         for size in due:
+            planes, masks = views.of(covered=size.is_covered)
             width, height = fit(planes.width, planes.height, size.max_width, size.max_height)
-            small = SmallPicture(frame_id, received_ns, width, height, planes.rgb24(width, height), inexact)
+            rgb = planes.rgb24(width, height)
+            small = SmallPicture(frame_id, received_ns, width, height, rgb, inexact, bool(masks))
             with self._lock:
                 wanted = self._wanted.get(size)
-                if wanted is None:
-                    continue  # nobody watches it any more
+                if wanted is None or not views.is_current(masks, covered=size.is_covered):
+                    continue  # nobody watches it any more, or masks came meanwhile
                 wanted.newest = small
                 # On a fixed beat as long as frames keep to it, or a rate just below theirs would halve it.
                 behind_ns = now_ns - wanted.due_ns

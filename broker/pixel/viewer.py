@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from broker.pixel.host import PixelHost, WantedCamera
 from broker.pixel.thumbnails import DEFAULT_RATE, MAX_RATE, Size, SmallPicture
@@ -42,7 +43,8 @@ class Viewer:
 
         After an error the old choice stands.
         """
-        size, rate = _bounds(request)
+        bounds, rate = _bounds(request)
+        size = replace(bounds, is_covered=not self._principal.sees_unmasked)
         if request.all_cameras:
             cameras: set[str] = set(self._principal.visible(self._host.known.ids))
         else:
@@ -143,4 +145,5 @@ def _message(picture: SmallPicture) -> pixels_pb2.Thumbnail:
         height=picture.height,
         rgb=picture.rgb,
         inexact=picture.inexact,
+        masked=picture.masked,
     )

@@ -1,7 +1,7 @@
 """`trueframe cameras`: list, add, set, remove, watch. Every change is live; no other camera notices.
 
 What should not be in this module: finding cameras (`cameras_discover`), trying them (`cameras_probe`), tables of them
-(`cameras_table`).
+(`cameras_table`), privacy masks (`cameras_mask`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import click
 
 from mesh.errors import InvalidArgument
 from trueframe.commands.cameras_discover import discover
+from trueframe.commands.cameras_mask import mask
 from trueframe.commands.cameras_probe import probe
 from trueframe.commands.cameras_table import export_cameras, import_cameras
 from trueframe.commands.options import data_option, json_option, show_json, show_table
@@ -23,7 +24,7 @@ def command() -> None:
     """List, find, try, add, change, remove and watch cameras."""
 
 
-for _more in (discover, probe, import_cameras, export_cameras):
+for _more in (discover, probe, import_cameras, export_cameras, mask):
     command.add_command(_more)
 
 _transport = click.option(

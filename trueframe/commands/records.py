@@ -49,6 +49,7 @@ def camera_record(camera: cameras_pb2.Camera) -> dict[str, object]:
         "packets_reordered": camera.packets_reordered,
         "key_frame_interval": camera.key_frame_interval,
         "clock": clock_record(camera.clock) if camera.HasField("clock") else None,
+        "masks": [mask.name for mask in camera.masks],
         "version": camera.version,
     }
 

@@ -59,12 +59,25 @@ def init(data: str) -> None:
     help="What it may do.",
 )
 @click.option("--camera", "cameras", multiple=True, help="Only these cameras; all when left out.")
+@click.option(
+    "--unmasked/--masked",
+    "unmasked",
+    default=None,
+    help="Pictures without, or with, privacy masks; left out, viewers and operators see them masked.",
+)
 @click.option("--for", "lifetime", default="30d", show_default=True, metavar="DURATION", help="How long it holds.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it (0600); - is standard output.")
 @json_option
 @data_option
 def create(
-    data: str, name: str, role: str, cameras: tuple[str, ...], lifetime: str, output: str, as_json: bool
+    data: str,
+    name: str,
+    role: str,
+    cameras: tuple[str, ...],
+    unmasked: bool | None,
+    lifetime: str,
+    output: str,
+    as_json: bool,
 ) -> None:
     """Make a token that names NAME. Use it with $TRUEFRAME_TOKEN_FILE, or `trueframe tui --token FILE`.
 
@@ -80,7 +93,7 @@ def create(
         raise InvalidArgument(f"lifetime {lifetime!r}", "is nothing", "Give --for 8h, for example.")
     keys = layout_of(data).keys
     key = load_signing_key(keys / "signing.key")
-    text = mint_token(key, name, role, cameras or None, timedelta(seconds=seconds))
+    text = mint_token(key, name, role, cameras or None, timedelta(seconds=seconds), unmasked=unmasked)
     entry = entry_of(text)
     # Before the token is given out: what is not in the book could not be found again.
     TokenBook(keys).add(entry, time.time())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from broker.pixel.beat import Beat
 from broker.pixel.outlet import Budget
 from broker.pixel.picture import remote_picture
+from broker.pixel.covering import Views
 from broker.pixel.plane_board import PackedPicture, PlaneBoard, PlaneSeat, PlaneSize, with_left_out
 from broker.pixel.planes import Planes, planes_of
 from mesh.errors import DataLoss, ResourceExhausted
@@ -31,7 +32,7 @@ def planes(value: int, width: int = 33, height: int = 17) -> Planes:
 
 def show(board: PlaneBoard, seq: int, width: int = 33) -> Planes:
     shown = planes(seq, width)
-    board.picture(shown, FrameId("gate", 7, seq), 1000 + seq, 2000 + seq, seq % 2 == 1)
+    board.picture(Views(shown), FrameId("gate", 7, seq), 1000 + seq, 2000 + seq, seq % 2 == 1)
     return shown
 
 
