@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from aggregate.client import LedgerClient
 from broker.client import BrokerClient
 from event_center.book import EventBook
 from event_center.camera_labels import follow_labels
@@ -15,6 +16,9 @@ from event_center.notifications.running import Notifications
 from event_center.notifications.still import StillMaker
 from event_center.poison_watch import watch_poison
 from event_center.policy import Policy
+from event_center.reports.gather import Gatherer
+from event_center.reports.schedule import keep_written
+from event_center.reports.service import ReportService
 from event_center.service import EventService
 from media_center.client import FootageClient
 from mesh.bus import Bus
@@ -31,6 +35,7 @@ from mesh.zones import site_zone
 from trueframe.v1.cases_pb2_grpc import add_CaseServiceServicer_to_server
 from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 from trueframe.v1.notifications_pb2_grpc import add_NotificationServiceServicer_to_server
+from trueframe.v1.reports_pb2_grpc import add_ReportServiceServicer_to_server
 
 
 async def main(config: Config) -> None:
@@ -41,10 +46,12 @@ async def main(config: Config) -> None:
         Bus.from_config(config, "event-center") as bus,
         FootageClient(config.media_center.endpoint, token) as footage,
         BrokerClient(config.broker.endpoint, token) as broker,
+        LedgerClient(config.aggregate.endpoint, token) as ledger,
     ):
         policy, zone = Policy.of(config.event_center), site_zone(config.site.timezone)
         book = await EventBook.open(store, policy=policy, zone=zone)
         cases = await CaseBook.open(store)
+        gatherer = Gatherer(book, broker, ledger, zone)
         conditions = SystemEvents("event-center", bus, SystemClock())
         told = await Notifications.open(config.notifications, book, store, conditions, StillMaker(footage), zone)
         notifications: Registration = (
@@ -54,6 +61,7 @@ async def main(config: Config) -> None:
             notifications,
             (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService"),
             (add_CaseServiceServicer_to_server, CaseService(cases, book), "trueframe.v1.CaseService"),
+            (add_ReportServiceServicer_to_server, ReportService(gatherer), "trueframe.v1.ReportService"),
         ]
         outbox = OutboxPublisher(book.events, bus)
         book.on_stored = outbox.wake
@@ -69,6 +77,10 @@ async def main(config: Config) -> None:
                 asyncio.create_task(conditions.run(), name="conditions"),
                 asyncio.create_task(watch_poison(bus, conditions), name="poison"),
             ]
+            if kinds := config.event_center.reports:
+                folder = config.event_center.reports_dir or config.run.data_dir / "reports"
+                writing = keep_written(gatherer, folder, kinds, config.event_center.reports_keep, SystemClock())
+                beside.append(asyncio.create_task(writing, name="reports"))
             if any(group.labels for group in policy.groups):
                 beside.append(asyncio.create_task(follow_labels(broker, book.desk), name="labels"))
             try:

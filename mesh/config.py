@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from mesh.config_alarms import EventCenterConfig, check_alarm_groups
+from mesh.config_alarms import EventCenterConfig, check_alarm_groups, check_reports
 from mesh.config_masks import MaskSeed
 from mesh.config_notifications import NotificationsConfig, absolute_notifications, check_notifications
 from mesh.config_option import option
@@ -391,7 +391,9 @@ def complete(config: Config) -> Config:
         ),
         aggregate=replace(config.aggregate, endpoint=config.aggregate.endpoint or f"unix:{folder}/aggregate.sock"),
         event_center=replace(
-            config.event_center, endpoint=config.event_center.endpoint or f"unix:{folder}/event-center.sock"
+            config.event_center,
+            endpoint=config.event_center.endpoint or f"unix:{folder}/event-center.sock",
+            reports_dir=(config.event_center.reports_dir or config.run.data_dir / "reports").absolute(),
         ),
     )  # fmt: skip
 
@@ -415,6 +417,7 @@ def _check_together(config: Config) -> None:
             "Recording stops below that one; the warning must come before.",
         )
     check_alarm_groups(config.event_center.groups)
+    check_reports(config.event_center.reports)
     check_notifications(config.notifications)
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,

@@ -1,9 +1,11 @@
+# ruff: noqa: RUF009 - `option` returns a dataclass field; its doc belongs beside its default.
 """The section `event_center` of the configuration: where events are served, and how a site wants its alarms handled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mesh.config_option import option
 from mesh.errors import InvalidArgument
@@ -70,6 +72,17 @@ class EventCenterConfig:
         at_least=0, at_most=_DAY_S,
     )  # fmt: skip
     groups: tuple[AlarmGroup, ...] = option((), "Groups of cameras.")
+    reports: tuple[str, ...] = option((), 'Reports that are written by themselves: "daily", "weekly".')
+    reports_dir: Path | None = option(None, "Folder of those reports. Default: `reports` in the data folder.")
+    reports_keep: int = option(60, "Reports of each kind that stay; the oldest go.", at_least=1, at_most=10_000)
+
+
+def check_reports(reports: Sequence[str]) -> None:
+    """Raises InvalidArgument: a kind that there is not, or one twice."""
+    if unknown := [kind for kind in reports if kind not in ("daily", "weekly")]:
+        raise InvalidArgument(f"event_center.reports: {unknown[0]!r}", "is neither daily nor weekly")
+    if len(set(reports)) != len(reports):
+        raise InvalidArgument("event_center.reports", "names a kind twice")
 
 
 def check_alarm_groups(groups: Sequence[AlarmGroup]) -> None:

@@ -116,6 +116,7 @@ ROLE_TABLE: dict[str, frozenset[Role]] = {
     "/trueframe.v1.NotificationService/ListNotificationRules": _LOOK_INSIDE,
     "/trueframe.v1.NotificationService/ListDeliveries": _LOOK_INSIDE,
     "/trueframe.v1.NotificationService/TestChannel": _LOOK_INSIDE,
+    "/trueframe.v1.ReportService/MakeReport": _SEE,
     "/trueframe.v1.CaseService/OpenCase": _ACT,
     "/trueframe.v1.CaseService/GetCase": _SEE,
     "/trueframe.v1.CaseService/ListCases": _SEE,

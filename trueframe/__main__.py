@@ -22,6 +22,7 @@ COMMANDS = {
     "subscriptions": ("trueframe.commands.subscriptions", "List who reads live frames, and what each did not get."),
     "events": ("trueframe.commands.events", "List, show, watch, acknowledge and comment events."),
     "notify": ("trueframe.commands.notify", "Say who is told of alarms, try it, and show what was told."),
+    "report": ("trueframe.commands.report", "Report what happened in a time, as text, HTML or CSV."),
     "cases": ("trueframe.commands.cases", "Open, fill, close and export cases: events, clips and notes."),
     "inspections": ("trueframe.commands.inspections", "List, start, stop and change inspections."),
     "models": ("trueframe.commands.models", "Add, try, promote, roll back and compare models."),

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from event_center.cases.client import CaseClient, SyncCaseClient
     from event_center.client import EventClient, SyncEventClient
     from event_center.notifications.client import SyncNotificationClient
+    from event_center.reports.client import ReportClient, SyncReportClient
     from media_center.client import FootageClient, FootageItem, Starts, SyncFootageClient
     from mesh.channel import Token
     from mesh.config import Config
@@ -56,6 +57,7 @@ __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect
 
 _CLIENTS = (
     "broker", "cases", "discovery", "footage", "events", "inspections", "ledger", "models", "notifications", "pixels",
+    "reports",
 )  # fmt: skip
 
 
@@ -134,6 +136,13 @@ class Client(_Instance):
         from event_center.notifications.client import SyncNotificationClient
 
         return SyncNotificationClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def reports(self) -> SyncReportClient:
+        """What happened in a time, written up."""
+        from event_center.reports.client import SyncReportClient
+
+        return SyncReportClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> SyncInspectionClient:
@@ -241,6 +250,13 @@ class AsyncClient(_Instance):
         from event_center.cases.client import CaseClient
 
         return CaseClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def reports(self) -> ReportClient:
+        """What happened in a time, written up."""
+        from event_center.reports.client import ReportClient
+
+        return ReportClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> InspectionClient:
