@@ -3,7 +3,7 @@
 set -eu
 packages="python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base
 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
-ffmpeg tmux vlc-bin vlc-plugin-base"
+ffmpeg tmux vlc-bin vlc-plugin-base mosquitto"
 absent=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || absent="$absent $package"

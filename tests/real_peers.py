@@ -1,4 +1,4 @@
-"""Peers that tests need and PyPI does not have: GStreamer, ffmpeg, tmux, VLC, chromium, Go, a MongoDB server.
+"""Peers that tests need and PyPI does not have: GStreamer, ffmpeg, tmux, VLC, mosquitto, chromium, Go, MongoDB.
 
 `require("rtsp")` skips the test with the command that would provide the peer; if TRUEFRAME_REQUIRE lists it, the test
 fails instead. `shared("footage/…")` does the same for clips that are too large for the repository ("footage").
@@ -38,11 +38,12 @@ _PROGRAMS = {
     "ffmpeg": ("ffmpeg", "ffprobe"),
     "tmux": ("tmux",),
     "vlc": ("cvlc", "setpriv"),
+    "mosquitto": ("mosquitto",),
     "chromium": ("chromium",),
     "go": ("go",),
 }
-# Where Go's own archive is unpacked to, by its instructions.
-_PATH = os.environ.get("PATH", "") + ":/usr/local/go/bin"
+# Where Go's own archive is unpacked to, by its instructions; and where Debian puts servers.
+SERVER_PATH = os.environ.get("PATH", "") + ":/usr/local/go/bin:/usr/sbin"
 _PROBE = """
 import gi
 gi.require_version("Gst", "1.0")
@@ -58,7 +59,7 @@ raise SystemExit(", ".join(missing) or 0)
 
 
 def require(peer: str) -> None:
-    """Skips the test unless the peer (rtsp, ffmpeg, tmux, vlc, chromium, go, mongodb) is there.
+    """Skips the test unless the peer (rtsp, ffmpeg, tmux, vlc, mosquitto, chromium, go, mongodb) is there.
 
     Fails instead if TRUEFRAME_REQUIRE lists it.
     """
@@ -77,7 +78,7 @@ def _skip(peer: str, text: str) -> NoReturn:
 @functools.cache
 def _missing(peer: str) -> str:
     if peer in _PROGRAMS:
-        return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program, path=_PATH) is None)
+        return ", ".join(program for program in _PROGRAMS[peer] if shutil.which(program, path=SERVER_PATH) is None)
     if peer == "namespace":
         if missing := [program for program in ("unshare", "ip") if shutil.which(program) is None]:
             return ", ".join(missing)

@@ -10,6 +10,8 @@ from datetime import tzinfo
 from event_center.book import EventBook
 from event_center.notifications.deciding import Site
 from event_center.notifications.journal import Journal
+from event_center.notifications.mail import Mail
+from event_center.notifications.mqtt import Mqtt
 from event_center.notifications.notifier import Notifier
 from event_center.notifications.outlet import Carrier, Outlet, Pictures
 from event_center.notifications.program import Program
@@ -75,5 +77,9 @@ def carrier_of(channel: NotificationChannel, zone: tzinfo) -> Carrier:
     match channel.kind:
         case "webhook":
             return Webhook(channel, zone)
+        case "email":
+            return Mail(channel, zone)
+        case "mqtt":
+            return Mqtt(channel)
         case _:
             return Program(channel)

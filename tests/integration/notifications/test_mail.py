@@ -1,0 +1,186 @@
+"""E-mail against a real SMTP server with TLS and login: away, restarted, refusing for now and for good."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from mesh.certificates import Kind, issue, make_authority
+from mesh.config_notifications import NotificationChannel
+from tests.notified import JPEG, Notified, config, notified
+from tests.real_peers import free_port
+from tests.support import auntil
+
+# The server does not see that the connection is encrypted from its first byte.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
+PASSWORD = "correct horse"
+
+
+@dataclass
+class Post:
+    """An SMTP server of this event loop. `answers`: replies to the next mails, then it takes everything."""
+
+    folder: Path
+    is_tls: bool = False
+    taken: list[EmailMessage] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    port: int = field(default_factory=free_port)
+    password: str = PASSWORD
+    _server: asyncio.Server | None = None
+
+    def __post_init__(self) -> None:
+        now, life = datetime.now(UTC), timedelta(days=1)
+        authority = make_authority("test", life, now)
+        pair = issue(authority, Kind.SERVICE, "smtp", ["localhost"], life, now)
+        files = {"ca.pem": authority.certificate, "server.pem": pair.certificate, "key.pem": pair.key}
+        for name, data in files.items():
+            (self.folder / name).write_bytes(data)
+            (self.folder / name).chmod(0o600)
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(self.folder / "server.pem", self.folder / "key.pem")
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address.startswith("nobody"):
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.answers:
+            return self.answers.pop(0)
+        assert isinstance(envelope.content, bytes)
+        self.taken.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        self.recipients.append(envelope.rcpt_tos)
+        return "250 taken"
+
+    def _judge(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        is_right = isinstance(data, LoginPassword) and data.password == self.password.encode()
+        return AuthResult(success=is_right, handled=False)
+
+    async def start(self) -> None:
+        def made() -> SMTP:
+            return SMTP(
+                self, hostname="localhost", authenticator=self._judge, auth_required=True,
+                auth_require_tls=not self.is_tls, tls_context=None if self.is_tls else self._context, require_starttls=not self.is_tls,
+            )  # fmt: skip
+
+        context = self._context if self.is_tls else None
+        self._server = await asyncio.get_running_loop().create_server(made, "localhost", self.port, ssl=context)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    one = Post(tmp_path)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+def letter(post: Post, **fields: object) -> NotificationChannel:
+    (post.folder / "password").write_text(PASSWORD)
+    (post.folder / "password").chmod(0o600)
+    settings: dict[str, object] = {
+        "host": "localhost", "port": post.port, "security": "tls" if post.is_tls else "starttls",
+        "ca_file": post.folder / "ca.pem", "user": "trueframe", "secret_file": post.folder / "password",
+        "sender": "trueframe@example.org", "recipients": ("duty@example.org",), "longest_wait_s": 0.1, "timeout_s": 5.0,
+    }  # fmt: skip
+    return NotificationChannel("mail", "email", **(settings | fields))  # type: ignore[arg-type]
+
+
+async def _ended(site: Notified, progress: str) -> bool:
+    found = await site.progress()
+    return bool(found) and set(found) == {progress}
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["starttls", "tls"])
+async def test_a_mail_has_text_html_and_the_still_inside(is_tls: bool, tmp_path: Path) -> None:
+    post = Post(tmp_path, is_tls)
+    await post.start()
+    try:
+        async with notified(tmp_path, config(letter(post))) as site:
+            await site.raise_alarm(1)
+            await auntil(lambda: post.taken, what="it comes")
+    finally:
+        await post.stop()
+    [mail] = post.taken
+    assert mail["Subject"] == "[P2] Alarm: Motion in door on yard"
+    assert mail["Message-ID"] == "<a00001.1.raise.mail@example.org>"
+    assert post.recipients == [["duty@example.org"]]
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert "Camera: yard" in text.get_content()
+    [picture] = [part for part in mail.walk() if part.get_content_type() == "image/jpeg"]
+    assert picture.get_content() == JPEG
+    assert f'src="cid:{picture["Content-ID"].strip("<>")}"' in html.get_content()
+
+
+async def test_a_mail_server_that_is_away_or_busy_gets_every_alarm_later(post: Post, tmp_path: Path) -> None:
+    await post.stop()
+    async with notified(tmp_path, config(letter(post))) as site:
+        for number in range(3):
+            await site.raise_alarm(number)
+        await auntil(lambda: site.conditions.holds("channel_mail"), what="the channel is an alarm")
+    post.answers[:] = ["451 try again later", "421 too busy"]
+    await post.start()
+    async with notified(tmp_path, config(letter(post))) as site:
+        await auntil(lambda: len(post.taken) == 3, what="every alarm is told")
+        await auntil(lambda: _ended(site, "sent"), what="all is known to be told")
+    assert sorted(mail["X-Trueframe-Id"] for mail in post.taken) == [f"a{one:05d}.1.raise.mail" for one in range(3)]
+
+
+async def test_what_the_server_refuses_for_good_is_not_sent_again(post: Post, tmp_path: Path) -> None:
+    post.answers[:] = ["554 looks like spam"]
+    async with notified(tmp_path, config(letter(post))) as site:
+        await site.raise_alarm(1)
+        await auntil(lambda: _ended(site, "refused"), what="it is refused")
+        [one] = await site.deliveries()
+        assert (one.attempts, one.reason) == (1, "localhost does not take the mail (554)")
+
+
+async def test_a_recipient_who_is_not_wanted_is_named_and_the_others_are_told(post: Post, tmp_path: Path) -> None:
+    channel = letter(post, recipients=("duty@example.org", "nobody@example.org"))
+    async with notified(tmp_path, config(channel)) as site:
+        await site.raise_alarm(1)
+        await auntil(lambda: _ended(site, "sent"), what="it comes")
+        assert (await site.deliveries())[0].reason == "localhost did not want nobody@example.org"
+    assert post.recipients == [["duty@example.org"]]
+
+
+async def test_a_wrong_password_or_an_unknown_certificate_is_tried_again_once_it_is_right(
+    post: Post, tmp_path: Path
+) -> None:
+    post.password = "changed"
+    channel = letter(post)
+    async with notified(tmp_path, config(channel)) as site:
+        await site.raise_alarm(1)
+        await auntil(lambda: site.conditions.holds("channel_mail"), what="it is an alarm")
+        assert "does not let us in (535)" in (await site.deliveries())[0].reason
+        (tmp_path / "password").write_text("changed")
+        await auntil(lambda: post.taken, what="it is told with the new password")
+    async with notified(tmp_path, config(letter(post, ca_file=None, secret_file=tmp_path / "password"))) as site:
+        (tmp_path / "password").write_text("changed")
+        await site.raise_alarm(2)
+        await auntil(lambda: site.conditions.holds("channel_mail"), what="it is an alarm")
+        assert "certificate is not believed" in (await site.deliveries())[-1].reason
+    assert len(post.taken) == 1
