@@ -1,8 +1,8 @@
 """Incidents to be found in held-out simulated scenes, each with its truth.
 
-Seeds from 7,310,000 on are held out: nothing in this repository is tuned, trained or tried on them but what this
-benchmark trains for itself (rules were tuned on 201 and 211). A camera's own normal footage, for what learns
-it, has seeds of its own, held out too. Pictures are drawn in the size of a camera's second stream and go to the
+Seeds from 7,310,001 on are held out: nothing in this repository is tuned, trained or tried on them but what this
+benchmark trains for itself (rules were tuned on 201 and 211; 7,310,000 was looked at). A camera's own normal
+footage, for what learns it, has seeds of its own, held out too. Pictures are drawn in the size of a camera's second stream and go to the
 detectors as they are drawn: nothing is encoded.
 """
 
@@ -20,7 +20,7 @@ from mesh.ids import FrameId
 from simulator.scene import filmed
 from simulator.spec import IncidentSpec, SceneSpec
 
-HELD_OUT = 7_310_000
+HELD_OUT = 7_310_001
 TRAINING, CALIBRATION, QUIET = 7_320_000, 7_330_000, 7_340_000
 """From where on: incidents; footage to learn from, to calibrate on, and in which nothing happens."""
 START_NS = 1_700_000_000_000_000_000
@@ -32,7 +32,7 @@ PEOPLE = ("intrusion", "running", "wrong-way", "left-object", "crowd", "fall", "
 SPOILT = ("blur", "cover", "dark", "glare", "noise")
 MOVED = ("bump", "turn-away")
 """Drawn wider, and slower: in a take of their own."""
-LENGTHS_S = {"intrusion": 12.0, "running": 8.0, "freeze": 15.0, "signal-lost": 8.0, "fall": 20.0}
+LENGTHS_S = {"intrusion": 12.0, "running": 8.0, "freeze": 15.0, "signal-lost": 8.0, "fall": 20.0, "loitering": 45.0}
 LENGTH_S = 30.0
 
 Plane = NDArray[np.uint8]

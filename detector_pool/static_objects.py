@@ -77,6 +77,8 @@ class StaticSettings:
     """How long something left may be hidden by people before it."""
     gone_s: float = 1.5
     upset_share: float = 0.5
+    flat_share: float = 0.2
+    """A picture with less than this share of the background's contrast shows nothing."""
     forget_after_s: float = 60.0
     max_boxes: int = 64
     max_candidates: int = 64
@@ -208,6 +210,9 @@ class StaticObjects:
         assert state.fast is not None
         assert state.noise is not None
         assert state.still_s is not None
+        if float(cells.std()) < settings.flat_share * float(state.slow.std()):
+            # Black or blown out: nothing can be seen, and nothing of it is worth learning.
+            return Observation(reason=NoScore.WARMING_UP)
         gain, offset = light_change(cells, state.slow)
         lit = state.slow * np.float32(gain) + np.float32(offset)
         difference = np.abs(cells - lit)

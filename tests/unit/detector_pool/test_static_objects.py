@@ -111,6 +111,17 @@ def test_a_change_of_light_brings_nothing() -> None:
     assert max(one.score for one in said) == 0.0
 
 
+def test_a_black_picture_shows_nothing_and_is_not_learned() -> None:
+    def goes_black(picture: Picture, t: float) -> None:
+        bag(picture)
+        if 6 <= t < 14:
+            picture[:] = 16
+
+    said = watched(film(goes_black, 20))
+    assert {one.reason for one in said[6 * FPS : 14 * FPS]} == {NoScore.WARMING_UP}
+    assert not any(one.boxes or one.reason for one in said[14 * FPS :])
+
+
 def test_who_stood_there_as_the_scene_was_learned_is_not_seen_for_ever_where_they_were() -> None:
     def goes(picture: Picture, t: float) -> None:
         if t < 6:
