@@ -24,6 +24,7 @@ from aggregate.resting import Resting
 from aggregate.scheduler import Scheduler
 from aggregate.sessions import Session
 from aggregate.standing import Status, status_of
+from aggregate.unplaced import Unplaced
 from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
 from mesh.config import AggregateConfig
@@ -83,6 +84,7 @@ class Inspections:
         self.offers = offers or Offers()
         self._models = models
         self.reports = Reports(tells or Silent())
+        self._unplaced = Unplaced(tells or Silent())
         self._resting = Resting(self.offers, models, clock, zone)
         self._default_detectors = tuple(default_detectors)
         self._exists = exists
@@ -430,4 +432,5 @@ class Inspections:
                     self._end(inspection)
                 await self._look_at_rest()
                 await self._dispatch.carry_out(self._scheduler.tick(now_ns))
+                self._unplaced.looked(self._scheduler.unplaced, len(self._scheduler.workers), now_ns)
             self._bench.end_silent()

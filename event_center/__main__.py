@@ -20,6 +20,7 @@ from event_center.reports.gather import Gatherer
 from event_center.reports.schedule import keep_written
 from event_center.reports.service import ReportService
 from event_center.service import EventService
+from event_center.watching import Watch, parts_of
 from media_center.client import FootageClient
 from mesh.bus import Bus
 from mesh.cancellation import ended
@@ -63,10 +64,11 @@ async def main(config: Config) -> None:
             (add_CaseServiceServicer_to_server, CaseService(cases, book), "trueframe.v1.CaseService"),
             (add_ReportServiceServicer_to_server, ReportService(gatherer), "trueframe.v1.ReportService"),
         ]
+        watch = Watch(parts_of(config), book, SystemClock(), config.event_center.silent_after_s)
         outbox = OutboxPublisher(book.events, bus)
         book.on_stored = outbox.wake
         async with (
-            serve(config.event_center.endpoint, config, registrations) as server,
+            serve(config.event_center.endpoint, config, registrations, audit="event-center") as server,
             outbox,
             listening(bus, book),
             clockwork(book),
@@ -76,6 +78,7 @@ async def main(config: Config) -> None:
                 asyncio.create_task(catch_up(footage, book), name="watermarks"),
                 asyncio.create_task(conditions.run(), name="conditions"),
                 asyncio.create_task(watch_poison(bus, conditions), name="poison"),
+                asyncio.create_task(watch.run(), name="watch"),
             ]
             if kinds := config.event_center.reports:
                 folder = config.event_center.reports_dir or config.run.data_dir / "reports"

@@ -71,6 +71,9 @@ class EventCenterConfig:
         60.0, "After so long without an alarm, the next one of a group is the first of a new incident.",
         at_least=0, at_most=_DAY_S,
     )  # fmt: skip
+    silent_after_s: float = option(
+        10.0, "A service, or NATS, that does not answer for so long raises an alarm.", at_least=1, at_most=3600
+    )
     groups: tuple[AlarmGroup, ...] = option((), "Groups of cameras.")
     reports: tuple[str, ...] = option((), 'Reports that are written by themselves: "daily", "weekly".')
     reports_dir: Path | None = option(None, "Folder of those reports. Default: `reports` in the data folder.")

@@ -192,9 +192,10 @@ def watch_cameras(data: str, as_json: bool) -> None:
     from trueframe.client import connect
     from trueframe.commands.records import camera_record
     from trueframe.sights import camera_state
+    from trueframe.silence import told_if_silent
 
     known: dict[str, str] = {}
-    with connect(data) as tf:
+    with connect(data) as tf, told_if_silent(tf.running, "broker", lambda said: click.echo(said, err=True)):
         for change in tf.broker.watch_cameras():
             camera = change.camera
             if not camera.spec.id:

@@ -284,9 +284,10 @@ def watch_events(data: str, cameras: tuple[str, ...], since_ns: int, as_json: bo
     from trueframe.event_news import EventNews
     from trueframe.headless import event_line
     from trueframe.sights import event_sight
+    from trueframe.silence import told_if_silent
 
     news = EventNews()
-    with connect(data) as tf:
+    with connect(data) as tf, told_if_silent(tf.running, "event_center", lambda said: click.echo(said, err=True)):
         for message in tf.events.watch(cameras=cameras, since_ns=since_ns):
             if as_json:
                 show_json(event_record(message))
