@@ -1,9 +1,9 @@
 """Incidents to be found in held-out simulated scenes, each with its truth.
 
 Seeds from 7,310,001 on are held out: nothing in this repository is tuned, trained or tried on them but what this
-benchmark trains for itself (rules were tuned on 201 and 211; 7,310,000 was looked at). A camera's own normal
-footage, for what learns it, has seeds of its own, held out too. Pictures are drawn in the size of a camera's second stream and go to the
-detectors as they are drawn: nothing is encoded.
+benchmark trains for itself (rules were tuned on 201 and 211; 7,310,000 was looked at). A camera's own normal footage,
+for what learns it, has seeds of its own, held out too. Pictures are drawn in the size of a camera's second stream and
+go to the detectors as they are drawn: nothing is encoded.
 """
 
 from __future__ import annotations
