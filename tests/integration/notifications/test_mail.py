@@ -73,10 +73,16 @@ class Post:
 
     async def start(self) -> None:
         def made() -> SMTP:
+            is_encrypted_later = not self.is_tls
             return SMTP(
-                self, hostname="localhost", authenticator=self._judge, auth_required=True,
-                auth_require_tls=not self.is_tls, tls_context=None if self.is_tls else self._context, require_starttls=not self.is_tls,
-            )  # fmt: skip
+                self,
+                hostname="localhost",
+                authenticator=self._judge,
+                auth_required=True,
+                auth_require_tls=is_encrypted_later,
+                tls_context=self._context if is_encrypted_later else None,
+                require_starttls=is_encrypted_later,
+            )
 
         context = self._context if self.is_tls else None
         self._server = await asyncio.get_running_loop().create_server(made, "localhost", self.port, ssl=context)
