@@ -18,7 +18,8 @@ h1 { font-size: 22px; margin: 0; } h2 { font-size: 15px; margin: 28px 0 8px; } p
 .tiles span { color: #555; font-size: 12px; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 20px; } svg { max-width: 100%; height: auto; }
 table { border-collapse: collapse; font-size: 11px; width: 100%; }
-th { text-align: right; font-weight: normal; color: #555; vertical-align: bottom; } th, td { padding: 3px 4px; }
+th { text-align: right; font-weight: normal; color: #555; vertical-align: bottom; } th, td { padding: 3px; }
+td { white-space: nowrap; }
 td { text-align: right; border-top: 1px solid #ddd; } tr.all td { font-weight: bold; border-top: 2px solid #888; }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 @media print { body { margin: 0; } }

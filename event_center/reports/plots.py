@@ -7,7 +7,7 @@ from html import escape
 
 KINDS = {"anomaly": ("anomalies", "#4a6f8a"), "camera": ("cameras", "#b08030"), "system": ("trueframe", "#8a4a4a")}
 _GREY, _LINE = "#555", "#ddd"
-_WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 900, 220, 44, 34, 26
+_WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 960, 220, 44, 34, 26
 _ROW = 24
 
 
@@ -63,10 +63,10 @@ def _grid(top: int, height: float) -> list[str]:
 
 
 def _nice(most: int) -> int:
-    """The least of 4, 8, 20, 40, 80, 200, … that is not less: quarters of it are whole."""
+    """The least of 4, 8, 12, 20, 40, 80, 120, 200, … that is not less: quarters of it are whole."""
     scale = 1
     while True:
-        for factor in (4, 8, 20):
+        for factor in (4, 8, 12, 20):
             if most <= factor * scale:
                 return factor * scale
         scale *= 10

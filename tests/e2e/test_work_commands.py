@@ -111,3 +111,18 @@ def command_is_good(data: Path, *arguments: str) -> bool:
         assert done.returncode == 1, done.stderr
         shutil.rmtree(arguments[-1], ignore_errors=True)
     return done.returncode == 0
+
+
+def test_a_report_of_the_last_hour_is_text_a_page_and_a_table(instance: Embedded, tmp_path: Path) -> None:
+    data, camera = instance.data, str(anomalies(instance.data)[-1]["camera"])
+    text = command(data, "report", "--from", "-1h", "--title", "Night shift").stdout.decode()
+    assert text.startswith("Night shift\n")
+    assert f"\n{camera} " in text
+    page = tmp_path / "report.html"
+    command(data, "report", "--from", "-1h", "--format", "html", "-o", str(page))
+    assert page.read_text().count("<svg") >= 3
+    rows = command(data, "report", "--from", "-1h", "--format", "csv", "--camera", camera).stdout.decode().splitlines()
+    assert [row.split(",")[2] for row in rows[1:]] == ["all", camera]
+    # The ledger was asked: some frames have a score.
+    assert int(rows[1].split(",")[-3]) > 0
+    command(data, "report", "--from", "-1h", "--to", "-2h", expect=2)
