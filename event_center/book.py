@@ -91,8 +91,8 @@ class EventBook:
         cls, store: DocumentStore, clock: Clock | None = None, policy: Policy | None = None, zone: tzinfo | None = None
     ) -> EventBook:
         """Reads what stands, what is due, and which events still wait for their footage."""
-        indexes = ("camera", "kind", "started_ns", "changed_ns", "alarm_state", "awaits_footage", *MARK_INDEXES,
-                   PENDING_FIELD)  # fmt: skip
+        indexes = ("camera by started_ns", "kind", "changed_ns", "alarm_state by started_ns", "awaits_footage",
+                   *MARK_INDEXES, PENDING_FIELD)  # fmt: skip
         clock = clock or SystemClock()
         rules = await RuleBook.open(store, zone or site_zone(""))
         store = store if isinstance(store, SchemaStore) else SchemaStore(store)

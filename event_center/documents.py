@@ -19,7 +19,8 @@ from mesh.ids import FrameId
 FORMAT = 2
 # What lists are filtered by, beside what they always were.
 MARK_INDEXES = (
-    "priority", "is_shelved", "is_suppressed", "is_out_of_service", "is_stale", "is_set_aside", "is_flooding", "flood",
+    "priority by started_ns", "is_shelved", "is_suppressed", "is_out_of_service", "is_stale", "is_set_aside",
+    "is_flooding", "flood",
     "folded_into", "raised_ns", "owner", "verdict", "words[] by started_ns",
 )  # fmt: skip
 _PLAIN = (

@@ -87,7 +87,9 @@ class SqliteCollection:
             check_field(self._name, by, self.indexes)
         conditions = conditions_of(self._name, where, self.indexes)
         way = Order(by, descending, after)
-        rows = await self._store.read(lambda connection: find_page(connection, self._name, conditions, way, limit + 1))
+        rows = await self._store.read(
+            lambda connection: find_page(connection, self._name, conditions, way, limit + 1, self.indexes.pairs)
+        )
         documents = [Document(row[0], row[1], json.loads(row[2])) for row in rows[:limit]]
         token = encode_token(order, rows[limit - 1][3], rows[limit - 1][0]) if len(rows) > limit else ""
         return Page(documents, token)

@@ -246,7 +246,11 @@ class MongoStore:
             raise FailedPrecondition(self.thing, f"has format {entry['number']}, newer than this trueframe's")
 
     async def _make_indexes(self, name: str, wanted: Indexes) -> None:
-        keys = [[(path_of(one), 1), ("_id", 1)] for one in sorted(wanted.fields)]
+        keys = [[(path_of(one), 1), ("_id", 1)] for one in wanted.single_fields]
+        keys += [
+            [(path_of(one.field), 1), (path_of(one.by), 1), ("_id", 1)]
+            for one in sorted(wanted.pairs, key=lambda one: (one.field, one.by))
+        ]
         keys += [
             [(f"l.{one.field.replace('.', '-')}", 1), *([(path_of(one.by), 1)] if one.by else []), ("_id", 1)]
             for one in sorted(wanted.lists, key=lambda one: (one.field, one.by))

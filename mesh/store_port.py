@@ -132,7 +132,8 @@ class DocumentStore(Protocol):
     async def collection(self, name: str, indexes: Sequence[str] = ()) -> Collection:
         """The collection, made if need be, with an index on each named field.
 
-        "camera", "alarm.state"; "words[]" and "words[] by started_ns" are indexes on the texts of a list.
+        "camera", "alarm.state"; "camera by started_ns" where pages of a camera are mostly read in that order; "words[]"
+        and "words[] by started_ns" are indexes on the texts of a list.
         """
         ...
 

@@ -4,7 +4,9 @@ A field's index is on `json_extract`, so it needs no migration. A list's index i
 it is read by, id), kept by triggers, in the same commit as the document. A page of a search is found in one of three
 ways, by how often its rarest word occurs: its documents are fetched and sorted (rare), its entries are read in the
 order of the page (frequent, and read by that field), or the documents are read in that order and compared (the rest).
-A prefix of many words counts as one word whose entries have to be sorted.
+A prefix of many words counts as one word whose entries have to be sorted. A page of documents with one of some values,
+in the order that the values' index has beside them, is merged out of one page of each value: SQLite itself would sort
+all of them, and knows nothing of which value is rare.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.store_values import Among, Condition, Indexes, ListIndex, Range, Value, Words, end_of_prefix
+from mesh.store_values import Among, Condition, Indexes, ListIndex, PairIndex, Range, Value, Words, end_of_prefix
 
 # Up to so many documents are fetched and sorted, some 20 ms; of a prefix so many entries.
 _FEW = 2000
 _MANY = 50_000
 _PREFIX_WORDS = 64
+_MOST_MERGED = 64
 # Sorts before every value of JSON, as null does; a primary key has no null.
 _NOTHING = "-9e999"
 
@@ -34,14 +37,22 @@ def entries_of(name: str, index: ListIndex) -> str:
     return f'"{name} holds {index.field} by {index.by}"' if index.by else f'"{name} holds {index.field}"'
 
 
+def pair_index(name: str, pair: PairIndex) -> str:
+    """The quoted name of the index of a pair."""
+    return f'"{name} by {pair.field} by {pair.by}"'
+
+
 def make_collection(connection: sqlite3.Connection, name: str, indexes: Indexes) -> None:
     """Makes table and indexes where they are missing."""
     connection.execute(
         f'CREATE TABLE IF NOT EXISTS "{name}" '
         "(id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT"
     )
-    for one in sorted(indexes.fields):
+    for one in indexes.single_fields:
         connection.execute(f'CREATE INDEX IF NOT EXISTS "{name} by {one}" ON "{name}" ({extract(one)}, id)')
+    for pair in sorted(indexes.pairs, key=lambda pair: (pair.field, pair.by)):
+        columns = f"{extract(pair.field)}, {extract(pair.by)}, id"
+        connection.execute(f'CREATE INDEX IF NOT EXISTS {pair_index(name, pair)} ON "{name}" ({columns})')
     for index in sorted(indexes.lists, key=lambda index: (index.field, index.by)):
         _make_entries(connection, name, index)
 
@@ -120,7 +131,12 @@ class Order:
 
 
 def find_page(
-    connection: sqlite3.Connection, name: str, conditions: Sequence[Condition], order: Order, limit: int
+    connection: sqlite3.Connection,
+    name: str,
+    conditions: Sequence[Condition],
+    order: Order,
+    limit: int,
+    pairs: frozenset[PairIndex] = frozenset(),
 ) -> list[Any]:
     """At most `limit` rows of (id, version, body, value of the order's field)."""
     groups = _groups(connection, name, conditions)
@@ -136,6 +152,10 @@ def find_page(
             sql = f'SELECT {columns} FROM ({source}) AS w CROSS JOIN "{name}" AS t ON t.id = w.id {sorting}'
             return connection.execute(sql, (*parameters, limit)).fetchall()
         driver = None
+    if driver is None and (among := _rarest_values(connection, name, conditions, order, pairs)) is not None:
+        merged, parameters = _merged(name, conditions, groups, among, order, limit)
+        sql = f'SELECT {columns} FROM ({merged}) AS w CROSS JOIN "{name}" AS t ON t.id = w.id {sorting}'
+        return connection.execute(sql, (*parameters, limit)).fetchall()
     where = _plain(conditions)
     if order.after is not None:
         where.add(*_after(order, value))
@@ -221,6 +241,62 @@ def _in_order(
         )
         parameters += [*words, *where.parameters, *plain.parameters, limit]
     return " UNION ".join(branches), parameters
+
+
+def _rarest_values(
+    connection: sqlite3.Connection,
+    name: str,
+    conditions: Sequence[Condition],
+    order: Order,
+    pairs: frozenset[PairIndex],
+) -> Among | None:
+    """The condition on values, of those with an index in the order of the page, that the fewest documents meet."""
+    found = [
+        one
+        for one in conditions
+        if isinstance(one, Among)
+        and not one.or_missing
+        and 0 < len(one.values) <= _MOST_MERGED
+        and PairIndex(one.field, order.by) in pairs
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+
+    def count(one: Among) -> int:
+        where = _plain([one])
+        sql = f'SELECT count(*) FROM (SELECT 1 FROM "{name}" AS t WHERE {where.text()} LIMIT {_MANY})'
+        return int(connection.execute(sql, where.parameters).fetchone()[0])
+
+    return min(found, key=count)
+
+
+def _merged(
+    name: str,
+    conditions: Sequence[Condition],
+    groups: Sequence[_Group],
+    among: Among,
+    order: Order,
+    limit: int,
+) -> tuple[str, list[Value]]:
+    """The ids of a page out of one page of each value, each read in order."""
+    value, direction = extract(order.by, "t."), "DESC" if order.descending else "ASC"
+    where = _plain([one for one in conditions if one is not among])
+    if order.after is not None:
+        where.add(*_after(order, value))
+    for group in groups:
+        _add_groups(where, name, [group], _place(group.index, "t."), "t.id")
+    index = pair_index(name, PairIndex(among.field, order.by))
+    sorting = f"ORDER BY place {direction}, id {direction} LIMIT ?"
+    branches: list[str] = []
+    parameters: list[Value] = []
+    for one in dict.fromkeys(among.values):
+        branches.append(
+            f'SELECT * FROM (SELECT {value} AS place, t.id AS id FROM "{name}" AS t INDEXED BY {index} '
+            f"WHERE {extract(among.field, 't.')} = ? AND {where.text()} "
+            f"ORDER BY {value} {direction}, t.id {direction} LIMIT ?)"
+        )
+        parameters += [one, *where.parameters, limit]
+    return f"SELECT id FROM ({' UNION ALL '.join(branches)}) {sorting}", [*parameters, limit]
 
 
 def _plain(conditions: Sequence[Condition]) -> _Sql:

@@ -24,6 +24,7 @@ MAX_CONDITION_WORDS = 64
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,4}")
 _LIST = re.compile(r"(?P<field>[^ \[\]]+)\[\](?: by (?P<by>[^ \[\]]+))?")
+_PAIR = re.compile(r"(?P<field>[^ \[\]]+) by (?P<by>[^ \[\]]+)")
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -36,31 +37,49 @@ class ListIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class PairIndex:
+    """An index on a field whose documents are mostly read in the order of another: "camera by started_ns"."""
+
+    field: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Indexes:
-    """The declared indexes of a collection."""
+    """The declared indexes of a collection. The fields of pairs are among the fields."""
 
     fields: frozenset[str] = frozenset()
     lists: frozenset[ListIndex] = frozenset()
+    pairs: frozenset[PairIndex] = frozenset()
+
+    @property
+    def single_fields(self) -> list[str]:
+        """Those that need an index of their own, sorted: one of a pair serves its first field as well."""
+        return sorted(self.fields - {pair.field for pair in self.pairs})
 
     def __or__(self, other: Indexes) -> Indexes:
-        return Indexes(self.fields | other.fields, self.lists | other.lists)
+        return Indexes(self.fields | other.fields, self.lists | other.lists, self.pairs | other.pairs)
 
     def __le__(self, other: Indexes) -> bool:
-        return self.fields <= other.fields and self.lists <= other.lists
+        return self.fields <= other.fields and self.lists <= other.lists and self.pairs <= other.pairs
 
     def texts(self) -> list[str]:
         """As they are declared, sorted."""
         lists = [f"{one.field}[] by {one.by}" if one.by else f"{one.field}[]" for one in self.lists]
-        return sorted([*self.fields, *lists])
+        return sorted([*self.fields, *lists, *(f"{pair.field} by {pair.by}" for pair in self.pairs)])
 
 
 def declared(name: str, indexes: Iterable[str]) -> Indexes:
     """The indexes of a declaration. Raises InvalidArgument: an ill-formed name or field."""
     fields: set[str] = set()
     lists: set[ListIndex] = set()
+    pairs: set[PairIndex] = set()
     for one in indexes:
         found = _LIST.fullmatch(one)
-        if found is None:
+        if pair := _PAIR.fullmatch(one):
+            pairs.add(PairIndex(pair["field"], pair["by"]))
+            fields |= {pair["field"], pair["by"]}
+        elif found is None:
             fields.add(one)
         else:
             lists.add(ListIndex(found["field"], found["by"] or ""))
@@ -68,7 +87,7 @@ def declared(name: str, indexes: Iterable[str]) -> Indexes:
     named = [*fields, *(one.field for one in lists)]
     if not _NAME.fullmatch(name) or not all(_FIELD.fullmatch(one) for one in named):
         raise InvalidArgument(f"collection {name!r}", "its name or one of its fields is not of [a-z0-9_.]")
-    return Indexes(frozenset(fields), frozenset(lists))
+    return Indexes(frozenset(fields), frozenset(lists), frozenset(pairs))
 
 
 def encode_body(name: str, document_id: str, body: Body) -> str:

@@ -189,7 +189,7 @@ async def compare(first: list[Any], then: list[Any], tmp_path: Path, mongodb: st
     name, model = f"things{next(numbers)}", Model()
     doing = [("put", f"d{number}", body, 0) for number, body in enumerate(first)] + then + AT_THE_END
     async with SqliteStore(tmp_path / "store.sqlite") as sqlite, MongoStore(mongodb, database) as mongo:
-        indexes = ["n", "deep.t", "words[] by n"]
+        indexes = ["n by deep.t", "deep.t by n", "words[] by n"]
         stores = [await sqlite.collection(name, indexes), await mongo.collection(name, indexes)]
         for step in doing:
             answers = []
