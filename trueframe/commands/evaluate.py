@@ -154,7 +154,9 @@ def _show(chosen: Chosen, found: Evaluation) -> None:
     click.echo(f"speed          {speeds}, without reading pictures")
     if found.unscored:
         reasons = ", ".join(f"{count} {reason}" for reason, count in found.unscored.items())
-        click.echo(f"without score  {reasons}; they keep the score before them")
+        click.echo(
+            f"without score  {reasons}; they keep the score before them, a clip's first ones take its first score"
+        )
     click.echo("")
     show_table(
         ("FALSE ALARMS PER HOUR", "THRESHOLD", "EVENTS FOUND", "MEDIAN DELAY", "FALSE ALARMS"),

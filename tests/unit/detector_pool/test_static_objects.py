@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from detector_pool.canvas import RegionMask
 from detector_pool.detector import FoundBox, NoScore, Observation, Setup
 from detector_pool.picture import Shot
-from detector_pool.static_objects import LEFT_LABEL, STATIC, StaticObjects, StaticSettings
+from detector_pool.static_objects import LEFT_LABEL, STATIC, StaticObjects
+from detector_pool.static_settings import StaticSettings
 from mesh.errors import DataLoss, InvalidArgument
 from mesh.ids import FrameId
 
