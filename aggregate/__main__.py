@@ -105,7 +105,7 @@ async def main(config: Config) -> None:
             following = tasks.create_task(follow(broker.watch_cameras(), inspections), name="cameras")
             try:
                 with PoolCollector(scheduler, inspections, models):
-                    async with serve(config.aggregate.endpoint, config, registrations) as server:
+                    async with serve(config.aggregate.endpoint, config, registrations, audit="aggregate") as server:
                         await server.wait()
             finally:
                 for task in (following, running, calibrating, telling, judging):

@@ -119,6 +119,7 @@ async def main(config: Config) -> None:
                     (discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server, discovery, DISCOVERY_SERVICE),
                 ],
                 generic=[broker.stream_handler()],
+                audit="broker",
             )
         )
         background = [

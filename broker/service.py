@@ -13,6 +13,8 @@ from broker.kinds import Reason
 from broker.registry import CameraRegistry, Entry
 from broker.subscriptions import Subscription, Subscriptions
 from broker.view import camera_view, stored_of
+from mesh.audit import note_before
+from mesh.audit_text import said
 from mesh.clocks import Clock
 from mesh.errors import InvalidArgument
 from mesh.grpc_bytes import bytes_handler
@@ -47,6 +49,7 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
     ) -> cameras_pb2.UpdateCameraResponse:
         """Changes a camera."""
         principal_of(context).require(request.spec.id)
+        self._note_before(request.spec.id)
         entry = await self._registry.update(stored_of(request.spec))
         return cameras_pb2.UpdateCameraResponse(camera=self._view(entry))
 
@@ -55,6 +58,7 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
     ) -> cameras_pb2.SetPrivacyMasksResponse:
         """Replaces a camera's privacy masks."""
         principal_of(context).require(request.id)
+        self._note_before(request.id)
         entry = await self._registry.set_masks(request.id, checked(from_proto(request.masks)))
         return cameras_pb2.SetPrivacyMasksResponse(camera=self._view(entry))
 
@@ -63,6 +67,7 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
     ) -> cameras_pb2.RemoveCameraResponse:
         """Removes a camera."""
         principal_of(context).require(request.id)
+        self._note_before(request.id)
         await self._registry.remove(request.id)
         return cameras_pb2.RemoveCameraResponse()
 
@@ -112,6 +117,11 @@ class CameraServicer(cameras_pb2_grpc.CameraServiceServicer):
                         yield cameras_pb2.WatchCamerasResponse(camera=gone, removed=True)
         finally:
             self._registry.unwatch(watch)
+
+    def _note_before(self, camera: str) -> None:
+        """How the camera is described, for the audit log."""
+        view = self._view(self._registry.get(camera))
+        note_before(said(cameras_pb2.Camera(spec=view.spec, masks=view.masks)))
 
     def _view(self, entry: Entry) -> cameras_pb2.Camera:
         return camera_view(entry, self._clock.monotonic_ns())

@@ -155,6 +155,7 @@ async def main(config: Config) -> None:
                 config,
                 servicers=[(footage_pb2_grpc.add_FootageServiceServicer_to_server, servicer, SERVICE_NAME)],
                 generic=servicer.generic_handlers(),
+                audit="media-center",
             )
         )
         outbox = OutboxPublisher(holds.documents, bus, clock)

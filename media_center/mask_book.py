@@ -4,8 +4,9 @@ What belongs here: the book, its file, following. What does not: which pixels a 
 calls show pictures (the `service_*` rooms).
 
 Masks cover footage that was recorded before them, and stay in the book when their camera is removed at the broker,
-since its footage stays too. While nobody has told anything of a camera, nobody knows whether it has masks: callers who
-may not see what they cover wait, and are then refused.
+since its footage stays too. Of a camera that the book does not name nobody knows whether it has masks until the broker
+answers: callers who may not see what they cover wait, and are then refused. Only where there is no book at all, because
+no broker ever answered here, are there no masks either.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ class MaskBook:
         self._path = path
         self._stub: cameras_pb2_grpc.CameraServiceAsyncStub = cameras_pb2_grpc.CameraServiceStub(channel)
         self._masks = _read(path)
+        self._is_new = not path.exists()
         self._is_told = asyncio.Event()
 
     async def of(self, camera: str) -> Masks:
         """Masks of a camera. Raises Unavailable: it is not known whether there are any."""
         if camera in self._masks:
             return self._masks[camera]
+        if self._is_new:
+            return ()
         try:
             await asyncio.wait_for(self._is_told.wait(), _PATIENCE_S)
         except TimeoutError:
@@ -69,6 +73,9 @@ class MaskBook:
                 if change.camera.spec.id and not change.removed:
                     await self._take(change.camera)
                 if change.caught_up:
+                    if self._is_new:
+                        await self._keep()
+                    self._is_new = False
                     self._is_told.set()
         finally:
             call.cancel()
@@ -78,6 +85,9 @@ class MaskBook:
         if self._masks.get(camera.spec.id) == masks:
             return
         self._masks[camera.spec.id] = masks
+        await self._keep()
+
+    async def _keep(self) -> None:
         rows = {name: encode(known) for name, known in self._masks.items()}
         try:
             await asyncio.to_thread(write_private, self._path, json.dumps(rows, ensure_ascii=False).encode())

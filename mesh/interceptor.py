@@ -21,6 +21,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from mesh.audit import AuditedCall, AuditTrail
 from mesh.certificates import Kind
 from mesh.config_security import LimitsConfig
 from mesh.errors import (
@@ -54,8 +55,14 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
     """Authenticates, authorises, names the caller to the servicer, and turns errors into statuses."""
 
     def __init__(
-        self, verifier: Verifier, limits: CallerLimits | None = None, *, services_show_certificates: bool = False
+        self,
+        verifier: Verifier,
+        limits: CallerLimits | None = None,
+        *,
+        services_show_certificates: bool = False,
+        audit: AuditTrail | None = None,
     ) -> None:
+        self._audit = audit
         self._verifier = verifier
         self._limits = limits or CallerLimits(LimitsConfig())
         self._services_show_certificates = services_show_certificates
@@ -101,6 +108,7 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
             refusal,
             self._streams if handler.request_streaming or handler.response_streaming else None,
             self._services_show_certificates,
+            self._audit.call(method) if self._audit is not None else None,
         )
         return _wrap(handler, call, _Bound(self._limits, kind))
 
@@ -181,6 +189,7 @@ class _Call:
     refusal: TrueframeError | None
     streams: _OpenStreams | None
     services_show_certificates: bool
+    audited: AuditedCall | None = None
 
 
 class _TooLarge:
@@ -216,7 +225,8 @@ class _Bound:
 class _CheckedMessages:
     """What a caller streams. No generator: one that is left behind would be pending when a stream is cancelled."""
 
-    def __init__(self, messages: Any, bound: _Bound) -> None:
+    def __init__(self, messages: Any, bound: _Bound, audited: AuditedCall | None) -> None:
+        self._audited = audited
         self._messages = messages
         self._iterator: Any = None
         self._bound = bound
@@ -228,24 +238,38 @@ class _CheckedMessages:
         if self._iterator is None:
             # Not before: gRPC's own would be left behind by a servicer that reads nothing.
             self._iterator = aiter(self._messages)
-        return self._bound.checked(await anext(self._iterator))
+        message = self._bound.checked(await anext(self._iterator))
+        if self._audited is not None:
+            await self._audited.saw(message)
+        return message
 
 
 def _wrap(handler: Any, call: _Call, bound: _Bound) -> Any:
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
-    def checked(request: Any) -> Any:
-        return _CheckedMessages(request, bound) if handler.request_streaming else bound.checked(request)
+    async def checked(request: Any) -> Any:
+        if handler.request_streaming:
+            return _CheckedMessages(request, bound, call.audited)
+        message = bound.checked(request)
+        if call.audited is not None:
+            await call.audited.saw(message)
+        return message
+
+    def came(request: Any) -> None:
+        if call.audited is not None and not handler.request_streaming:
+            call.audited.came(request)
 
     async def unary_response(request: Any, context: Any) -> Any:
+        came(request)
         async with _guard(call, context):
-            answer = behaviour(checked(request), context)
+            answer = behaviour(await checked(request), context)
             return await answer if inspect.isawaitable(answer) else answer
 
     # One coroutine that writes for itself: no second generator between the servicer and the transport.
     async def stream_response(request: Any, context: Any) -> None:
+        came(request)
         async with _guard(call, context):
-            answer = behaviour(checked(request), context)
+            answer = behaviour(await checked(request), context)
             if inspect.isasyncgen(answer):
                 async with contextlib.aclosing(answer):
                     async for message in answer:
@@ -274,12 +298,17 @@ async def _guard(call: _Call, context: Any) -> AsyncIterator[None]:
     method, principal = call.method, call.principal
     started_s = time.monotonic()
     status = "OK"
+    failure: Exception | None = None
+    if call.audited is not None:
+        call.audited.called_by(principal, context.peer() or "")
     try:
         if call.refusal is not None or principal is None:
             raise call.refusal or Unauthenticated("call", "carries no token")
         if call.services_show_certificates and principal.role is Role.SERVICE:
             _require_service_certificate(context)
         set_principal(principal)
+        if call.audited is not None:
+            call.audited.require_writable()
         if call.streams is not None:
             with call.streams.one_more(principal):
                 async with _until_token_ends(principal):
@@ -299,9 +328,11 @@ async def _guard(call: _Call, context: Any) -> AsyncIterator[None]:
         elif rate_limited(f"rpc {method} {type(known).__name__}", 1.0):
             caller = principal.name if principal else ""
             log.info("call refused", method=method, caller=caller, error=type(known).__name__, reason=str(known))
-        status = status_of(known).name
+        status, failure = status_of(known).name, known
         await context.abort(status_of(known), rpc_details(known), (*rpc_metadata(known), *_retry_metadata(known)))
     finally:
+        if call.audited is not None:
+            await call.audited.ended(status, failure)
         rpc_finished(method, status, time.monotonic() - started_s)
 
 

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from mesh.audit import AuditTrail
+from mesh.audit_key import signer_of
 from mesh.channel import is_local
+from mesh.clocks import SystemClock
 from mesh.config import Config
 from mesh.errors import FailedPrecondition, InvalidArgument, PermissionDenied, PortInUse
+from mesh.files import private_folder
 from mesh.interceptor import SecurityInterceptor
 from mesh.limits import CallerLimits
 from mesh.logs import get_logger
@@ -87,18 +91,52 @@ async def serve(
     verifier: Verifier | None = None,
     options: Iterable[tuple[str, Any]] = (),
     grace_s: float = 2.0,
+    audit: str = "",
 ) -> AsyncIterator[RunningServer]:
     """Serves until the block is left; then tells NOT_SERVING, ends streams with UNAVAILABLE, takes no new calls, and
     cancels those that are left after `grace_s`.
 
     `endpoint` is "unix:/path" or "host:port". `generic` handlers outrank a servicer's method of the same name (see
-    `mesh.grpc_bytes`). `verifier` is by default that of the configuration. A TCP endpoint speaks TLS if `security.tls`
-    names certificates; without, only Unix sockets and loopback addresses are accepted, since a token must not cross a
-    network in the clear. Certificates and revoked tokens are looked after for as long as it serves.
+    `mesh.grpc_bytes`). `verifier` is by default that of the configuration. `audit` names the log of changes and views,
+    in `audit` in the data folder; empty for none. A TCP endpoint speaks TLS if `security.tls` names certificates;
+    without, only Unix sockets and loopback addresses are accepted, since a token must not cross a network in the clear.
+    Certificates and revoked tokens are looked after for as long as it serves.
 
     Raises PortInUse (somebody serves there), FailedPrecondition (the path cannot be a socket, or a certificate does not
     hold), NotFound (a key or certificate), InvalidArgument.
     """
+    with audit_trail(config, audit) as trail:
+        async with _serve(endpoint, config, servicers, generic, verifier, options, grace_s, trail) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def audit_trail(config: Config, name: str) -> Iterator[AuditTrail | None]:
+    """The audit log of a service; None without a name. Raises FailedPrecondition, PermissionDenied."""
+    if not name:
+        yield None
+        return
+    folder = config.run.data_dir / "audit"
+    try:
+        private_folder(folder)
+        trail = AuditTrail(folder / name, SystemClock(), signer_of(config.run.data_dir / "keys"))
+    except OSError as error:
+        raise FailedPrecondition(f"audit log {folder / name}", f"cannot be opened ({error.strerror})") from None
+    with trail:
+        yield trail
+
+
+@contextlib.asynccontextmanager
+async def _serve(
+    endpoint: str,
+    config: Config,
+    servicers: Iterable[Registration],
+    generic: Iterable[grpc.GenericRpcHandler],
+    verifier: Verifier | None,
+    options: Iterable[tuple[str, Any]],
+    grace_s: float,
+    audit: AuditTrail | None,
+) -> AsyncIterator[RunningServer]:
     registrations = list(servicers)
     names = [name for _, _, name in registrations]
     verifier = verifier or Verifier.from_config(config)
@@ -106,7 +144,7 @@ async def serve(
     files = TlsFiles.from_config(config.security.tls) if is_secure else None
     shows = files is not None and config.security.tls.client_certificates
     interceptor = SecurityInterceptor(
-        verifier, CallerLimits(config.security.limits), services_show_certificates=shows
+        verifier, CallerLimits(config.security.limits), services_show_certificates=shows, audit=audit
     )  # fmt: skip
     _require_private(endpoint, is_secure=files is not None)
     _clear_stale_socket(endpoint)

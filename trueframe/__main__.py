@@ -47,6 +47,7 @@ COMMANDS = {
     "backup": ("trueframe.commands.backup", "Copy footage into a folder, verified; again, what is new."),
     "restore": ("trueframe.commands.restore", "Put the footage of a backup back into an instance that does not run."),
     "access": ("trueframe.commands.access", "Say who looked at, took or changed which footage."),
+    "audit": ("trueframe.commands.audit", "Say who changed what and who looked; prove that nothing was altered."),
     "verify": ("trueframe.commands.verify", "Prove that footage, exports and snapshots are what was recorded."),
     "scrub": ("trueframe.commands.scrub", "Compare recorded footage with its digests and seals, now."),
     "keys": ("trueframe.commands.keys", "Show and rotate the keys that sign footage."),

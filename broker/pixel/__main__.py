@@ -46,6 +46,7 @@ async def main(config: Config) -> None:
                     [registration],
                     generic=[servicer.pixels_handler()],
                     verifier=verifier,
+                    audit="pixels",
                 ),
                 serve_rings(config.rings_socket, verifier, host.take_seat),
                 asyncio.TaskGroup() as group,
