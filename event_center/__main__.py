@@ -20,6 +20,9 @@ from event_center.reports.gather import Gatherer
 from event_center.reports.schedule import keep_written
 from event_center.reports.service import ReportService
 from event_center.service import EventService
+from event_center.shifts.handover_book import HandoverBook
+from event_center.shifts.searches import SearchBook
+from event_center.shifts.service import ShiftService
 from event_center.watching import Watch, parts_of
 from media_center.client import FootageClient
 from mesh.bus import Bus
@@ -37,6 +40,7 @@ from trueframe.v1.cases_pb2_grpc import add_CaseServiceServicer_to_server
 from trueframe.v1.events_pb2_grpc import add_EventServiceServicer_to_server
 from trueframe.v1.notifications_pb2_grpc import add_NotificationServiceServicer_to_server
 from trueframe.v1.reports_pb2_grpc import add_ReportServiceServicer_to_server
+from trueframe.v1.shifts_pb2_grpc import add_ShiftServiceServicer_to_server
 
 
 async def main(config: Config) -> None:
@@ -52,6 +56,7 @@ async def main(config: Config) -> None:
         policy, zone = Policy.of(config.event_center), site_zone(config.site.timezone)
         book = await EventBook.open(store, policy=policy, zone=zone)
         cases = await CaseBook.open(store)
+        searches, handovers = await SearchBook.open(store), await HandoverBook.open(store, book, cases)
         gatherer = Gatherer(book, broker, ledger, zone)
         conditions = SystemEvents("event-center", bus, SystemClock())
         told = await Notifications.open(config.notifications, book, store, conditions, StillMaker(footage), zone)
@@ -62,6 +67,7 @@ async def main(config: Config) -> None:
             notifications,
             (add_EventServiceServicer_to_server, EventService(book), "trueframe.v1.EventService"),
             (add_CaseServiceServicer_to_server, CaseService(cases, book), "trueframe.v1.CaseService"),
+            (add_ShiftServiceServicer_to_server, ShiftService(searches, handovers), "trueframe.v1.ShiftService"),
             (add_ReportServiceServicer_to_server, ReportService(gatherer), "trueframe.v1.ReportService"),
         ]
         watch = Watch(parts_of(config), book, SystemClock(), config.event_center.silent_after_s)

@@ -23,6 +23,7 @@ COMMANDS = {
     "events": ("trueframe.commands.events", "List, show, watch, acknowledge and comment events."),
     "notify": ("trueframe.commands.notify", "Say who is told of alarms, try it, and show what was told."),
     "report": ("trueframe.commands.report", "Report what happened in a time, as text, HTML or CSV."),
+    "handover": ("trueframe.commands.handover", "Hand the desk over to the next shift, and take it over."),
     "cases": ("trueframe.commands.cases", "Open, fill, close and export cases: events, clips and notes."),
     "inspections": ("trueframe.commands.inspections", "List, start, stop and change inspections."),
     "models": ("trueframe.commands.models", "Add, try, promote, roll back and compare models."),

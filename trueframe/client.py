@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from event_center.client import EventClient, SyncEventClient
     from event_center.notifications.client import SyncNotificationClient
     from event_center.reports.client import ReportClient, SyncReportClient
+    from event_center.shifts.client import SyncShiftClient
     from media_center.client import FootageClient, FootageItem, Starts, SyncFootageClient
     from mesh.channel import Token
     from mesh.config import Config
@@ -57,7 +58,7 @@ __all__ = ["AsyncClient", "Client", "FrameId", "NotRunning", "Running", "connect
 
 _CLIENTS = (
     "broker", "cases", "discovery", "footage", "events", "inspections", "ledger", "models", "notifications", "pixels",
-    "reports",
+    "reports", "shifts",
 )  # fmt: skip
 
 
@@ -143,6 +144,13 @@ class Client(_Instance):
         from event_center.reports.client import SyncReportClient
 
         return SyncReportClient(self.running.endpoints["event_center"], self._token)
+
+    @cached_property
+    def shifts(self) -> SyncShiftClient:
+        """Saved searches and hand-overs."""
+        from event_center.shifts.client import SyncShiftClient
+
+        return SyncShiftClient(self.running.endpoints["event_center"], self._token)
 
     @cached_property
     def inspections(self) -> SyncInspectionClient:

@@ -126,3 +126,20 @@ def test_a_report_of_the_last_hour_is_text_a_page_and_a_table(instance: Embedded
     # The ledger was asked: some frames have a score.
     assert int(rows[1].split(",")[-3]) > 0
     command(data, "report", "--from", "-1h", "--to", "-2h", expect=2)
+
+
+def test_the_desk_is_handed_over_and_searches_are_kept(instance: Embedded) -> None:
+    data, camera = instance.data, str(anomalies(instance.data)[-1]["camera"])
+    assert b"alarms stand" in command(data, "handover", "draft").stdout
+    (given,) = told(command(data, "handover", "give", "lens of the gate tomorrow", "--json"))
+    assert given["state"]["raised"] > 0  # type: ignore[index]
+    assert b"your own" in command(data, "handover", "take", expect=1).stderr
+    assert [one["id"] for one in told(command(data, "handover", "list", "--json"))] == [given["id"]]
+    assert b"lens of the gate" in command(data, "handover", "show", str(given["id"])).stdout
+    command(data, "events", "saved", "save", "motion", "--query", "motion", "--camera", camera, "--shared")
+    found = told(command(data, "events", "saved", "run", "motion", "--json"))
+    assert found
+    assert {one["camera"] for one in found} == {camera}
+    assert b"query: motion" in command(data, "events", "saved", "list").stdout
+    command(data, "events", "saved", "delete", "motion")
+    command(data, "events", "saved", "run", "motion", expect=4)

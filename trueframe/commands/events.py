@@ -6,18 +6,14 @@ back and many at once are in `events_work`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from mesh.errors import NotFound
 from trueframe.commands.events_alarms import COMMANDS
+from trueframe.commands.events_saved import saved
+from trueframe.commands.events_shown import show_events
 from trueframe.commands.events_work import COMMANDS as WORK_COMMANDS
-from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
-from trueframe.times import show_time
-
-if TYPE_CHECKING:
-    from trueframe.v1.events_pb2 import Event
+from trueframe.commands.options import Moment, data_option, json_option, show_json
 
 KINDS = ("anomaly", "camera", "system")
 VERDICTS = ("true", "false", "unsure")
@@ -29,12 +25,6 @@ STATES = {
     "ack": ("ACKNOWLEDGED",),
     "normal": ("NORMAL",),
 }
-_SHORT = {
-    "unacknowledged": "UNACK",
-    "returned_unacknowledged": "RETURNED UNACK",
-    "acknowledged": "ack",
-    "normal": "normal",
-}
 _MOST_AT_ONCE = 100_000
 
 
@@ -43,7 +33,7 @@ def command() -> None:
     """List, search, show, watch, acknowledge, comment, label, assign, shelve and suppress events."""
 
 
-for _more in (*COMMANDS, *WORK_COMMANDS):
+for _more in (*COMMANDS, *WORK_COMMANDS, saved):
     command.add_command(_more)
 
 
@@ -105,7 +95,7 @@ def list_events(
             verdicts=[EventVerdict.Value(f"EVENT_VERDICT_{verdict.upper()}") for verdict in verdicts],
             limit=limit,
         )
-    _show_events(events, as_json)
+    show_events(events, as_json)
 
 
 @command.command("search")
@@ -128,50 +118,7 @@ def search_events(
 
     with connect(data) as tf:
         events = tf.events.list(cameras=cameras, from_ns=from_ns, to_ns=to_ns, query=query, limit=limit)
-    _show_events(events, as_json)
-
-
-def _show_events(events: list[Event], as_json: bool) -> None:
-    from trueframe.commands.records import event_record
-    from trueframe.sights import event_sight
-
-    if as_json:
-        for event in events:
-            show_json(event_record(event))
-        return
-    rows = [
-        (
-            event.id,
-            show_time(event.started_ns),
-            show_time(event.ended_ns, date=False) if event.ended_ns else "going on",
-            event.camera or "-",
-            event.priority,
-            _alarm(message),
-            f"{event.score:.2f}" if event.score else "-",
-            event.detector or event.kind,
-            event.peak or "-",
-            event.summary,
-        )
-        for message in events
-        for event in (event_sight(message),)
-    ]
-    show_table(("ID", "BEGAN", "ENDED", "CAMERA", "PRIORITY", "ALARM", "SCORE", "DETECTOR", "FRAME", "WHAT"), rows)
-
-
-def _alarm(message: Event) -> str:
-    """Where its alarm stands, and why it is not in the queue."""
-    from trueframe.sights import alarm_state
-
-    if message.folded_into:
-        return "folded"
-    state = _SHORT.get(alarm_state(message.alarm_state), "-")
-    aside = {
-        "shelved": message.shelved_until_ns, "suppressed": message.suppressed_by,
-        "out of service": message.out_of_service,
-    }  # fmt: skip
-    words = [word for word, is_so in aside.items() if is_so] + (["stale"] if message.is_stale else [])
-    count = f" x{message.occurrences}" if message.occurrences > 1 else ""
-    return ", ".join([state + count, *words])
+    show_events(events, as_json)
 
 
 @command.command("show")
