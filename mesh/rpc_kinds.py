@@ -103,6 +103,14 @@ RPC_KINDS: dict[str, RpcKind] = {
     "/trueframe.v1.PixelService/StreamPixels": RpcKind.PICTURE,
     "/trueframe.v1.PixelService/WatchThumbnails": RpcKind.PICTURE,
     "/trueframe.v1.PoolService/JoinPool": RpcKind.LOOK,
+    "/trueframe.v1.ReportService/MakeReport": RpcKind.LOOK,
+    "/trueframe.v1.ShiftService/DeleteSavedSearch": RpcKind.CHANGE,
+    "/trueframe.v1.ShiftService/DraftHandover": RpcKind.LOOK,
+    "/trueframe.v1.ShiftService/GiveHandover": RpcKind.CHANGE,
+    "/trueframe.v1.ShiftService/ListHandovers": RpcKind.LOOK,
+    "/trueframe.v1.ShiftService/ListSavedSearches": RpcKind.LOOK,
+    "/trueframe.v1.ShiftService/PutSavedSearch": RpcKind.CHANGE,
+    "/trueframe.v1.ShiftService/TakeHandover": RpcKind.CHANGE,
 }
 
 

@@ -10,7 +10,7 @@ from tests.every_rpc import every_rpc
 # Bytes in answers that are no picture and no recording: digests, models, signatures.
 OTHER_BYTES = frozenset(
     {"LocateFrame", "StepFrame", "ListFrames", "ListSegments", "FetchModel", "GetCheckpoint", "GetStorage"}
-    | {"ImportFootage", "WatchPersisted", "JoinPool"}
+    | {"ImportFootage", "WatchPersisted", "JoinPool", "MakeReport"}
 )
 
 
