@@ -24,6 +24,7 @@ from event_center.shifts.handover_book import HandoverBook
 from event_center.shifts.searches import SearchBook
 from event_center.shifts.service import ShiftService
 from event_center.watching import Watch, parts_of
+from event_center.work.retention import Retention
 from media_center.client import FootageClient
 from mesh.bus import Bus
 from mesh.cancellation import ended
@@ -86,6 +87,9 @@ async def main(config: Config) -> None:
                 asyncio.create_task(watch_poison(bus, conditions), name="poison"),
                 asyncio.create_task(watch.run(), name="watch"),
             ]
+            if keep_days := config.event_center.keep_events_days:
+                retention = await Retention.open(store, book, cases, footage, keep_days)
+                beside.append(asyncio.create_task(retention.run(), name="retention"))
             if kinds := config.event_center.reports:
                 folder = config.event_center.reports_dir or config.run.data_dir / "reports"
                 writing = keep_written(gatherer, folder, kinds, config.event_center.reports_keep, SystemClock())

@@ -222,6 +222,18 @@ class EventBook:
         """The alarm off the shelf. Raises UnknownEvent and what `shelving.unshelve` raises."""
         return await self.do(event_id, lambda event, now_ns: shelving.unshelve(event, actor, reason, now_ns))
 
+    async def retire(self, event_id: str, may_go: Callable[[Event], bool]) -> bool:
+        """Lets an old event go if it still may; whether it went. What follows from it elsewhere is up to the caller."""
+        async with self._writing:
+            document = await self._find(event_id)
+            if document is None or not may_go(_event(document)):
+                return False
+            try:
+                return await self._events.delete(event_id, document.version)
+            except Conflict:
+                # The outbox marked something meanwhile: it goes next time.
+                return False
+
     async def put_rule(self, rule: Rule, actor: str) -> Rule:
         """The rule, stored and in force. Raises what `RuleBook.put` raises."""
         async with self._writing:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from mesh.config_alarms import EventCenterConfig, check_alarm_groups, check_reports
+from mesh.config_alarms import EventCenterConfig, check_alarm_groups, check_reports, check_retention
 from mesh.config_masks import MaskSeed
 from mesh.config_notifications import NotificationsConfig, absolute_notifications, check_notifications
 from mesh.config_option import option
@@ -418,6 +418,7 @@ def _check_together(config: Config) -> None:
         )
     check_alarm_groups(config.event_center.groups)
     check_reports(config.event_center.reports)
+    check_retention(config.event_center.keep_events_days)
     check_notifications(config.notifications)
     sections: dict[str, tuple[CameraSeed | InspectionSeed, ...]] = {
         "cameras": config.cameras,

@@ -75,9 +75,22 @@ class EventCenterConfig:
         10.0, "A service, or NATS, that does not answer for so long raises an alarm.", at_least=1, at_most=3600
     )
     groups: tuple[AlarmGroup, ...] = option((), "Groups of cameras.")
+    keep_events_days: float = option(
+        0.0,
+        "Closed events go when they are older than so many days, unless their footage is held or a case names them; "
+        "0 for never, else 8 at least: what is told again within a week must be known.",
+        at_least=0, at_most=36_600,
+    )  # fmt: skip
     reports: tuple[str, ...] = option((), 'Reports that are written by themselves: "daily", "weekly".')
     reports_dir: Path | None = option(None, "Folder of those reports. Default: `reports` in the data folder.")
     reports_keep: int = option(60, "Reports of each kind that stay; the oldest go.", at_least=1, at_most=10_000)
+
+
+def check_retention(keep_events_days: float) -> None:
+    """Raises InvalidArgument: shorter than messages may be told again."""
+    if 0 < keep_events_days < 8:
+        raise InvalidArgument(f"event_center.keep_events_days {keep_events_days:g}", "is less than 8 days",
+                              "Give 0 for ever, or 8 and more.")  # fmt: skip
 
 
 def check_reports(reports: Sequence[str]) -> None:

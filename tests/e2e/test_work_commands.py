@@ -55,6 +55,9 @@ def test_an_event_is_taken_labelled_found_and_what_was_done_taken_back(instance:
     command(data, "events", "hand-back", event)
     (shown,) = told(command(data, "events", "show", event, "--json"))
     assert (shown["owner"], shown["label"]) == ("", None)
+    table = command(data, "events", "export", "--query", "motion").stdout.decode().splitlines()
+    assert table[0].startswith("id,kind,camera")
+    assert any(line.startswith(event) for line in table[1:])
     command(data, "events", "undo", expect=2)
     command(data, "events", "undo", "nope", expect=4)
 

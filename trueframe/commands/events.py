@@ -10,6 +10,7 @@ import click
 
 from mesh.errors import NotFound
 from trueframe.commands.events_alarms import COMMANDS
+from trueframe.commands.events_csv import export_events
 from trueframe.commands.events_saved import saved
 from trueframe.commands.events_shown import show_events
 from trueframe.commands.events_work import COMMANDS as WORK_COMMANDS
@@ -33,7 +34,7 @@ def command() -> None:
     """List, search, show, watch, acknowledge, comment, label, assign, shelve and suppress events."""
 
 
-for _more in (*COMMANDS, *WORK_COMMANDS, saved):
+for _more in (*COMMANDS, *WORK_COMMANDS, saved, export_events):
     command.add_command(_more)
 
 
