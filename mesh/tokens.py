@@ -67,7 +67,7 @@ class Principal:
             raise PermissionDenied(
                 f"camera {camera!r}",
                 f"has privacy masks, and its packets and exact files cannot be masked for {self.name!r}",
-                "Take snapshots, thumbnails or a contact sheet, which are; or ask for a token with `--unmasked`.",
+                "Take snapshots, thumbnails, contact sheets, viewing copies, which are; or a token with `--unmasked`.",
             )
 
     def allows(self, camera: str) -> bool:

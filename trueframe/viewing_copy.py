@@ -53,12 +53,22 @@ class ViewingCopy:
     last: FrameId
 
 
+@dataclass(frozen=True, slots=True)
+class ShownFrame:
+    """What is told of a frame beneath its picture."""
+
+    id: FrameId
+    received_ns: int
+    damaged: bool
+    follows_damage: bool
+
+
 @dataclass(slots=True)
-class _Shown:
+class Shown:
     """A decoded picture with its frame, or what is missing in its place."""
 
     picture: Image.Image | None
-    frame: WireFrame | None
+    frame: ShownFrame | None
     gap: frames_pb2.Gap | None = None
     order_ns: int = 0
     """When the picture is due: the frame's time, in order of presentation."""
@@ -75,10 +85,17 @@ def write_viewing_copy(
     `is_asked(id, received_ns)`: whether a frame is in the range, rather than decoded for those behind it alone. Raises
     NotFound (no frame), FailedPrecondition (no picture can be decoded), OSError.
     """
+    return write_pictures(_pictures(items, is_asked), path, boxes, progress)
+
+
+def write_pictures(
+    pictures: Iterable[Shown], path: Path, boxes: Boxes, progress: Progress | None = None
+) -> ViewingCopy:
+    """As `write_viewing_copy`, of pictures in order of presentation."""
     partial = path.with_name(path.name + ".part")
     try:
         with _Film(partial) as film:
-            for shown in _pictures(items, is_asked):
+            for shown in pictures:
                 film.take(shown, boxes)
                 if progress is not None and shown.frame is not None:
                     progress(shown.frame.received_ns)
@@ -91,7 +108,7 @@ def write_viewing_copy(
     return done
 
 
-def _pictures(items: Iterable[FootageItem], is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
+def _pictures(items: Iterable[FootageItem], is_asked: Callable[[FrameId, int], bool]) -> Iterator[Shown]:
     """Pictures of the asked frames in order of presentation, and gaps between them."""
     decoder = _Decoder()
     for item in items:
@@ -101,7 +118,7 @@ def _pictures(items: Iterable[FootageItem], is_asked: Callable[[FrameId, int], b
             yield from decoder.decode(item, is_asked)
         elif isinstance(item, frames_pb2.Gap):
             decoder.is_broken = True
-            yield _Shown(None, None, item)
+            yield Shown(None, None, item)
     yield from decoder.drain(is_asked)
 
 
@@ -117,7 +134,7 @@ class _Decoder:
     """A gap stood before, and no join point since."""
     behind_gap: set[int] = field(default_factory=set)
 
-    def begin(self, started: frames_pb2.EpochStarted, is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
+    def begin(self, started: frames_pb2.EpochStarted, is_asked: Callable[[FrameId, int], bool]) -> Iterator[Shown]:
         yield from self.drain(is_asked)
         self.codec = _DECODERS.get(started.codec, "")
         if not self.codec:
@@ -130,7 +147,7 @@ class _Decoder:
         self.context.thread_type = "NONE"
         self.context.thread_count = 1
 
-    def decode(self, frame: WireFrame, is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
+    def decode(self, frame: WireFrame, is_asked: Callable[[FrameId, int], bool]) -> Iterator[Shown]:
         if self.context is None:
             raise FailedPrecondition("footage", "does not begin with its epoch", "Ask for another range.")
         packet = packet_of(frame.payload, frame.seq)
@@ -146,7 +163,7 @@ class _Decoder:
             heapq.heappop(self.due)
         yield from self._given(packet, is_asked)
 
-    def drain(self, is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
+    def drain(self, is_asked: Callable[[FrameId, int], bool]) -> Iterator[Shown]:
         """What is left in the decoder. It goes on behind a join point."""
         if self.context is not None:
             yield from self._given(None, is_asked)
@@ -155,7 +172,7 @@ class _Decoder:
         self.due.clear()
         self.behind_gap.clear()
 
-    def _given(self, packet: Any, is_asked: Callable[[FrameId, int], bool]) -> Iterator[_Shown]:
+    def _given(self, packet: Any, is_asked: Callable[[FrameId, int], bool]) -> Iterator[Shown]:
         try:
             pictures = self.context.decode(packet)
         except av.error.FFmpegError:
@@ -169,7 +186,8 @@ class _Decoder:
             self.behind_gap.discard(frame.seq)
             if is_asked(frame.id, frame.received_ns):
                 image = Image.fromarray(picture.to_ndarray(format="rgb24"))
-                yield _Shown(image, frame, None, due_ns, is_behind_gap)
+                told = ShownFrame(frame.id, frame.received_ns, frame.damaged, frame.follows_damage)
+                yield Shown(image, told, None, due_ns, is_behind_gap)
 
 
 class _Film:
@@ -199,7 +217,7 @@ class _Film:
         finally:
             self._container.close()
 
-    def take(self, shown: _Shown, boxes: Boxes) -> None:
+    def take(self, shown: Shown, boxes: Boxes) -> None:
         """The next picture, or what is missing."""
         if shown.picture is None or shown.frame is None:
             self._tell_gap(shown.gap)
@@ -252,7 +270,7 @@ class _Film:
         self._stream = stream
 
 
-def _marks(shown: _Shown, frame: WireFrame) -> str:
+def _marks(shown: Shown, frame: ShownFrame) -> str:
     """What keeps a picture from being exactly what the camera saw."""
     if frame.damaged:
         return "   (damaged)"

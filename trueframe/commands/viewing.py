@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, PermissionDenied
 from mesh.ids import FrameId
 from trueframe.commands.options import require_folder, show_json
 from trueframe.commands.progress import bar
@@ -27,7 +27,8 @@ _EVENT_NS = 3_600_000_000_000
 def viewing_copy(tf: Client, camera: str, start: Place, end: Place, output: str, *, is_shown: bool) -> ViewingCopy:
     """Writes the viewing copy of a range. The name of the file says that it is one. Raises as the services do."""
     from trueframe.frame_boxes import boxes_in
-    from trueframe.viewing_copy import write_viewing_copy
+    from trueframe.masked_pictures import masked_pictures
+    from trueframe.viewing_copy import write_pictures, write_viewing_copy
 
     first_ns, last_ns = _span(tf, camera, start, end)
     path = _path(output, camera, first_ns)
@@ -42,7 +43,13 @@ def viewing_copy(tf: Client, camera: str, start: Place, end: Place, output: str,
             if shown is not None:
                 shown(received_ns - first_ns, max(last_ns - first_ns, 1), "")
 
-        return write_viewing_copy(items, path, boxes, _asked(start), progress)
+        try:
+            return write_viewing_copy(items, path, boxes, _asked(start), progress)
+        except PermissionDenied as error:
+            if not tf.broker.get_camera(camera).masks:
+                raise
+            click.echo(f"{error.thing}: privacy masks are covered; that takes longer", err=True)
+            return write_pictures(masked_pictures(tf.footage, camera, start, end), path, boxes, progress)
 
 
 def export_viewing_copies(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from google.protobuf import message_factory
@@ -29,8 +30,10 @@ from tests.clips import make_clip
 from tests.every_rpc import Outcome, Rpc, every_rpc, request_of
 from tests.footage_instance import Instance
 from tests.support import until
+from trueframe.masked_pictures import masked_pictures
 from trueframe.v1 import broker_pb2
 from trueframe.v1.cameras_pb2 import MaskCorner, PrivacyMask
+from trueframe.viewing_copy import write_pictures
 
 RPCS = [rpc for rpc in every_rpc() if kind_of(rpc.path) in (RpcKind.PICTURE, RpcKind.RECORDED)]
 VIEWS = [rpc for rpc in RPCS if kind_of(rpc.path) is RpcKind.PICTURE]
@@ -216,3 +219,18 @@ def test_masks_are_kept_by_the_broker_and_left_alone_by_other_changes(site: Site
 
 def test_no_view_is_left_out() -> None:
     assert {rpc.name for rpc in VIEWS} >= {"GetSnapshot", "WatchThumbnails", "StreamPixels", "GetLivePicture"}
+
+
+def test_a_viewing_copy_for_those_who_get_no_packets_is_made_of_masked_pictures(site: Site, tmp_path: Path) -> None:
+    newest = site.newest()
+    first = FrameId("gate", newest.epoch, newest.seq - 8)
+    with site.instance.footage("operator") as footage:
+        done = write_pictures(masked_pictures(footage, "gate", first, newest), tmp_path / "copy.mp4", {})
+    assert (done.frames, done.first, done.last) == (9, first, newest)
+    with av.open(str(tmp_path / "copy.mp4")) as copy:
+        shown = [picture.to_ndarray(format="gray")[:128] for picture in copy.decode(video=0)]
+    assert len(shown) == 9
+    for picture in shown:
+        # Away from the edge, where the encoder of the copy leaves ripples of what is beside it.
+        assert np.ptp(beneath(picture)[16:-16, 16:-16].astype(int)) <= 4
+        assert np.ptp(picture[:16].astype(int)) > 20
