@@ -111,8 +111,7 @@ class Normality:
                 f"does not fit the model's canvas of {self._canvas.width}x{self._canvas.height}",
                 "Train the model again with pictures of this size.",
             )
-        now_ns = picture.received_ns
-        if not self._pace.is_due(now_ns, state.pace):
+        if not self._pace.is_due(picture.received_ns, state.pace):
             picture.confirm()
             return Observation(reason=NoScore.NOT_SAMPLED), state
         was = state.light.now
@@ -122,12 +121,13 @@ class Normality:
         if was is not None and light is not was:
             # Another world: what was seen by the other light is no help.
             state.previous, state.graph_state, state.stabiliser = None, None, self._stabiliser.start()
+        now_ns = state.pace.latest_ns
         pause_ns = now_ns - state.last_ns
         if state.last_ns and not 0 <= pause_ns <= FORGET_S * SECOND:
             state.stabiliser, state.graph_state = self._stabiliser.start(), None
         grey, state.stabiliser = self._stabiliser.step(grey, state.stabiliser)
         previous, state.previous = state.previous, grey
-        is_break = not 0 < pause_ns <= BREAK_INTERVALS * self._interval_ns
+        is_break = not 0 <= pause_ns <= BREAK_INTERVALS * self._interval_ns
         state.last_ns = now_ns
         if previous is None or is_break:
             state.accumulator = None
@@ -142,8 +142,8 @@ class Normality:
         pace = state.pace
         return pack(
             self.name,
-            {**numbers, "last_ns": state.last_ns, "pace_last_ns": pace.last_ns, "step_ns": pace.step_ns,
-             "looked_ns": pace.looked_ns, "waited": pace.waited, "against": state.light.against,
+            {**numbers, "last_ns": state.last_ns, "pace_latest_ns": pace.latest_ns, "step_ns": pace.step_ns,
+             "steps": pace.steps, "looked_ns": pace.looked_ns, "waited": pace.waited, "against": state.light.against,
              "light": _LIGHTS.index(state.light.now)},
             {**arrays, **{name: getattr(state, name) for name in _ARRAYS}},
         )  # fmt: skip
@@ -153,8 +153,8 @@ class Normality:
         numbers, arrays = unpack(self.name, data)
         try:
             pace = PaceState(
-                int(numbers["pace_last_ns"]), float(numbers["step_ns"]), int(numbers["looked_ns"]),
-                int(numbers["waited"]),
+                int(numbers["pace_latest_ns"]), float(numbers["step_ns"]), int(numbers["steps"]),
+                int(numbers["looked_ns"]), int(numbers["waited"]),
             )  # fmt: skip
             light = LightingState(_LIGHTS[int(numbers["light"])], int(numbers["against"]))
             held = self._stabiliser.from_parts(numbers, arrays)

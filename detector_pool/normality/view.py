@@ -29,6 +29,10 @@ DARK_BELOW, BRIGHT_ABOVE = 40.0, 60.0
 SWITCH_FRAMES = 10
 """So many frames in a row speak for the other light before it is believed."""
 _BORDER_CELLS = 1
+_ANOTHER_DAY_NS = 2 * SECOND
+"""Arrivals that go back by more than this are not of the same stretch; by less, B-frames do."""
+_LONGEST_STEP = 4.0
+"""Intervals that a step counts at most: a pause says nothing of the rate."""
 
 
 def factor(width: int, height: int) -> int:
@@ -56,11 +60,14 @@ def stride(fps: float) -> int:
 
 @dataclass(slots=True)
 class PaceState:
-    """When frames came."""
+    """When frames came. They come in the order in which they are shown: with B-frames arrivals go back and jump on."""
 
-    last_ns: int = 0
+    latest_ns: int = 0
+    """The latest arrival: the time by which frames are judged."""
     step_ns: float = 0.0
-    """Smoothed time between frames."""
+    """Time between frames, on average."""
+    steps: int = 0
+    """That this is the average of, at most 32."""
     looked_ns: int = 0
     waited: int = 0
     """Frames since the last one that was looked at."""
@@ -78,15 +85,20 @@ class Pace:
 
     def is_due(self, received_ns: int, state: PaceState) -> bool:
         """Whether to look at the frame that came then; changes the state."""
-        if state.last_ns and received_ns > state.last_ns:
-            step_ns = min(float(received_ns - state.last_ns), self.interval_ns)
-            state.step_ns += (step_ns - state.step_ns) / 32 if state.step_ns else step_ns
-        state.last_ns = received_ns
+        moved_ns = received_ns - state.latest_ns
+        if moved_ns < -_ANOTHER_DAY_NS:
+            state.latest_ns = received_ns
+        else:
+            if state.latest_ns:
+                state.steps = min(state.steps + 1, 32)
+                step_ns = min(max(float(moved_ns), 0.0), _LONGEST_STEP * self.interval_ns)
+                state.step_ns += (step_ns - state.step_ns) / state.steps
+            state.latest_ns = max(state.latest_ns, received_ns)
         state.waited += 1
         every = max(1, round(self.interval_ns / state.step_ns)) if state.step_ns else 1
-        is_due = state.waited >= every or received_ns - state.looked_ns >= 0.95 * self.interval_ns
+        is_due = state.waited >= every or state.latest_ns - state.looked_ns >= 0.95 * self.interval_ns
         if is_due:
-            state.waited, state.looked_ns = 0, received_ns
+            state.waited, state.looked_ns = 0, state.latest_ns
         return is_due
 
 

@@ -97,8 +97,8 @@ class Gathering:
         """Frames of each variant, equally many and in the same order."""
         return [variant.frames for variant in self._variants]
 
-    def add(self, shot: Shot) -> None:
-        """Looks at a picture. Raises InvalidArgument: it has another size than those before."""
+    def add(self, shot: Shot, at_ns: int) -> None:
+        """Looks at a picture, shown at that time. Raises InvalidArgument: it has another size than those before."""
         grey = drawn(shot.y)
         if self._canvas is None:
             self._canvas, self._size = Canvas(grey.shape[1], grey.shape[0]), shot.y.shape
@@ -109,9 +109,9 @@ class Gathering:
                 "A model is for one size: train on the footage before or after the change.",
             )  # fmt: skip
         if self._session is not None:
-            self._look(shot.received_ns, grey)
+            self._look(at_ns, grey)
             return
-        self._waiting.append((shot.received_ns, grey))
+        self._waiting.append((at_ns, grey))
         if len(self._waiting) >= FRAMES_FOR_NOISE:
             self._begin()
 
@@ -132,7 +132,7 @@ class Gathering:
 
     def _look(self, received_ns: int, grey: Grey) -> None:
         pause_ns = received_ns - self._last_ns
-        is_new_run = not 0 < pause_ns <= BREAK_INTERVALS * self._interval_ns
+        is_new_run = not 0 <= pause_ns <= BREAK_INTERVALS * self._interval_ns
         self._last_ns = received_ns
         self._run += is_new_run
         self.count += 1

@@ -126,18 +126,19 @@ def _looked_at(pictures: Iterable[Shot], regions: Sequence[RegionMask], interval
     for shot in pictures:
         if not pace.is_due(shot.received_ns, pace_state):
             continue
-        if not 0 <= shot.received_ns - to_ns <= FORGET_S * SECOND:
+        at_ns = pace_state.latest_ns
+        if not 0 <= at_ns - to_ns <= FORGET_S * SECOND:
             light_state, health_state = LightingState(), health.start()
-        from_ns, to_ns = from_ns or shot.received_ns, shot.received_ns
+        from_ns, to_ns = from_ns or at_ns, at_ns
         light = lighting(shot, light_state)
         if light not in by_light:
             by_light[light] = Gathering(regions, interval_ns, seed)
-        by_light[light].add(shot)
+        by_light[light].add(shot, at_ns)
         said, health_state = health.inspect(shot, health_state, ())
         if said.reason is None and said.score >= FAULT_FROM:
             around_ns = int(AROUND_S * SECOND)
             why = f"picture fault: {said.said or 'unhealthy'}"
-            faults = merged([*faults, Odd(shot.received_ns - around_ns, shot.received_ns + around_ns, why)])
+            faults = merged([*faults, Odd(at_ns - around_ns, at_ns + around_ns, why)])
         golden = [*golden[1 - GOLDEN_FRAMES :], copied(shot)]
     for gathering in by_light.values():
         gathering.finish()

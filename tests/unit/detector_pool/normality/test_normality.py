@@ -16,10 +16,14 @@ from detector_pool.evaluation.shake import shaking
 from detector_pool.models import check_model, open_model
 from detector_pool.normality.detector import Normality
 from detector_pool.normality.heads import Level
+from detector_pool.normality.view import SECOND, Pace, PaceState
 from detector_pool.reasons import NoScore
 from detector_pool.training import TrainedModel, train_normality
 from mesh.errors import InvalidArgument
 from tests.normal_traffic import FPS, HEIGHT, WIDTH, traffic
+
+# The model that most tests share takes a minute of one core to learn: several on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 RUNS_S = (4.0, 7.0)
 UPPER_HALF = RegionMask(False, ((0, 0), (1, 0), (1, 0.45), (0, 0.45)))
@@ -106,6 +110,25 @@ def test_frames_that_arrive_unevenly_are_all_looked_at(model_folder: Path) -> No
     assert reasons[1:].count(None) == len(shots) - 1
 
 
+def test_with_b_frames_scores_are_as_without(model_folder: Path) -> None:
+    # Shown as I B B P B B P ..., each P arrives before the two B that are shown ahead of it.
+    shots = list(traffic(6, seed=5, runner_s=(3.0, 5.0)))
+    came = [0] + [n - 2 if n % 3 == 0 else n + 1 for n in range(1, len(shots))]
+    late = [replace(shot, received_ns=shots[0].received_ns + at * SECOND // FPS)
+            for shot, at in zip(shots, came, strict=True)]  # fmt: skip
+    there, seen = watched(detector(model_folder), shots), watched(detector(model_folder), late)
+    assert [one.score for one in seen] == [one.score for one in there]
+    assert [one.reason for one in seen] == [one.reason for one in there]
+
+
+def test_as_many_frames_are_looked_at_however_deep_b_frames_lie() -> None:
+    # A camera of 25 frames a second, three B-frames between two others, the middle one shown last of what it needs.
+    came = [0] + [4 * group + at for group in range(100) for at in (3, 2, 4, 1)]
+    pace, state = Pace(0.1 * SECOND), PaceState()
+    due = [pace.is_due(SECOND + at * SECOND // 25, state) for at in came]
+    assert sum(due[100:]) == pytest.approx(len(due[100:]) * 0.5, abs=2)
+
+
 def test_shake_of_half_a_pixel_is_not_news(model_folder: Path) -> None:
     shots = shaking(traffic(12, seed=5, runner_s=RUNS_S), 0.5, seed=3)
     seen = watched(detector(model_folder), shots)
@@ -148,6 +171,7 @@ from detector_pool.detector import Setup
 from detector_pool.models import open_model
 from detector_pool.normality.detector import Normality
 from detector_pool.normality.heads import Level
+from detector_pool.normality.view import SECOND, Pace, PaceState
 from tests.normal_traffic import traffic
 one = Normality(Setup("yard", {}, open_model(Path(sys.argv[1]))))
 state = one.unpack(sys.stdin.buffer.read())
