@@ -28,6 +28,7 @@ log = get_logger("event_center.notifications")
 
 _FAILURES_OF_AN_ALARM = 2
 _STORE_RETRY_S = 1.0
+_SHORTEST_STILL_WAIT_S = 1.0
 MAX_REASON = 500
 
 _done = counter("notifications_deliveries", "Deliveries that came to an end, by how.", ("channel", "progress"))
@@ -110,7 +111,9 @@ class Outlet:
 
     async def run(self) -> None:
         """Delivers until cancelled."""
-        self._tell(self._condition, False, "")
+        if not self._queue:
+            # It may have failed when the process before was killed. With something to deliver, that will tell.
+            self._tell(self._condition, False, "")
         while True:
             delivery = self._queue.next()
             if delivery is None:
@@ -153,7 +156,12 @@ class Outlet:
     async def _carry(self, delivery: Delivery) -> str:
         still, without = None, ""
         if self.channel.still and self._carrier.carries_stills and delivery.content.frame:
-            still, without = await self._pictures.still(delivery.content, self.channel.still_wait_s)
+            # What waited in the queue has waited for its picture, too.
+            waited_s = max(self._clock.utc_ns() - delivery.made_ns, 0) / 1e9
+            whole_s = self.channel.still_wait_s
+            still, without = await self._pictures.still(
+                delivery.content, max(whole_s - waited_s, min(whole_s, _SHORTEST_STILL_WAIT_S))
+            )
         parcel = Parcel(delivery.id, delivery.content, self._clock.utc_ns(), still, without)
         try:
             note = await self._carrier.carry(parcel)

@@ -1,6 +1,7 @@
 """The picture that goes along with a message: the frame of the alarm out of the footage, its boxes drawn on it.
 
-Whoever waits for one waits so many seconds and no more; without one the message goes out, and says so.
+Whoever waits for one waits so many seconds and no more; without one the message goes out, and says so. A media center
+that did not answer is not asked again for a while: a flood of alarms must not wait for it one by one.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from event_center.event import Box
 from event_center.notifications.delivery import Content
 from media_center.client import FootageClient
 from mesh.box_drawing import draw_boxes
-from mesh.errors import TrueframeError
+from mesh.clocks import Clock, SystemClock
+from mesh.errors import DeadlineExceeded, TrueframeError, Unavailable
 from mesh.ids import FrameId
 
 _WIDTH = 960
 _QUALITY = 80
 _AGAIN_S = 0.5
 _KEPT = 8
+_LEFT_ALONE_NS = 10_000_000_000
 _MAX_PIXELS = 40_000_000
+_NO_ANSWER = "the media center does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,10 @@ class Still:
 class StillMaker:
     """Asks the media center, and keeps the last few: several channels tell of the same alarm."""
 
-    def __init__(self, footage: FootageClient) -> None:
+    def __init__(self, footage: FootageClient, clock: Clock | None = None) -> None:
         self._footage = footage
+        self._clock = clock or SystemClock()
+        self._away_until_ns = 0
         self._kept: OrderedDict[tuple[object, ...], Still] = OrderedDict()
 
     async def still(self, content: Content, wait_s: float) -> tuple[Still | None, str]:
@@ -45,13 +51,17 @@ class StillMaker:
         key = content.frame, content.boxes
         if key in self._kept:
             return self._kept[key], ""
-        last: list[str] = [f"not within {wait_s:g} s"]
+        if self._clock.monotonic_ns() < self._away_until_ns:
+            return None, f"without its picture: {_NO_ANSWER}"
+        last: list[str] = [_NO_ANSWER]
         try:
             async with asyncio.timeout(wait_s):
                 png = await self._picture(FrameId.parse(content.frame), last)
                 boxes = tuple(Box(*box) for box in content.boxes)
                 still = await asyncio.to_thread(drawn, png, boxes)
         except TimeoutError:
+            if last[0] == _NO_ANSWER:
+                self._away_until_ns = self._clock.monotonic_ns() + _LEFT_ALONE_NS
             return None, f"without its picture: {last[0]}"
         except (OSError, ValueError, TrueframeError) as error:
             return None, f"without its picture: {' '.join(str(error).split())[:200]}"
@@ -66,6 +76,8 @@ class StillMaker:
             try:
                 # It leaves the house: with privacy masks, whatever this service may see.
                 return (await self._footage.snapshot(frame, _WIDTH, masked=True)).png
+            except (Unavailable, DeadlineExceeded):
+                last[0] = _NO_ANSWER
             except TrueframeError as error:
                 last[0] = " ".join(str(error).split())[:200]
             await asyncio.sleep(_AGAIN_S)
