@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mesh.config import Config
@@ -43,7 +43,7 @@ def examine_instance(config: Config, site: Running | None) -> Iterator[Finding]:
     for name, why in answers.items():
         yield judge_service(name, running.endpoints[name], why)
     yield _nats(running.endpoints["nats"])
-    yield from _inside(config, site)
+    yield from _inside(config, site, {name for name, why in answers.items() if not why})
 
 
 def _ports(config: Config) -> Iterator[Finding]:
@@ -155,18 +155,24 @@ def _nats(urls: str) -> Finding:
     return _here.ok("NATS", "answers, with JetStream on.")
 
 
-def _inside(config: Config, site: Running | None) -> Iterator[Finding]:
-    """What services tell of cameras, limits, disks and inspections. One that cannot be asked is a finding, too."""
+def _inside(config: Config, site: Running | None, serving: Container[str]) -> Iterator[Finding]:
+    """What services tell of cameras, limits, disks and inspections. One that cannot be asked is a finding, too.
+
+    Those that do not serve are not asked: that is known, and each would be waited for.
+    """
     from trueframe.client import connect
 
-    questions = {"cameras": _cameras, "limits": _limits, "recording": _recording, "inspections": _inspections}
+    questions = (
+        ("broker", "cameras", _cameras), ("broker", "limits", _limits), ("media_center", "recording", _recording),
+        ("aggregate", "inspections", _inspections),
+    )  # fmt: skip
     try:
         client = connect(None if site is not None else config.run.data_dir)
     except TrueframeError as error:
         yield _here.failure("client", f"{error.thing} {error.reason}.", error.remedy)
         return
     with client:
-        for name, question in questions.items():
+        for name, question in ((name, question) for service, name, question in questions if service in serving):
             try:
                 yield from question(client)
             except TrueframeError as error:

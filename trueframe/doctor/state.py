@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mesh.errors import TrueframeError
+from mesh.errors import DeadlineExceeded, TrueframeError, Unavailable
 from trueframe.running import Running
 
 if TYPE_CHECKING:
@@ -19,19 +19,27 @@ COUNTED_EVENTS = 5000
 
 def state_of(running: Running, client: Client) -> dict[str, Any]:
     """The state as JSON; a part that cannot be asked has the reason instead."""
-    questions: dict[str, Callable[[Client], object]] = {
-        "cameras": _cameras, "limits": _limits, "storage": _storage, "inspections": _inspections, "events": _events,
-        "models": _models,
-    }  # fmt: skip
+    questions: tuple[tuple[str, str, Callable[[Client], object]], ...] = (
+        ("broker", "cameras", _cameras), ("broker", "limits", _limits), ("media_center", "storage", _storage),
+        ("aggregate", "inspections", _inspections), ("aggregate", "models", _models),
+        ("event_center", "events", _events),
+    )  # fmt: skip
+    silent: dict[str, str] = {}
     told: dict[str, Any] = {
         "started_ns": running.started_ns, "children": running.children, "restarts": running.restarts,
         "endpoints": running.endpoints,
     }  # fmt: skip
-    for name, question in questions.items():
+    for service, name, question in questions:
+        if service in silent:
+            # Once is enough: each question to a service that stands still is waited for.
+            told[name] = {"cannot be asked": silent[service]}
+            continue
         try:
             told[name] = question(client)
         except TrueframeError as error:
             told[name] = {"cannot be asked": error.reason}
+            if isinstance(error, Unavailable | DeadlineExceeded):
+                silent[service] = error.reason
     return told
 
 
