@@ -110,6 +110,10 @@ def test_nobody_takes_back_what_another_did_or_what_is_too_old_or_overtaken() ->
                                         actor="a", at_ns=7 * SECOND))  # fmt: skip
     with pytest.raises(FailedPrecondition):
         work.undo(again, "anna", 2, 8 * SECOND)
+    # Seen by another one since: that stays.
+    seen = changed(deeds.acknowledge(again, "otto", "", 8 * SECOND))
+    with pytest.raises(FailedPrecondition):
+        work.undo(seen, "anna", 2, 9 * SECOND)
     label = changed(work.label(RAISED, "anna", Label(Verdict.TRUE), 5 * SECOND))
     label = changed(work.label(label, "otto", Label(Verdict.FALSE), 6 * SECOND))
     with pytest.raises(FailedPrecondition):
