@@ -21,19 +21,20 @@ from event_center.notifications import pacing
 from event_center.notifications.deciding import Case, Site, Step, Telling, advance
 from event_center.notifications.delivery import Content, Delivery, Progress, content_of
 from event_center.notifications.journal import Journal
-from event_center.notifications.outlet import Outlet
+from event_center.notifications.outlet import Condition, Outlet
 from event_center.notifications.pacing import Digest, Held, Pace
 from event_center.notifications.rules import Facts, Occasion, Rule
 from event_center.policy import detector_name
 from event_center.states import Deed, State
 from mesh.clocks import Clock
-from mesh.errors import TrueframeError
+from mesh.errors import ResourceExhausted, Unavailable
 from mesh.logs import get_logger, rate_limited
 from mesh.metrics import counter
 
 log = get_logger("event_center.notifications")
 
 EVERY_S = 0.5
+_CONDITION = "notifications"
 _RETRY_S = 1.0
 _MARGIN_NS = 600 * 1_000_000_000
 """Read again at a start: a clock that was set back by so much loses nothing."""
@@ -54,13 +55,14 @@ class Notifier:
 
     def __init__(
         self, book: EventBook, journal: Journal, site: Site, outlets: Mapping[str, Outlet], clock: Clock,
-        *, forget_ns: int, keep_ns: int,
+        *, tell: Condition, forget_ns: int, keep_ns: int,
     ) -> None:  # fmt: skip
         self._book = book
         self._journal = journal
         self._site = site
         self._outlets = outlets
         self._clock = clock
+        self._tell_condition = tell
         self._forget_ns = forget_ns
         self._keep_ns = keep_ns
         self._seen: OrderedDict[str, int] = OrderedDict()
@@ -96,9 +98,19 @@ class Notifier:
                 await self._read()
             except WatcherTooSlow as error:
                 log.warning("events are read again", reason=str(error))
-            except TrueframeError as error:
+            except (Unavailable, ResourceExhausted) as error:
                 if rate_limited("notifier", 10.0):
                     log.warning("notifications wait", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+            except Exception as error:
+                # Nobody would notice a notifier that has ended: it goes on, and says that something is wrong.
+                if rate_limited("notifier", 10.0):
+                    log.exception("notifications cannot be decided", error=type(error).__name__)
+                self._tell_condition(
+                    _CONDITION,
+                    True,
+                    f"Notifications cannot be decided ({type(error).__name__}): nobody is told of alarms",
+                )
                 await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
@@ -107,6 +119,7 @@ class Notifier:
             await self._recall()
             async for event in self._book.changed_since(max(self._cursor_ns - _MARGIN_NS, 1), None):
                 await self.look(event)
+            self._tell_condition(_CONDITION, False, "")
             coming = asyncio.ensure_future(watcher.next())
             try:
                 while True:

@@ -127,6 +127,11 @@ class Outlet:
                 if rate_limited(f"outlet {self.channel.id}", 10.0):
                     log.warning("deliveries wait for the store", channel=self.channel.id, reason=str(error))
                 await asyncio.sleep(_STORE_RETRY_S)
+            except Exception as error:
+                # Nobody would notice an outlet that has ended.
+                log.exception("a delivery failed unexpectedly", channel=self.channel.id, error=type(error).__name__)
+                self._failing(f"unexpected {type(error).__name__}", is_alarm=True)
+                await asyncio.sleep(_STORE_RETRY_S)
 
     async def try_now(self, delivery: Delivery) -> tuple[bool, str]:
         """Carries a message past the queue, once; whether it arrived, and what there is to say. For tests by people."""

@@ -51,7 +51,7 @@ class Notifications:
         }
         notifier = Notifier(
             book, journal, Site(rules_of(config), zone), outlets, clock,
-            forget_ns=round(config.forget_after_s * 1e9), keep_ns=round(config.keep_days * _DAY_NS),
+            tell=tell, forget_ns=round(config.forget_after_s * 1e9), keep_ns=round(config.keep_days * _DAY_NS),
         )  # fmt: skip
         if config.channels:
             await notifier.open()
