@@ -137,7 +137,7 @@ def _template(number: int, dice: random.Random, *, is_over: bool = True, is_seen
     event = replace(event, is_confirmed=True, priority=1 + number % 4)
     body = add_event(to_document(event) | {"awaits_footage": 0}, tidings(None, event), clock)
     body["outbox"][0] |= {"sent_ns": at_ns + 61 * SECOND, "into_ns": 1}
-    return {**body, PENDING_FIELD: 0, "based_ns": at_ns}
+    return {**body, "based_ns": at_ns}
 
 
 def _made(event: Event | None) -> Event:
@@ -161,6 +161,7 @@ def _moved(template: dict[str, Any], at_ns: int) -> dict[str, Any]:
     body["marks"] = marks
     entry = dict(body["outbox"][0])
     body["outbox"] = [entry | {"queued_ns": entry["queued_ns"] + by_ns, "sent_ns": entry["sent_ns"] + by_ns}]
+    body[PENDING_FIELD] = -(body["outbox"][0]["sent_ns"] // SECOND)
     return body
 
 

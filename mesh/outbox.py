@@ -30,10 +30,12 @@ from mesh.store_port import Between, Body, Collection, Document, modify, scan
 
 log = get_logger("mesh.outbox")
 
-# Declare it as an index of the collection: `store.collection("events", [PENDING_FIELD, ...])`.
+# Declare it as an index of the collection: `store.collection("events", [PENDING_FIELD, ...])`. How many events wait; if
+# none does, the time of the newest that was sent, as negative seconds: what a lost stream had is found by one index.
 PENDING_FIELD = "outbox_pending"
 _ENTRIES_FIELD = "outbox"
-_KEEP_SENT_NS = 7 * 24 * 3600 * 1_000_000_000
+_SECOND = 1_000_000_000
+_KEEP_SENT_NS = 7 * 24 * 3600 * _SECOND
 _MAX_SENT = 256
 _MAX_PENDING = 1024
 _MAX_PENDING_STATES = 32
@@ -113,7 +115,8 @@ def carry_outbox(old: Body, new: Body) -> Body:
 
 def _with_entries(body: Body, entries: list[dict[str, Any]]) -> Body:
     pending = sum(1 for entry in entries if not entry.get("sent_ns"))
-    return {**body, _ENTRIES_FIELD: entries, PENDING_FIELD: pending}
+    newest_s = max((entry.get("sent_ns", 0) for entry in entries), default=0) // _SECOND
+    return {**body, _ENTRIES_FIELD: entries, PENDING_FIELD: pending or -newest_s}
 
 
 def _mark_sent(body: Body, sent: set[str], now_ns: int, into_ns: int) -> Body | None:
@@ -197,15 +200,17 @@ class OutboxPublisher:
     async def send_lost(self) -> int:
         """Sends again what an earlier stream took, if the present one is another; returns how many.
 
-        Reads all documents, once for each new stream, and at a start while the stream is younger than seven days:
-        nothing older is kept. Raises the store's and the bus's errors; what was sent again until then stays so.
+        Reads what was sent in the last seven days, once for each new stream, and at a start while the stream is younger
+        than that. Raises the store's and the bus's errors; what was sent again until then stays so.
         """
         into_ns, count = self._bus.incarnation_ns(), 0
         if into_ns in (0, self._complete_ns):
             return 0
         since_ns = self._clock.utc_ns() - _KEEP_SENT_NS
         if into_ns > since_ns:
-            async for document in scan(self._collection):
+            # Those with events that wait are not among them: what they lost goes out with what waits.
+            lately = {PENDING_FIELD: Between(None, -(since_ns // _SECOND))}
+            async for document in scan(self._collection, lately):
                 lost = [one for one in document.body.get(_ENTRIES_FIELD, []) if _is_lost(one, into_ns, since_ns)]
                 if lost:
                     await self._publish(document.id, lost, _replayed)
@@ -216,7 +221,9 @@ class OutboxPublisher:
         return count
 
     async def _send(self, document: Document) -> None:
-        waiting = [entry for entry in document.body[_ENTRIES_FIELD] if not entry.get("sent_ns")]
+        into_ns, since_ns = self._bus.incarnation_ns(), self._clock.utc_ns() - _KEEP_SENT_NS
+        entries = document.body[_ENTRIES_FIELD]
+        waiting = [one for one in entries if not one.get("sent_ns") or _is_lost(one, into_ns, since_ns)]
         await self._publish(document.id, waiting, _sent)
 
     async def _publish(self, document_id: str, entries: list[dict[str, Any]], counted: Counter) -> None:
@@ -237,7 +244,7 @@ class OutboxPublisher:
 
 
 def _is_lost(entry: dict[str, Any], into_ns: int, since_ns: int) -> bool:
-    sent_ns = int(entry.get("sent_ns", 0))
+    sent_ns = int(entry.get("sent_ns", 0)) if into_ns else 0
     # Of before streams were told apart: by time.
     return sent_ns >= max(since_ns, 1) and (entry["into_ns"] != into_ns if entry.get("into_ns") else sent_ns < into_ns)
 

@@ -97,7 +97,7 @@ class Retention:
             for document in page.documents:
                 looked_at += 1
                 event = from_document(document.id, document.body)
-                is_told = not document.body.get(PENDING_FIELD)
+                is_told = document.body.get(PENDING_FIELD, 0) <= 0
                 if may_go(event, before_ns) and is_told and not holds.touch(event):
                     # A case may name an occurrence, or the alarm that it belongs to.
                     named = [event.id, *([event.folded_into] if event.folded_into else [])]

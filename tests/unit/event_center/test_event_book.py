@@ -102,7 +102,7 @@ async def test_the_publisher_marking_what_it_sent_does_not_get_in_the_way(book: 
     # At least once: what was sent when the publisher ended, and not marked, is sent again.
     versions = [message.version for _, _, message in bus.told]
     assert versions[-1] == max(versions) == 51
-    assert (await book.events.get("a1")).body[PENDING_FIELD] == 0
+    assert (await book.events.get("a1")).body[PENDING_FIELD] < 0
 
 
 async def test_a_clip_is_kept_over_later_news_and_an_older_one_is_not_taken(book: EventBook) -> None:
