@@ -29,11 +29,12 @@ class ReportService(reports_pb2_grpc.ReportServiceServicer):
         self, request: reports_pb2.MakeReportRequest, context: Any
     ) -> reports_pb2.MakeReportResponse:
         """One report."""
+        # First: whoever may not see a camera learns nothing else.
+        cameras = scope(principal_of(context), request.cameras)
         if not 0 < request.from_ns < request.to_ns or request.to_ns - request.from_ns > LONGEST_NS:
             raise InvalidArgument("period", "does not go from a time to a later one, a year at most")
         if len(request.title) > MAX_TITLE or not request.title.isprintable():
             raise InvalidArgument("title", f"is not at most {MAX_TITLE} printable characters")
-        cameras = scope(principal_of(context), request.cameras)
         report = await self._gatherer.report(request.from_ns, request.to_ns, cameras)
         return reports_pb2.MakeReportResponse(content=written(report, request.format, request.title).encode())
 
