@@ -14,7 +14,8 @@ Against the shipped event center on SQLite with a million events in its store (`
 
 Ceilings, measured in the same run: `raw_select_p99_ms` is the newest hundred documents by the same index with sqlite3
 in this process; `raw_insert_per_s_core` inserts of the same documents into a bare table, each with a commit of its own
-and the same durability. A busy machine moves both: trust the ratios. Each is repeated; medians are told.
+and the same durability. A busy machine moves both: trust the ratios, and `query_cpu_ms` and `search_cpu_ms`, the event
+center's CPU time for a question on average. Each is repeated; medians are told.
 """
 
 from __future__ import annotations
@@ -227,7 +228,10 @@ async def measured(made: Instance, file: Path, arguments: argparse.Namespace, ur
         raw = [raw_select_ms(file, arguments.rounds) for _ in range(arguments.repeats)]
         result["raw_select_p99_ms"] = round(statistics.median(percentile(one, 0.99) for one in raw), 2)
         for kind, shapes_name, shapes in kinds:
+            cpu_us = center.cpu_us()
             runs = [await timed_shapes(events, shapes, arguments.rounds, dice) for _ in range(arguments.repeats)]
+            asked = arguments.repeats * arguments.rounds * len(shapes(dice))
+            result[f"{kind}_cpu_ms"] = round((center.cpu_us() - cpu_us) / 1000 / asked, 2)
             result |= _told(kind, shapes_name, runs)
         heard = Heard(events)
         watching = asyncio.create_task(heard.run())
