@@ -86,6 +86,8 @@ def _table(metrics: list[Declared]) -> Iterator[str]:
 
 def main() -> None:
     """Writes the page to the file named on the command line, else to stdout."""
+    if sys.argv[1:] and sys.argv[1].startswith("-"):
+        raise SystemExit("usage: python -m mesh.metrics_reference [FILE]")
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(reference())
     else:
