@@ -86,8 +86,6 @@ def advance(
     seen = case.seen
     was_aside = is_aside
     for step in steps:
-        if step.number <= seen:
-            continue
         seen = step.number
         waits = _come_due(waits, step.at_ns - 1, facts, site, told)
         waits = _after(waits, step, was_aside, site.rules)
