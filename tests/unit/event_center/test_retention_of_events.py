@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from event_center.book import EventBook
@@ -118,6 +118,8 @@ async def test_an_event_that_changes_meanwhile_stays(store: SqliteStore) -> None
 _spans = st.lists(st.tuples(st.sampled_from(["yard", "gate"]), st.integers(0, 50), st.integers(0, 20)), max_size=8)
 
 
+# A long one that began before a short one reaches on.
+@example([("yard", 0, 20), ("yard", 1, 0)], 10, 0)
 @given(_spans, st.integers(0, 60), st.integers(0, 20))
 def test_a_hold_touches_exactly_what_it_overlaps(spans: list[tuple[str, int, int]], begin: int, length: int) -> None:
     holds = [(camera, from_ns, from_ns + long) for camera, from_ns, long in spans]
