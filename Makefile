@@ -45,6 +45,7 @@ bench: $(VENV)/.dev ## Run the benchmarks and print one JSON object each
 	@$(BIN)/python -m benchmarks.ring --json
 	@$(BIN)/python -m benchmarks.alarm_latency --json
 	@$(BIN)/python -m benchmarks.detection --json
+	@$(BIN)/python -m benchmarks.events --json
 
 asan: $(VENV)/.dev ## Run the compiled core's tests under AddressSanitizer
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/asan.sh
