@@ -224,7 +224,7 @@ SLOW = [pytest.mark.slow, pytest.mark.timeout(3000)]
 @pytest.mark.parametrize(
     ("site", "count", "kills"),
     [
-        pytest.param("sqlite", 1000, 4, marks=pytest.mark.timeout(300)),
+        pytest.param("sqlite", 1000, 3, marks=pytest.mark.timeout(300)),
         pytest.param("sqlite", 10_000, 25, marks=SLOW),
         pytest.param("mongodb", 1000, 6, marks=SLOW),
         pytest.param("mongodb", 10_000, 25, marks=SLOW),
