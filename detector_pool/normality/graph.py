@@ -137,7 +137,8 @@ def _features(graph: Building, canvas: Canvas, noise: float) -> tuple[list[_Feat
     near = graph.part(brief, 1, MOTION_CHANNELS, MOTION_CHANNELS + FLOW_CHANNELS)
     far = graph.part(brief, 1, MOTION_CHANNELS + FLOW_CHANNELS, BRIEF_CHANNELS)
     dwell, standing = _dwell(graph, current, graph.part(state, 1, BRIEF_CHANNELS, STATE_CHANNELS), judged)
-    heads = [_motion(graph, motion, judged), *_flow(graph, canvas, near, far, judged), dwell]
+    moving_cells = _motion(graph, motion, judged)
+    heads = [moving_cells, *_flow(graph, canvas, near, far, moving_cells.active), dwell]
     return heads, graph.op("Concat", brief, standing, axis=1)
 
 
@@ -237,11 +238,12 @@ def _displacement(graph: Building, state: str, by: int) -> _Displacement:
     return _Displacement(area, u, v, length, graph.op("Mul", normal, graph.constant(float(by))))
 
 
-def _flow(graph: Building, canvas: Canvas, near: str, far: str, judged: str) -> list[_Features]:
-    """Speed of displacement by small and by large steps, and its direction at its place."""
+def _flow(graph: Building, canvas: Canvas, near: str, far: str, active: str) -> list[_Features]:
+    """Speed of displacement by small and by large steps, and its direction at its place, where motion is `active`.
+
+    Single pixels change by noise: with cells of their own, half of what these heads learnt was noise.
+    """
     small, large = _displacement(graph, near, NEAR_BY), _displacement(graph, far, FAR_BY)
-    own = graph.op("Greater", graph.part(near, 1, 0, 1), graph.constant(LEAST_SHARE))
-    active = graph.op("Mul", graph.op("Cast", own, to=onnx.TensorProto.FLOAT), judged)
     goes = graph.op("Greater", small.length, graph.constant(LEAST_FLOW_PX))
     going = graph.op("Mul", active, graph.op("Cast", goes, to=onnx.TensorProto.FLOAT))
     least = graph.op("Max", small.length, graph.constant(LEAST_FLOW_PX))

@@ -48,3 +48,19 @@ def test_speed_still_tells_a_walker_from_a_bicycle_where_flow_takes_it_for_slowe
     assert bicycle > 2 * walker
     walker, bicycle = (displacement(HEADS.index(FLOW), px) for px in (3.0, 8.0))
     assert bicycle < walker
+
+
+def test_dots_that_flicker_are_nothing_that_moves_for_any_head() -> None:
+    session = Session(features_graph(CANVAS, 0.0).SerializeToString(), "features")
+    exists = cells(CANVAS, ())
+    state = np.zeros((1, STATE_CHANNELS, CANVAS.rows, CANVAS.columns), np.float32)
+    calm = np.full((1, 1, CANVAS.height, CANVAS.width), 120, np.float32)
+    dots = calm.copy()
+    # As a camera's compression leaves them: a quarter of the picture, by seven grey levels.
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        dots[:, :, down::4, across::4] += 7
+    for previous, current in ((calm, dots), (dots, calm)) * 2:
+        out = session.run({"previous": previous, "current": current, "seen": exists.seen, "judged": exists.judged,
+                           "state": state})  # fmt: skip
+        state = out["new_state"]
+    assert not out["active"].any()
