@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.pixel.beat import Beat
+from broker.pixel.covering import Views
 from broker.pixel.outlet import Budget
 from broker.pixel.picture import remote_picture
-from broker.pixel.covering import Views
 from broker.pixel.plane_board import PackedPicture, PlaneBoard, PlaneSeat, PlaneSize, with_left_out
 from broker.pixel.planes import Planes, planes_of
 from mesh.errors import DataLoss, ResourceExhausted
