@@ -1,4 +1,3 @@
-
 """Privacy masks in the configuration: what a camera that is added at the first start begins with."""
 
 from __future__ import annotations
