@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aggregate.client import SyncInspectionClient
-from event_center.client import SyncEventClient
+from event_center.client import EventClient, SyncEventClient
 from mesh.config import Config, load
 from mesh.errors import TrueframeError
 from tests.broker_process import BrokerProcess
@@ -120,6 +120,10 @@ class InspectionStack:
         self.pixels.end(signal.SIGKILL)
         self.broker.kill()
         self.nats.end()
+
+    def event_client(self, name: str, role: str, cameras: list[str] | None = None) -> EventClient:
+        """The event center's client for somebody with a token of their own."""
+        return EventClient(self.config.event_center.endpoint, self.broker.mint(name, role, cameras))
 
     def events(self) -> SyncEventClient:
         return SyncEventClient(self.config.event_center.endpoint, self.broker.token)

@@ -43,25 +43,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InspectionStack]
 
 
 @pytest.fixture
-async def bus(stack: InspectionStack) -> AsyncIterator[Bus]:
-    async with Bus.from_config(stack.config, "aggregate") as bus:
-        await bus.ensure_stream()
-        yield bus
-
-
-def client(stack: InspectionStack, name: str, role: str, cameras: list[str] | None = None) -> EventClient:
-    return EventClient(stack.config.event_center.endpoint, stack.broker.mint(name, role, cameras))
-
-
-@pytest.fixture
-async def anna(stack: InspectionStack) -> AsyncIterator[EventClient]:
-    async with client(stack, "anna", "operator") as operator:
-        yield operator
-
-
-@pytest.fixture
 async def maria(stack: InspectionStack) -> AsyncIterator[EventClient]:
-    async with client(stack, "maria", "maintainer") as maintainer:
+    async with stack.event_client("maria", "maintainer") as maintainer:
         yield maintainer
 
 
@@ -230,7 +213,7 @@ async def test_the_load_counts_what_stands_by_priority_for_who_may_see_it(
     stack: InspectionStack, bus: Bus, anna: EventClient
 ) -> None:
     event = await told(bus, anna, "roof")
-    async with client(stack, "vera", "viewer", ["roof"]) as vera:
+    async with stack.event_client("vera", "viewer", ["roof"]) as vera:
         load = await vera.load()
         assert [(one.standing, one.unacknowledged) for one in load.priorities] == [(0, 0), (0, 0), (1, 1), (0, 0)]
         assert load.raised_in_ten_minutes == 1
@@ -245,9 +228,9 @@ async def test_roles_and_scope_bound_what_people_may_do(stack: InspectionStack, 
     event = await told(bus, anna, "cellar")
     rule = SuppressionRule(id="all", active_while=SuppressionCondition(camera_lost="cellar"), reason="x")
     async with (
-        client(stack, "vera", "viewer") as vera,
-        client(stack, "ben", "operator", ["yard"]) as ben,
-        client(stack, "otto", "maintainer", ["yard"]) as otto,
+        stack.event_client("vera", "viewer") as vera,
+        stack.event_client("ben", "operator", ["yard"]) as ben,
+        stack.event_client("otto", "maintainer", ["yard"]) as otto,
     ):
         for call in (
             vera.shelve(event.id, "x", for_s=60), vera.unshelve(event.id),

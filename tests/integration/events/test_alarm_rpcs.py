@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import count, pairwise
 
 import pytest
@@ -39,23 +39,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InspectionStack]
     settings = ("event_center.chatter_s=0", "event_center.flood_site_alarms=0", "event_center.flood_group_alarms=0")
     with inspection_stack(tmp_path_factory.mktemp("alarms"), "nats", "event_center", settings=settings) as stack:
         yield stack
-
-
-@pytest.fixture
-async def bus(stack: InspectionStack) -> AsyncIterator[Bus]:
-    async with Bus.from_config(stack.config, "aggregate") as bus:
-        await bus.ensure_stream()
-        yield bus
-
-
-def client(stack: InspectionStack, name: str, role: str, cameras: list[str] | None = None) -> EventClient:
-    return EventClient(stack.config.event_center.endpoint, stack.broker.mint(name, role, cameras))
-
-
-@pytest.fixture
-async def anna(stack: InspectionStack) -> AsyncIterator[EventClient]:
-    async with client(stack, "anna", "operator") as operator:
-        yield operator
 
 
 def anomaly(number: int, version: int, *, camera: str = "yard", is_over: bool = False) -> inspection_pb2.Anomaly:
@@ -142,7 +125,7 @@ async def test_acknowledging_again_changes_nothing_and_does_not_take_it_over(
 ) -> None:
     event = await anna.acknowledge((await raised(bus, anna)).id)
     assert await anna.acknowledge(event.id) == event
-    async with client(stack, "ben", "operator") as ben:
+    async with stack.event_client("ben", "operator") as ben:
         assert await ben.acknowledge(event.id) == event
     assert len(await anna.records(event.id)) == 2
 
@@ -178,7 +161,7 @@ async def test_a_viewer_sees_everything_and_may_neither_acknowledge_nor_comment(
     stack: InspectionStack, bus: Bus, anna: EventClient
 ) -> None:
     event = await raised(bus, anna)
-    async with client(stack, "vera", "viewer") as vera:
+    async with stack.event_client("vera", "viewer") as vera:
         for call in (vera.acknowledge(event.id), vera.comment(event.id, "a fox")):
             with pytest.raises(PermissionDenied, match="viewer"):
                 await call
@@ -190,7 +173,7 @@ async def test_alarms_of_cameras_out_of_scope_are_neither_seen_nor_touched(
     stack: InspectionStack, bus: Bus, anna: EventClient
 ) -> None:
     event = await raised(bus, anna, "hall")
-    async with client(stack, "ben", "operator", ["yard"]) as ben:
+    async with stack.event_client("ben", "operator", ["yard"]) as ben:
         for call in (ben.acknowledge(event.id), ben.comment(event.id, "a fox")):
             # Not even whether there is such an event.
             with pytest.raises(NotFound):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -34,23 +34,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InspectionStack]
     with inspection_stack(tmp_path_factory.mktemp("work"), "nats", "broker", settings=settings) as stack:
         stack.event_center.start()
         yield stack
-
-
-@pytest.fixture
-async def bus(stack: InspectionStack) -> AsyncIterator[Bus]:
-    async with Bus.from_config(stack.config, "aggregate") as bus:
-        await bus.ensure_stream()
-        yield bus
-
-
-def client(stack: InspectionStack, name: str, role: str, cameras: list[str] | None = None) -> EventClient:
-    return EventClient(stack.config.event_center.endpoint, stack.broker.mint(name, role, cameras))
-
-
-@pytest.fixture
-async def anna(stack: InspectionStack) -> AsyncIterator[EventClient]:
-    async with client(stack, "anna", "operator") as operator:
-        yield operator
 
 
 async def told(bus: Bus, events: EventClient, camera: str, many: int, camera_name: str = "") -> list[str]:
@@ -113,7 +96,7 @@ async def test_what_fails_of_a_bulk_is_listed_and_the_rest_is_done(
     bus: Bus, anna: EventClient, stack: InspectionStack
 ) -> None:
     ids = await told(bus, anna, "dock", 3)
-    async with client(stack, "till", "operator", ["dock"]) as till:
+    async with stack.event_client("till", "operator", ["dock"]) as till:
         preview = await till.preview_bulk(BulkDeed(shelve=ShelveEventRequest(reason="drill")), ids)
         number = len(await anna.records(ids[1]))
         # Over meanwhile: it cannot be shelved until it is over.
@@ -144,7 +127,7 @@ async def test_bulk_keeps_to_cameras_in_scope_and_to_who_previewed(
 ) -> None:
     mine, other = await told(bus, anna, "hall", 1), await told(bus, anna, "loft", 1)
     deed = BulkDeed(assign=AssignEventRequest(to_me=True))
-    async with client(stack, "paul", "operator", ["hall"]) as paul, client(stack, "vera", "viewer") as vera:
+    async with stack.event_client("paul", "operator", ["hall"]) as paul, stack.event_client("vera", "viewer") as vera:
         with pytest.raises(NotFound):
             await paul.preview_bulk(deed, other)
         with pytest.raises(PermissionDenied):
