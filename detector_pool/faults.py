@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from detector_pool.rate import ANOTHER_DAY_NS
+
 SECOND = 1_000_000_000
 IN_A_ROW = 5
 WINDOW_NS = 60 * SECOND
@@ -31,7 +33,8 @@ class Faults:
 
     def is_disabled(self, at_ns: int) -> bool:
         """Whether the frame received then is not shown to it."""
-        return at_ns < self._disabled_until_ns
+        # Further ahead than it was ever disabled for: the clock was set back meanwhile.
+        return 0 < self._disabled_until_ns - at_ns <= RETRY_NS + ANOTHER_DAY_NS
 
     def went_well(self, at_ns: int) -> None:
         """It said something of a frame."""
@@ -58,6 +61,10 @@ class Faults:
             self._failed = self._in_a_row = 0
 
     def _note(self, at_ns: int, *, has_failed: bool) -> None:
+        if self._recent and at_ns < self._recent[-1][0] - ANOTHER_DAY_NS:
+            # What came before the clock was set back would not leave the minute for as long as it went back.
+            self._recent.clear()
+            self._failed = 0
         self._recent.append((at_ns, has_failed))
         self._failed += has_failed
         while self._recent and self._recent[0][0] <= at_ns - WINDOW_NS:

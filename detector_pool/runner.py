@@ -12,7 +12,7 @@ from detector_pool.detector import Detector, Observation
 from detector_pool.fare import Fare, ModelFare, Report
 from detector_pool.faults import Faults
 from detector_pool.picture import Hole, Shot
-from detector_pool.rate import Rate
+from detector_pool.rate import ANOTHER_DAY_NS, Rate
 from detector_pool.reasons import NoScore
 from detector_pool.sequence import FrameVerdict, Sequence
 from detector_pool.soundness import sound
@@ -273,6 +273,10 @@ class Runner:
                 log.info("state is built anew", inspection=self._task.inspection, reason=str(error)[:200])
                 self._rebuilt, self._rebuilt_from_ns = made.detector.start(), received_ns
                 return None
+        elif received_ns < self._rebuilt_from_ns - ANOTHER_DAY_NS:
+            # The clock was set back: it is waited from now on, not until then.
+            self._rebuilt_from_ns = received_ns
+            return None
         elif received_ns - self._rebuilt_from_ns < REBUILD_NS:
             return None
         else:

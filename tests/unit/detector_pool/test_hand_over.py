@@ -115,6 +115,18 @@ def test_a_detector_that_cannot_read_the_state_is_shown_two_seconds_before_it_sp
     assert next(observation for seq, _, observation in said if seq == first) == expected
 
 
+def test_a_clock_that_is_set_back_holds_the_next_detector_up_for_two_seconds_at_most() -> None:
+    runner, blocks = Runner(TASK, made(1)), []
+    for seq in range(120):
+        if seq == 20:
+            runner.change(TASK, made(2, "b"))
+        back_ns = 3600 * 1_000_000_000 if seq >= 25 else 0
+        item = shot(seq)
+        blocks += runner.look(replace(item, received_ns=item.received_ns - back_ns), seq * STEP_NS)
+    first = next(seq for seq, who, _ in told(blocks + runner.finish()) if who == made(2).name)
+    assert first == 25 + REBUILD_NS // STEP_NS + 1
+
+
 def test_a_detector_that_cannot_be_made_leaves_the_one_before_and_says_why() -> None:
     runner = Runner(TASK, made(1))
     runner.report(0)
