@@ -7,13 +7,14 @@ hear of a change lies in the event's own document, in the same write.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import tzinfo
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from event_center import deeds, shelving
 from event_center.alarm import State
+from event_center.awaiting import AWAIT_FOOTAGE_NS, Awaiting
 from event_center.chatter import folded, takes, with_occurrence
 from event_center.conditions import ConditionReport, fold_condition
 from event_center.desk import Desk
@@ -38,6 +39,7 @@ from event_center.policy import Policy
 from event_center.recalling import recall
 from event_center.rule_book import RuleBook
 from event_center.searching import texts_of
+from event_center.states import STANDING
 from event_center.suppression import Entry, Rule, settled
 from event_center.ticking import tick
 from event_center.tidings import tidings
@@ -48,21 +50,20 @@ from mesh.ids import FrameId
 from mesh.logs import get_logger
 from mesh.metrics import counter
 from mesh.outbox import PENDING_FIELD, add_event, carry_outbox
-from mesh.search_tokens import matches
+from mesh.search_tokens import is_found_exactly, matches
 from mesh.store import AnyOf, Between, Collection, Document, DocumentStore, scan
 from mesh.store_schema import Schema, SchemaStore
 from mesh.zones import site_zone
 
 log = get_logger("event_center.book")
 
-# Footage that has not come within a day does not come any more.
-AWAIT_FOOTAGE_NS = 24 * 3600 * 1_000_000_000
 # What comes due at one moment and is more than this waits for the next tick: others want to write, too.
 MOST_AT_ONCE = 200
 # 2: with the words that a search finds them by.
 SCHEMA = Schema(2, {1: with_words})
 
 Folded = tuple[CameraMemory, Event | None]
+Ruled = TypeVar("Ruled", Rule, Entry)
 
 _folded = counter("event_center_folded", "Things told, by whether they changed anything.", ("source", "changed"))
 
@@ -79,9 +80,7 @@ class EventBook:
         self.desk = Desk(policy, rules.situation)
         self._floods = FloodBook(self.desk.flood_watch, policy, self._change, self._add)
         self._writing = asyncio.Lock()
-        self._watermarks: dict[str, FrameId] = {}
-        # By camera: ids of events whose footage is not confirmed yet, with their last frame.
-        self._awaiting: dict[str, dict[str, FrameId]] = {}
+        self._awaiting = Awaiting()
         self.watchers = Watchers()
         self.on_stored: Callable[[], None] = lambda: None
         """Called when there is something for the bus."""
@@ -99,8 +98,10 @@ class EventBook:
         events, cameras = await store.collection("events", indexes, SCHEMA), await store.collection("cameras")
         book = cls(events, cameras, rules, policy or Policy(), clock)
         since_ns = clock.utc_ns() - AWAIT_FOOTAGE_NS
-        async for document in scan(book._events, {"awaits_footage": 1, "changed_ns": Between(since_ns, None)}):
-            book._note_awaiting(_event(document))
+        async for document in scan(
+            book._events, {"awaits_footage": 1, "changed_ns": Between(since_ns, None)}, order="changed_ns"
+        ):
+            book._awaiting.note(_event(document))
         for flood_id, members in (await recall(book._events, book.desk, clock.utc_ns())).items():
             book._floods.to_join(flood_id, members)
         return book
@@ -127,7 +128,7 @@ class EventBook:
         async with self._writing:
             document = await self._find(report.id)
             existing = _event(document) if document else None
-            event = fold_anomaly(existing, report, self._watermarks.get(report.camera), self._now_ns(existing))
+            event = fold_anomaly(existing, report, self._awaiting.watermark(report.camera), self._now_ns(existing))
             _folded.labels("anomaly", event is not None).inc()
             if event is not None:
                 await self._enter(document, existing, event)
@@ -172,15 +173,13 @@ class EventBook:
         """Footage is on disk up to these frames."""
         async with self._writing:
             for watermark in watermarks:
-                known = self._watermarks.get(watermark.camera)
-                if known is not None and watermark <= known:
-                    continue
-                self._watermarks[watermark.camera] = watermark
-                reached = [
-                    event_id for event_id, last in self._awaiting.get(watermark.camera, {}).items() if last <= watermark
-                ]
-                for event_id in reached:
-                    await self._change(event_id, partial(_fold_watermark, watermark))
+                for event_id in self._awaiting.reached(watermark):
+                    try:
+                        await self._change(event_id, partial(_fold_watermark, watermark))
+                    except UnknownEvent:
+                        self._awaiting.forget(watermark.camera, event_id)
+                # Last: what could not be stored is confirmed when the same watermark is told again.
+                self._awaiting.told(watermark)
 
     async def tell_hold(self, report: HoldReport) -> None:
         """The media center holds footage for an event."""
@@ -226,41 +225,37 @@ class EventBook:
         """Lets an old event go if it still may; whether it went. What follows from it elsewhere is up to the caller."""
         async with self._writing:
             document = await self._find(event_id)
-            if document is None or not may_go(_event(document)):
+            if document is None or not may_go(event := _event(document)):
                 return False
             try:
-                return await self._events.delete(event_id, document.version)
+                went = await self._events.delete(event_id, document.version)
             except Conflict:
                 # The outbox marked something meanwhile: it goes next time.
                 return False
+            self._awaiting.forget(event.camera, event_id)
+            return went
 
     async def put_rule(self, rule: Rule, actor: str) -> Rule:
         """The rule, stored and in force. Raises what `RuleBook.put` raises."""
-        async with self._writing:
-            rule = await self._rules.put(rule, actor, self._clock.utc_ns())
-            await self._settle()
-            return rule
+        return await self._ruled(lambda now_ns: self._rules.put(rule, actor, now_ns))
 
     async def delete_rule(self, rule_id: str, actor: str, reason: str) -> Rule:
         """The rule, ended. Raises what `RuleBook.delete` raises."""
-        async with self._writing:
-            rule = await self._rules.delete(rule_id, actor, reason, self._clock.utc_ns())
-            await self._settle()
-            return rule
+        return await self._ruled(lambda now_ns: self._rules.delete(rule_id, actor, reason, now_ns))
 
     async def take_out(self, camera: str, detector: str, actor: str, reason: str) -> Entry:
         """It is out of service. Raises what `RuleBook.take_out` raises."""
-        async with self._writing:
-            entry = await self._rules.take_out(camera, detector, actor, reason, self._clock.utc_ns())
-            await self._settle()
-            return entry
+        return await self._ruled(lambda now_ns: self._rules.take_out(camera, detector, actor, reason, now_ns))
 
     async def bring_back(self, camera: str, detector: str, actor: str, reason: str) -> Entry:
         """It is in service again. Raises what `RuleBook.bring_back` raises."""
+        return await self._ruled(lambda now_ns: self._rules.bring_back(camera, detector, actor, reason, now_ns))
+
+    async def _ruled(self, change: Callable[[int], Awaitable[Ruled]]) -> Ruled:
         async with self._writing:
-            entry = await self._rules.bring_back(camera, detector, actor, reason, self._clock.utc_ns())
+            ruled = await change(self._clock.utc_ns())
             await self._settle()
-            return entry
+            return ruled
 
     async def tick(self) -> int:
         """Does what is due now; returns when something may be due next, UTC nanoseconds, 0 for never.
@@ -290,7 +285,7 @@ class EventBook:
             return [], ""
         page = await self._events.query(wanted.where(), order="-started_ns", limit=limit, page_token=page_token)
         events = [_event(document) for document in page.documents]
-        if wanted.query:
+        if wanted.query and not is_found_exactly(wanted.query):
             # The index knows pairs of characters; whether they stand together is seen here.
             events = [event for event in events if matches(wanted.query, *texts_of(event))]
         return events, page.next_page_token
@@ -318,9 +313,16 @@ class EventBook:
         before = _event(document)
         after = change(before, self._now_ns(before))
         if after is not None:
-            after = tick(after, self._policy, after.changed_ns, is_same_change=True) or after
+            after = self._as_due(before, after)
             await self._store(document, before, after)
         return after
+
+    def _as_due(self, before: Event | None, after: Event) -> Event:
+        """The event with what time and the situation make of it in the same change."""
+        if before is not None and before.alarm.state is State.NORMAL and after.alarm.state in STANDING:
+            # Laid to rest, it was not asked when the situation changed.
+            after = self.desk.placed(after)
+        return tick(after, self._policy, after.changed_ns, is_same_change=True) or after
 
     async def _enter(self, document: Document | None, before: Event | None, event: Event) -> None:
         """Stores an event that was told, with what follows for its alarm, its leader, a flood, and other alarms."""
@@ -334,7 +336,7 @@ class EventBook:
             # First: told again, it is known there, and the event below is not.
             await self._tell_leader(event)
         else:
-            event = tick(event, self._policy, event.changed_ns, is_same_change=True) or event
+            event = self._as_due(before, event)
         if begun is not None:
             await self._floods.begin(begun, event.changed_ns)
         await self._store(document, before, event)
@@ -380,19 +382,10 @@ class EventBook:
             except Conflict:
                 # The outbox marked something as sent meanwhile; the rest of the document is written here alone.
                 document = await self._events.get(after.id)
-        self._note_awaiting(after)
+        self._awaiting.note(after)
         self.desk.note(after)
         self.watchers.tell(after)
         self.on_stored()
-
-    def _note_awaiting(self, event: Event) -> None:
-        of_camera = self._awaiting.setdefault(event.camera, {})
-        if event.last is None or event.is_confirmed:
-            of_camera.pop(event.id, None)
-        else:
-            of_camera[event.id] = event.last
-        if not of_camera:
-            del self._awaiting[event.camera]
 
     def _now_ns(self, existing: Event | None) -> int:
         # Changes of an event never go back in time, whatever the wall clock does: watchers resume by it.

@@ -49,7 +49,7 @@ class Desk:
         event = replace(event, group=group, first_out=self.flood_watch.first_out(group, event.id, now_ns))
         if last is not None:
             event = inherited(event, last)
-        event = settled(event, self._situation.judge(now_ns), now_ns, is_same_change=True) or event
+        event = self.placed(event)
         if event.alarm.marks.is_set_aside or event.flood_scope:
             return event, None
         found = self.flood_watch.raised(Raised(now_ns, event.id, group, event.camera))
@@ -57,6 +57,11 @@ class Desk:
         if flood is not None:
             event = replace(event, alarm=grouped(event.alarm, flood.id, now_ns))
         return event, found if isinstance(found, Begun) else None
+
+    def placed(self, event: Event) -> Event:
+        """An alarm that was raised, or raised again, just now, with the marks that the situation gives it."""
+        judgement = self._situation.judge(event.changed_ns)
+        return settled(event, judgement, event.changed_ns, is_same_change=True) or event
 
     def note(self, event: Event) -> None:
         """An event is stored so."""

@@ -14,6 +14,7 @@ from event_center.errors import UnknownEvent
 from event_center.event import Box, Clip
 from event_center.filters import EventFilter
 from event_center.folding import AnomalyReport, CameraReport, HoldReport
+from event_center.suppression import Rule, While
 from mesh.clocks import ManualClock
 from mesh.ids import FrameId
 from mesh.outbox import PENDING_FIELD, OutboxPublisher
@@ -132,6 +133,30 @@ async def test_footage_stays_confirmed_over_a_restart_and_a_repeated_end(store: 
     assert not (await book.get("a1")).is_confirmed
     await book.tell_watermarks([FrameId("yard", 1, 25)])
     assert (await book.get("a1")).is_confirmed
+
+
+async def test_an_event_that_went_before_its_footage_came_keeps_no_other_from_being_confirmed(
+    store: SqliteStore, book: EventBook
+) -> None:
+    await book.tell_anomaly(anomaly())
+    await (await store.collection("events")).delete("a1")
+    await book.tell_anomaly(replace(anomaly(), id="a2", inspection="yard.other"))
+    await book.tell_watermarks([FrameId("yard", 1, 10)])
+    assert (await book.get("a2")).is_confirmed
+
+
+async def test_an_alarm_that_comes_again_under_a_rule_made_meanwhile_is_suppressed(book: EventBook) -> None:
+    await book.tell_anomaly(anomaly(is_over=True))
+    await book.acknowledge("a1", "anna", "")
+    rule = Rule("r", While.SCHEDULE, "mon-sun 00:00-24:00", ("yard",), (), "works")
+    await book.put_rule(rule, "max")
+    await book.tell_anomaly(anomaly(2))
+    marks = (await book.get("a1")).alarm.marks
+    assert (marks.suppressed_by, marks.is_set_aside) == ("r", True)
+    await book.delete_rule("r", "max", "")
+    event = await book.get("a1")
+    assert not event.alarm.marks.is_set_aside
+    assert [row.id for row in book.desk.standing] == ["a1"]
 
 
 async def test_a_lost_camera_is_an_alarm_that_returns_when_it_is_live(book: EventBook) -> None:
