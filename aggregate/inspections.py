@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from aggregate.archive import Archive
 from aggregate.bench import Bench
 from aggregate.dispatch import Dispatch
-from aggregate.errors import BadInspection, BadVerdicts, WorkerReplaced
+from aggregate.errors import BadInspection, WorkerReplaced
+from aggregate.hearing import Hearing
 from aggregate.history import Change, What, change_of
 from aggregate.model_store import Models
 from aggregate.offers import Offer, Offers
@@ -25,35 +26,20 @@ from aggregate.scheduler import Scheduler
 from aggregate.sessions import Session
 from aggregate.standing import Status, status_of
 from aggregate.unplaced import Unplaced
-from aggregate.wire import checkpoint_from_proto, verdicts_from_proto
 from mesh.clocks import Clock
 from mesh.config import AggregateConfig
 from mesh.errors import TrueframeError
 from mesh.logs import get_logger, rate_limited
-from mesh.metrics import counter
 from trueframe.v1 import inspection_pb2
 
 log = get_logger("aggregate")
 
 TICK_S = 0.5
-# A worker that is told to put an inspection down looks at the frame at hand and says what it has.
-LAST_WORDS_NS = 2_000_000_000
 BY_CONFIGURATION = "configuration"
 BY_ITSELF = "trueframe"
 BY_SCHEDULE = "its schedule"
 DEFAULT_DETECTORS = AggregateConfig().default_detectors
 SHADOW = "~shadow"
-
-_refused = counter("aggregate_blocks_refused", "Verdict blocks not judged, by reason.", ("reason",))
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A worker was told to put an inspection down: its last words are waited for."""
-
-    worker: str
-    fence: int
-    until_ns: int
 
 
 async def _is_not_there(_camera: str) -> bool:
@@ -92,7 +78,7 @@ class Inspections:
         self._catalogue = Catalogue()
         self._camera_names: dict[str, str] = {}
         self._sessions = self._dispatch.sessions
-        self._endings: dict[str, Ending] = {}
+        self.hearing = Hearing(bench, clock, scheduler, models, self.reports)
         self._changing = asyncio.Lock()
 
     # Orders
@@ -297,13 +283,10 @@ class Inspections:
     async def _apply(self, order: Order) -> None:
         if not self._catalogue.applies(order):
             self.reports.ended(order)
-            seat = self._scheduler.seat(order.id)
-            if seat is not None:
-                until_ns = self._clock.monotonic_ns() + LAST_WORDS_NS
-                self._endings[order.id] = Ending(seat.worker, seat.fence, until_ns)
+            self.hearing.wait_for_last_word(order.id)
             await self._dispatch.carry_out(self._scheduler.order_withdrawn(order.id))
             return
-        self._end(order.id)
+        self.hearing.end(order.id)
         docket, was_read = await self._bench.open_docket(order, self._camera_names.get(order.camera, ""))
         change = await self._archive.history.newest(order.id)
         docket.since_ns = change.since_ns if change is not None else 0
@@ -313,16 +296,6 @@ class Inspections:
         else:
             said = self._scheduler.order_put(order, now_ns)
         await self._dispatch.carry_out(said)
-
-    def _end(self, inspection: str) -> None:
-        """The last word was said, or is not waited for any longer."""
-        docket = self._bench.docket(inspection)
-        if self._endings.pop(inspection, None) is not None and docket is not None:
-            self._bench.end(docket)
-
-    def _is_last_word(self, worker: str, inspection: str, fence: int) -> bool:
-        ending = self._endings.get(inspection)
-        return ending is not None and (ending.worker, ending.fence) == (worker, fence)
 
     # Workers
 
@@ -369,56 +342,11 @@ class Inspections:
             log.info("worker left", worker=session.worker, taken_over=len(said))
             await self._dispatch.carry_out(said)
 
-    def worker_heard(self, session: Session) -> None:
-        """A sign of life."""
-        self._scheduler.worker_heard(session.worker, self._clock.monotonic_ns())
-
     async def worker_leaving(self, session: Session) -> None:
         """A worker is about to leave: it is given nothing new."""
         async with self._changing:
             if self._sessions.get(session.worker) is session:
                 await self._dispatch.carry_out(self._scheduler.worker_leaving(session.worker))
-
-    async def report_came(self, session: Session, report: inspection_pb2.InspectionReport) -> None:
-        """How an inspection fares at its worker. One of another assignment is ignored."""
-        self.worker_heard(session)
-        seat = self._scheduler.seat(report.inspection)
-        if seat is None or not self._scheduler.accepts(session.worker, report.inspection, report.fence):
-            return
-        self.reports.heard(seat.order, report)
-        self._scheduler.measured(report.inspection, report.cost_us / 1e6, report.frames_came_per_second)
-        if self._models is not None:
-            own = inspection_pb2.ModelReport(
-                digest=report.model, golden=report.golden, golden_differs=report.golden_differs
-            )
-            for one in (own, *report.further_models):
-                if one.golden:
-                    await self._models.golden(one.digest, one.golden, differs=one.golden_differs)
-
-    def block_came(self, session: Session, block: inspection_pb2.VerdictBlock) -> None:
-        """Judges a block, or refuses it as stale, and acknowledges what need not come again. Raises BadVerdicts."""
-        self.worker_heard(session)
-
-        def acknowledge() -> None:
-            acknowledgement = inspection_pb2.BlockAcknowledgement(number=block.number, fence=block.fence)
-            session.say(inspection_pb2.JoinPoolResponse(acknowledgement=acknowledgement))
-
-        docket = self._bench.docket(block.inspection)
-        speaker = (session.worker, block.inspection, block.fence)
-        if docket is None or not (self._scheduler.accepts(*speaker) or self._is_last_word(*speaker)):
-            _refused.labels("stale").inc()
-            seat = self._scheduler.seat(block.inspection)
-            if seat is None or seat.worker != session.worker:
-                acknowledge()
-            # Otherwise its new assignment is on the way, and under that it sends again what is not acknowledged.
-            return
-        try:
-            verdicts = verdicts_from_proto(docket.order.camera, block)
-            checkpoint = checkpoint_from_proto(docket.order.camera, block)
-        except BadVerdicts:
-            _refused.labels("malformed").inc()
-            raise
-        self._bench.hear(docket, block.detector[:100], verdicts, acknowledge, checkpoint)
 
     # Time
 
@@ -428,8 +356,7 @@ class Inspections:
             await asyncio.sleep(TICK_S)
             async with self._changing:
                 now_ns = self._clock.monotonic_ns()
-                for inspection in [name for name, ending in self._endings.items() if ending.until_ns <= now_ns]:
-                    self._end(inspection)
+                self.hearing.end_late(now_ns)
                 await self._look_at_rest()
                 await self._dispatch.carry_out(self._scheduler.tick(now_ns))
                 self._unplaced.looked(self._scheduler.unplaced, len(self._scheduler.workers), now_ns)

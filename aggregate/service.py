@@ -175,13 +175,13 @@ class PoolService(inspection_pb2_grpc.PoolServiceServicer):
             async for request in requests:
                 match request.WhichOneof("kind"):
                     case "block":
-                        self._inspections.block_came(session, request.block)
+                        self._inspections.hearing.block_came(session, request.block)
                     case "heartbeat":
-                        self._inspections.worker_heard(session)
+                        self._inspections.hearing.worker_heard(session)
                         if request.heartbeat.leaving:
                             await self._inspections.worker_leaving(session)
                     case "report":
-                        await self._inspections.report_came(session, request.report)
+                        await self._inspections.hearing.report_came(session, request.report)
                     case "hello":
                         raise InvalidArgument("hello", "came a second time on the same stream")
             session.close()
