@@ -34,7 +34,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What was held back, together. `id` is the same whenever the same is told again."""
+    """What was held back, together. `id` is the same whenever the same is told again, and another once it is more."""
 
     id: str
     count: int
@@ -59,7 +59,9 @@ def digest(pace: Pace, rule: Rule, now_ns: int, zone: tzinfo) -> Digest | None:
     """The digest that is due now, if one is."""
     if not pace.held or rule.is_quiet(now_ns, zone) or not _has_room(_recent(pace, rule, now_ns), rule):
         return None
-    return Digest(pace.held[0].id, len(pace.held) + pace.more, tuple(one.line for one in pace.held))
+    count = len(pace.held) + pace.more
+    # By its number, too: of what joined after one that was sent, and not noted to be, nobody would hear.
+    return Digest(f"{pace.held[0].id} of {count}", count, tuple(one.line for one in pace.held))
 
 
 def told(pace: Pace, rule: Rule, digest: Digest, now_ns: int) -> Pace:

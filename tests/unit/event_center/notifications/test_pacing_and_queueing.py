@@ -36,12 +36,27 @@ def test_so_many_are_told_one_by_one_and_the_others_together_once_there_is_room(
     assert pacing.digest(pace, rule, NOON + 59 * S, UTC) is None
     digest = pacing.digest(pace, rule, NOON + 60 * S, UTC)
     assert digest is not None
-    assert (digest.id, digest.count, digest.lines[0]) == ("t2", 12, "line 2")
+    assert (digest.id, digest.count, digest.lines[0]) == ("t2 of 12", 12, "line 2")
     pace = pacing.told(pace, rule, digest, NOON + 60 * S)
     assert pace.held == ()
     # The digest is one of the two.
     assert said(pace, rule, 20, 60.5)[1] is False
     assert said(pace, rule, 21, 130)[1] is True
+
+
+def test_a_digest_that_more_joined_before_it_was_noted_is_another() -> None:
+    rule, pace = Rule("r", ("mail",), at_most=1, within_ns=60 * S), Pace()
+    for number in range(3):
+        pace, _ = said(pace, rule, number, number)
+    sent = pacing.digest(pace, rule, NOON + 60 * S, UTC)
+    assert sent == pacing.digest(pace, rule, NOON + 61 * S, UTC)
+    # Killed before `told` was written: after the restart another alarm comes, and is held back with the others.
+    pace, _ = said(pace, rule, 3, 62)
+    more = pacing.digest(pace, rule, NOON + 62 * S, UTC)
+    assert sent is not None
+    assert more is not None
+    assert more.lines == (*sent.lines, "line 3")
+    assert more.id != sent.id
 
 
 def test_in_quiet_hours_everything_waits_for_their_end() -> None:
