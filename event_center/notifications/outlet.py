@@ -89,6 +89,8 @@ class Outlet:
         self._queue = Queue(channel.queue)
         self._news = asyncio.Event()
         self._failures = 0
+        # Came to an end, and the store does not know yet. No more than the queue holds: what is new needs the store.
+        self._over: dict[str, Delivery] = {}
 
     @property
     def waiting(self) -> int:
@@ -96,8 +98,8 @@ class Outlet:
         return len(self._queue)
 
     def has(self, delivery_id: str) -> bool:
-        """Whether it waits here."""
-        return delivery_id in self._queue
+        """Whether it waits here, or was done and is still to be noted."""
+        return delivery_id in self._queue or delivery_id in self._over
 
     async def add(self, delivery: Delivery) -> None:
         """Lets a delivery wait its turn. Raises the store's errors; it waits all the same."""
@@ -107,7 +109,8 @@ class Outlet:
         for one in shed:
             if one.progress is Progress.DROPPED and rate_limited(f"dropped {self.channel.id}", 10.0):
                 log.warning("notifications dropped: too many wait", channel=self.channel.id, bound=self.channel.queue)
-            await self._end(one.delivery, one.progress, one.delivery.reason)
+            self._end(one.delivery, one.progress, one.delivery.reason)
+        await self._note_ends()
 
     async def run(self) -> None:
         """Delivers until cancelled."""
@@ -115,15 +118,16 @@ class Outlet:
             # It may have failed when the process before was killed. With something to deliver, that will tell.
             self._tell(self._condition, False, "")
         while True:
-            delivery = self._queue.next()
-            if delivery is None:
-                self._news.clear()
-                await self._news.wait()
-                continue
             try:
+                # First of all: what was sent is not sent again for as long as the store is away.
+                await self._note_ends()
+                delivery = self._queue.next()
+                if delivery is None:
+                    self._news.clear()
+                    await self._news.wait()
+                    continue
                 await self._attempt(delivery)
             except TrueframeError as error:
-                # What was sent and could not be noted is sent again, under the same id.
                 if rate_limited(f"outlet {self.channel.id}", 10.0):
                     log.warning("deliveries wait for the store", channel=self.channel.id, reason=str(error))
                 await asyncio.sleep(_STORE_RETRY_S)
@@ -144,8 +148,8 @@ class Outlet:
         try:
             note = await self._carry(delivery)
         except Refused as error:
-            await self._end(delivery, Progress.REFUSED, _said(error))
             self._failing(_said(error), is_alarm=True)
+            self._end(delivery, Progress.REFUSED, _said(error))
         except Deferred as error:
             self._failures += 1
             _failed.labels(self.channel.id).inc()
@@ -156,7 +160,7 @@ class Outlet:
         else:
             self._failures, self.failing_since_ns, self.reason = 0, 0, ""
             self._tell(self._condition, False, "")
-            await self._end(delivery, Progress.SENT, note)
+            self._end(delivery, Progress.SENT, note)
 
     async def _carry(self, delivery: Delivery) -> str:
         still, without = None, ""
@@ -182,20 +186,30 @@ class Outlet:
         """Lets it wait for the next attempt, or gives it up."""
         age_ns = self._clock.utc_ns() - delivery.made_ns
         if age_ns > self.channel.give_up_after_s * 1e9:
-            await self._end(delivery, Progress.GIVEN_UP, reason)
+            self._end(delivery, Progress.GIVEN_UP, reason)
+            await self._note_ends()
             return
         delivery = replace(delivery, attempts=delivery.attempts + 1, reason=reason)
         if delivery.id in self._queue:
             self._queue.note(delivery)
             await self._journal.note(delivery)
 
-    async def _end(self, delivery: Delivery, progress: Progress, reason: str) -> None:
-        ended = replace(delivery, progress=progress, reason=reason, done_ns=self._clock.utc_ns(),
-                        attempts=delivery.attempts + (progress in (Progress.SENT, Progress.REFUSED)))  # fmt: skip
-        await self._journal.note(ended)
+    def _end(self, delivery: Delivery, progress: Progress, reason: str) -> None:
+        self._over[delivery.id] = replace(
+            delivery, progress=progress, reason=reason, done_ns=self._clock.utc_ns(),
+            attempts=delivery.attempts + (progress in (Progress.SENT, Progress.REFUSED)),
+        )  # fmt: skip
         self._queue.remove(delivery.id)
         _done.labels(self.channel.id, progress.value).inc()
         _waiting.labels(self.channel.id).set(len(self._queue))
+
+    async def _note_ends(self) -> None:
+        """Writes down what came to an end. Raises the store's errors; it is tried again before the next attempt."""
+        for delivery in list(self._over.values()):
+            await self._journal.note(delivery)
+            if self._over.get(delivery.id) is delivery:
+                # Else what gave way while it was on its way has arrived meanwhile.
+                del self._over[delivery.id]
 
     def _failing(self, reason: str, *, is_alarm: bool) -> None:
         self.reason = reason
