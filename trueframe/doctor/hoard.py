@@ -21,6 +21,7 @@ from trueframe.layout import Layout
 
 LARGEST_FILE = 64 << 10
 LARGEST_DATABASE = 32 << 20
+SHORTEST_PATH = 16
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>\x00-\x1f]+")
 _SECRET_WORD = re.compile(r"pass|secret|token|key|credential|pwd|auth", re.IGNORECASE)
 _PUBLIC = (".pub", ".crt", ".pem.pub", ".jws")
@@ -97,6 +98,12 @@ def hoard_of(layout: Layout, config: Config) -> Hoard:
         hoard.take_values(tomllib.loads(layout.config.read_text()))
     for camera in config.cameras:
         hoard.take_url(camera.source)
+    for channel in config.notifications.channels:
+        if channel.url:
+            hoard.take_url(channel.url)
+            # Webhooks of chats have their secret in the path; a short one is a word that stands elsewhere, too.
+            path = channel.url.partition("://")[2].partition("/")[2]
+            hoard.secrets |= {path} if len(path) >= SHORTEST_PATH else set()
     for name, value in os.environ.items():
         if "://" in value:
             hoard.take_url(value)
@@ -118,8 +125,9 @@ def _secret_files(settings: object) -> Iterator[Path]:
         if isinstance(value, Path) and one.name.endswith("_file") and value.suffix not in _PUBLIC:
             if one.name not in ("ca_file", "certificate_file", "public_key_file"):
                 yield value
-        elif is_dataclass(value):
-            yield from _secret_files(value)
+        else:
+            for inside in value if isinstance(value, tuple) else (value,):
+                yield from _secret_files(inside)
 
 
 def _take_database(hoard: Hoard, path: Path) -> None:

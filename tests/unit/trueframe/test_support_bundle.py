@@ -14,11 +14,13 @@ from mesh.errors import AlreadyExists
 from mesh.files import write_private
 from trueframe.commands.support_bundle import command
 
-PASSWORD, TOKEN, KEY, CLOUD, UNKNOWN = (
+PASSWORD, TOKEN, KEY, CLOUD, MAIL, CHAT, UNKNOWN = (
     "K4mera/Gehe!m&7",
     "tok-5Zq81kLmN0pQ",
     "mC4CAQAwBQYDK2VwBCIEIG",
     "AKIA9secretsecret",
+    "ma!l-7Hn3wQ",
+    "T024/B9zz/xK3v9QpLw7",
     "n0body-kn0ws",
 )
 HOSTS = ("10.77.1.9", "gatecam.site.example")
@@ -38,10 +40,15 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     cloud = tmp_path / "cloud"
     write_private(cloud, f"[default]\naws_secret_access_key = {CLOUD}\n".encode())
+    mail = tmp_path / "mail"
+    write_private(mail, MAIL.encode())
     source = f"rtsp://admin:{PASSWORD}@{HOSTS[0]}:554/live"
     (data / "run/trueframe.toml").write_text(
         f'[run]\ndata_dir = "{data}"\n[media_center]\ns3_credentials_file = "{cloud}"\n'
         f'[[cameras]]\nid = "gate"\nsource = "{source}"\n'
+        f'[[notifications.channels]]\nid = "chat"\nurl = "https://hooks.example.org/{CHAT}"\nform = "slack"\n'
+        '[[notifications.channels]]\nid = "mail"\nkind = "email"\nhost = "mail.example.org"\nuser = "us"\n'
+        f'secret_file = "{mail}"\nsender = "a@example.org"\nrecipients = ["b@example.org"]\n'
     )
     database = sqlite3.connect(data / "broker/broker.db")
     database.execute("CREATE TABLE camera (id TEXT, source TEXT)")
@@ -50,7 +57,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     database.close()
     (data / "media/gatecam/1-0.mp4").write_bytes(b"moov picture")
     lines = []
-    for secret in (PASSWORD, TOKEN, KEY, CLOUD, UNKNOWN):
+    for secret in (PASSWORD, TOKEN, KEY, CLOUD, MAIL, CHAT, UNKNOWN):
         lines += [secret, quote(secret, safe=""), secret.encode().hex(), json.dumps({"password": secret})]
         lines += [base64.b64encode(b"ab"[:lead] + secret.encode() + b"z").decode() for lead in range(3)]
         lines += [base64.urlsafe_b64encode(f"rtsp://a:{secret}@h/x".encode()).decode()]
@@ -94,7 +101,7 @@ def test_no_planted_secret_is_in_the_bundle_in_any_form_and_no_address(data: Pat
         members
     )
     everything = "\n".join([*members, *members.values(), done.output])
-    for secret in (PASSWORD, TOKEN, KEY, CLOUD, UNKNOWN):
+    for secret in (PASSWORD, TOKEN, KEY, CLOUD, MAIL, CHAT, UNKNOWN):
         for form in forms(secret):
             assert form not in everything, (secret, form)
     for host in HOSTS:
