@@ -31,6 +31,10 @@ _PLAIN = (
 _LATER: dict[str, Any] = {
     "inspection": "", "folded_into": "", "members_end_ns": 0, "group": "", "first_out": "", "flood_scope": "",
 }  # fmt: skip
+# Looked up, as an enum's own way from a value to its member takes ten times as long; a page has a thousand of them.
+_DEEDS = {one.value: one for one in Deed}
+_STATES = {one.value: one for one in State}
+_KINDS = {one.value: one for one in Kind}
 _MARKS = (
     "suppressed_by", "out_of_service", "flood", "is_stale", "occurrences", "raised_ns", "standing_ns", "waiting_ns",
     "steps", "escalated_ns", "owner",
@@ -72,14 +76,14 @@ def from_document(id: str, document: Mapping[str, Any]) -> Event:  # noqa: A002
     records = tuple(_record(number, one) for number, one in enumerate(document.get("records", ()), 1))
     return Event(
         id=id,
-        kind=Kind(document["kind"]),
+        kind=_KINDS[document["kind"]],
         priority=document.get("base_priority", document["priority"]),
         first=_frame(document["first"]),
         peak=_frame(document["peak"]),
         last=_frame(document["last"]),
         boxes=tuple(Box(*box) for box in document["boxes"]),
         alarm=Alarm(
-            State(document.get("alarm_state", State.NONE)),
+            _STATES[document.get("alarm_state", State.NONE)],
             document.get("acknowledged_by", ""),
             document.get("acknowledged_ns", 0),
             records,
@@ -116,7 +120,7 @@ def _marks_document(marks: Marks) -> dict[str, Any]:
 def _marks(document: Mapping[str, Any]) -> Marks:
     plain = {key: document[key] for key in _MARKS if key in document}
     undoable = tuple(
-        Was(Deed(deed), number, actor, at_ns, _marks(before))
+        Was(_DEEDS[deed], number, actor, at_ns, _marks(before))
         for deed, number, actor, at_ns, before in document.get("undoable", ())
     )
     shelf = Shelf(*document["shelf"]) if "shelf" in document else None
@@ -144,8 +148,8 @@ def _record(number: int, document: list[Any]) -> Record:
     deed, actor, at_ns, before, after, text, request_id = document[:7]
     until_ns, reference = document[7:9] or (0, "")
     label = _label(document[9]) if len(document) > 9 else None
-    stimulus = Stimulus(Deed(deed), actor, at_ns, text, request_id, until_ns, reference, label)
-    return Record(number, stimulus, State(before), State(after))
+    stimulus = Stimulus(_DEEDS[deed], actor, at_ns, text, request_id, until_ns, reference, label)
+    return Record(number, stimulus, _STATES[before], _STATES[after])
 
 
 def _clip_document(clip: Clip | None) -> list[Any] | None:

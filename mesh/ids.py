@@ -13,6 +13,8 @@ from trueframe.v1 import frames_pb2
 
 _CAMERA_ID = re.compile(r"[a-z0-9-]{1,63}")
 CAMERA_ID_RULE = "is not 1 to 63 characters out of a-z, 0-9 and '-'"
+# What cannot be beyond 63 bits: nearly all. The rest is looked at part by part, for its error.
+_FRAME_ID = re.compile(r"([a-z0-9-]{1,63})/([0-9]{1,18})/([0-9]{1,18})")
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -30,6 +32,8 @@ class FrameId:
     @classmethod
     def parse(cls, text: str) -> FrameId:
         """The inverse of `str`. Raises InvalidArgument."""
+        if found := _FRAME_ID.fullmatch(text):
+            return cls(found[1], int(found[2]), int(found[3]))
         parts = text.split("/")
         if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
             raise InvalidArgument(f"frame id {text[:120]!r}", "is not of the form camera/epoch/seq")

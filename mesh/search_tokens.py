@@ -14,8 +14,9 @@ says of a text whether they do not. Pure; what does not belong here: the index, 
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 from mesh.store_port import Holds
@@ -25,6 +26,7 @@ MAX_WORDS = 1024
 MAX_WORD_CHARACTERS = 48
 MAX_QUERY_WORDS = 32
 _MAX_TEXT = 65_536
+_ASCII_RUN = re.compile("[a-z0-9]+")
 
 # Scripts that are cut into single characters and pairs: first and last code point.
 _PAIRED = (
@@ -85,6 +87,14 @@ def condition_of(typed: str) -> Holds | None:
     return Holds(all=[word for word in kept if word in whole], prefixes=[word for word in kept if word not in whole])
 
 
+def is_found_exactly(typed: str) -> bool:
+    """Whether `condition_of` says all of it: every document that it finds also `matches`."""
+    runs = [found for part, _ in _quoted(typed) for found in _runs(part)]
+    return len(runs) <= MAX_QUERY_WORDS and all(
+        len(run) <= 2 if kind is _Kind.PAIRED else len("".join(run)) <= MAX_WORD_CHARACTERS for kind, run in runs
+    )
+
+
 def matches(typed: str, *texts: str) -> bool:
     """Whether the texts hold what was typed: each word's beginning, each run of characters in one piece.
 
@@ -125,8 +135,13 @@ def _loses_accents(base: str) -> bool:
     return base < "\u0400" or "\u1e00" <= base < "\u2000"
 
 
-def _runs(text: str) -> Iterator[tuple[_Kind, list[str]]]:
-    """Unbroken runs of letters, marks and digits of one kind; each as a list of characters with their marks."""
+def _runs(text: str) -> Iterator[tuple[_Kind, Sequence[str]]]:
+    """Unbroken runs of letters, marks and digits of one kind; each as its characters with their marks."""
+    if text.isascii():
+        # Most texts: no marks, no other forms, one kind.
+        for found in _ASCII_RUN.finditer(text[:_MAX_TEXT].lower()):
+            yield _Kind.SPACED, found[0]
+        return
     kind: _Kind | None = None
     run: list[str] = []
     for character in folded(text):
@@ -150,19 +165,19 @@ def _is_paired(character: str) -> bool:
     return code >= 0x0E00 and any(first <= code <= last for first, last in _PAIRED)
 
 
-def _spaced(run: list[str]) -> Iterator[str]:
+def _spaced(run: Sequence[str]) -> Iterator[str]:
     word = "".join(run)
     yield word[:MAX_WORD_CHARACTERS]
-    digits = "".join(one if one.isdecimal() else " " for one in word).split()
-    if digits and digits != [word]:
+    if not word.isalpha() and not word.isdecimal():
+        digits = "".join(one if one.isdecimal() else " " for one in word).split()
         yield from (one[:MAX_WORD_CHARACTERS] for one in digits)
 
 
-def _pieces(run: list[str]) -> Iterable[str]:
+def _pieces(run: Sequence[str]) -> Iterable[str]:
     return [*run, *_pairs(run)]
 
 
-def _pairs(run: list[str]) -> list[str]:
+def _pairs(run: Sequence[str]) -> list[str]:
     return [first + second for first, second in itertools.pairwise(run)]
 
 

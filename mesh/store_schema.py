@@ -181,7 +181,9 @@ class SchemaCollection:
             return await self._inner.count(where)
 
     def _read(self, document: Document) -> Document:
-        if self._schema.number == 1 and NUMBER_FIELD not in document.body:
+        if document.body.get(NUMBER_FIELD, 1) == self._schema.number:
+            # The adapter read this body for this call alone.
+            document.body.pop(NUMBER_FIELD, None)
             return document
         body = self._schema.brought(f"{self.name} {document.id!r}", document.body)
         return Document(document.id, document.version, body)

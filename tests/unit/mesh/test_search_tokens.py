@@ -14,6 +14,7 @@ from mesh.search_tokens import (
     MAX_WORDS,
     condition_of,
     folded,
+    is_found_exactly,
     matches,
     words_of,
 )
@@ -111,3 +112,29 @@ def test_all_forms_of_a_text_give_the_same_words(text: str) -> None:
     assert folded(folded(text)) == folded(text)
     assert all(words)
     assert len(set(words)) == len(words)
+
+
+@given(st.text(alphabet="ab1 -", max_size=30), st.text(max_size=30))
+def test_plain_text_is_cut_like_the_same_text_in_other_forms(plain: str, text: str) -> None:
+    wide = "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in plain)
+
+    assert words_of(plain) == words_of(wide)
+    assert set(words_of(text)) <= set(words_of(text, plain)) == set(words_of(text, wide))
+
+
+@given(
+    st.text(alphabet='aé12 "文字列정', max_size=8),
+    st.lists(st.text(alphabet="aéb12 文字列정", max_size=12), max_size=3),
+)
+def test_what_the_index_finds_exactly_needs_no_second_look(typed: str, texts: list[str]) -> None:
+    if is_found_exactly(typed) and finds(typed, *texts):
+        assert matches(typed, *texts)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["一二三", "a" * (MAX_WORD_CHARACTERS + 1), " ".join(f"a{one}" for one in range(MAX_QUERY_WORDS + 1))],
+)
+def test_what_the_index_knows_only_in_parts_is_looked_at_again(typed: str) -> None:
+    assert not is_found_exactly(typed)
+    assert is_found_exactly("gate 12 北门")
