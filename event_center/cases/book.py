@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from event_center.cases.case import Case, Clip, Deed, Entry, apply, opened, replay
 from mesh.clocks import Clock, SystemClock
 from mesh.errors import NotFound
 from mesh.ids import new_event_id
-from mesh.search_tokens import condition_of, words_of
-from mesh.store import Collection, DocumentStore, Holds
+from mesh.search_tokens import condition_of, matches, words_of
+from mesh.store import Between, Collection, DocumentStore, Holds, scan
 
 INDEXES = ("is_open", "changed_ns", "events[]", "words[] by changed_ns")
 
@@ -65,7 +65,7 @@ class CaseBook:
     async def page(
         self, *, query: str = "", is_open: bool | None = None, limit: int = 100, page_token: str = ""
     ) -> tuple[list[Case], str]:
-        """Cases, changed last first, and the token of the next page."""
+        """Cases, changed last first, and the token of the next page. A page of a search may hold fewer than `limit`."""
         where: dict[str, Any] = {} if is_open is None else {"is_open": int(is_open)}
         if query:
             condition = condition_of(query)
@@ -73,7 +73,16 @@ class CaseBook:
                 return [], ""
             where["words"] = condition
         page = await self._cases.query(where, order="-changed_ns", limit=limit, page_token=page_token)
-        return [from_document(one.id, one.body) for one in page.documents], page.next_page_token
+        cases = [from_document(one.id, one.body) for one in page.documents]
+        if query:
+            # The index knows pairs of characters; whether they stand together is seen here.
+            cases = [case for case in cases if matches(query, *case.texts)]
+        return cases, page.next_page_token
+
+    async def changed_since(self, since_ns: int) -> AsyncIterator[Case]:
+        """Cases that changed at or after a time, UTC nanoseconds, in the order of their last change."""
+        async for one in scan(self._cases, {"changed_ns": Between(since_ns, None)}, order="changed_ns"):
+            yield from_document(one.id, one.body)
 
     async def names(self, event_id: str) -> bool:
         """Whether a case names an event."""

@@ -105,6 +105,10 @@ def apply(case: Case, entry: Entry) -> Case:
     if case.is_open and entry.deed is Deed.REOPENED:
         raise FailedPrecondition(f"case {case.id}", "is open")
     _check_room(case, entry)
+    return _after(case, entry)
+
+
+def _after(case: Case, entry: Entry) -> Case:
     records = (*case.records, entry)
     item = (entry.event, entry.camera)
     match entry.deed:
@@ -113,7 +117,7 @@ def apply(case: Case, entry: Entry) -> Case:
         case Deed.EVENT_ADDED:
             case = replace(case, events=(*case.events, item))
         case Deed.EVENT_REMOVED:
-            case = replace(case, events=tuple(one for one in case.events if one != item))
+            case = replace(case, events=tuple(one for one in case.events if one[0] != entry.event))
         case Deed.CLIP_ADDED if entry.clip:
             case = replace(case, clips=(*case.clips, entry.clip))
         case Deed.CLIP_REMOVED:
@@ -128,10 +132,10 @@ def apply(case: Case, entry: Entry) -> Case:
 
 
 def replay(case_id: str, records: Iterable[Entry]) -> Case:
-    """The case that these records tell."""
+    """The case that these records tell: they were checked when they were made."""
     case = Case(case_id)
     for entry in records:
-        case = apply(case, entry)
+        case = _after(case, entry)
     return case
 
 

@@ -85,7 +85,7 @@ class HandoverBook:
         standing = [row for row in rows if row.state in STANDING and not row.marks.is_set_aside]
         shelved = [row for row in rows if row.marks.shelf]
         changes, is_all = await self._changes(principal, since_ns)
-        cases, _ = await self._cases.page(limit=1000)
+        cases = [one async for one in self._cases.changed_since(since_ns) if all(map(principal.allows, one.cameras))]
         return DeskState(
             now_ns, since_ns,
             standing=await self._items([row.id for row in sorted(standing, key=lambda row: (row.priority, row.id))]),
@@ -95,7 +95,7 @@ class HandoverBook:
             unseen_count=sum(row.state in WAITING for row in standing),
             shelved_count=len(shelved),
             suppressed_count=sum(bool(row.marks.suppressed_by) for row in rows),
-            cases_changed=sum(one.changed_ns >= since_ns for one in cases if all(map(principal.allows, one.cameras))),
+            cases_changed=len(cases),
             is_all_counted=is_all,
             **changes.counts,
         )  # fmt: skip

@@ -29,7 +29,8 @@ EVERY_S = 3600.0
 # Of one run and of one record; the rest waits for the next.
 MOST_AT_ONCE = 2000
 _PER_RECORD = 500
-_MOST_LOOKED_AT = 50_000
+# The next run looks on from there.
+MOST_LOOKED_AT = 50_000
 
 _retired = counter("event_center_retired", "Events that went because they were old.")
 
@@ -52,6 +53,8 @@ class Retention:
         self._records = records
         self._keep_ns = round(keep_days * DAY_NS)
         self._clock = clock
+        # Where the last run stopped looking; what may not go for long must not hide what may.
+        self._from_ns: int | None = None
 
     @classmethod
     async def open(
@@ -91,12 +94,15 @@ class Retention:
     async def _found(self, before_ns: int, holds: Holds) -> list[Event]:
         found: list[Event] = []
         token, looked_at = "", 0
-        while len(found) < MOST_AT_ONCE and looked_at < _MOST_LOOKED_AT:
-            where = {"changed_ns": Between(None, before_ns - 1)}
+        where = {"changed_ns": Between(self._from_ns, before_ns - 1)}
+        while True:
             page = await self._book.events.query(where, order="changed_ns", limit=500, page_token=token)
             for document in page.documents:
-                looked_at += 1
                 event = from_document(document.id, document.body)
+                if len(found) >= MOST_AT_ONCE or looked_at >= MOST_LOOKED_AT:
+                    self._from_ns = event.changed_ns
+                    return found
+                looked_at += 1
                 is_told = document.body.get(PENDING_FIELD, 0) <= 0
                 if may_go(event, before_ns) and is_told and not holds.touch(event):
                     # A case may name an occurrence, or the alarm that it belongs to.
@@ -105,8 +111,8 @@ class Retention:
                         found.append(event)
             token = page.next_page_token
             if not token:
-                break
-        return found[:MOST_AT_ONCE]
+                self._from_ns = None
+                return found
 
 
 def _record(events: list[Event], now_ns: int, keep_ns: int) -> dict[str, Any]:

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_center.cases.book import CaseBook, from_document, to_document
-from event_center.cases.case import MAX_EVENTS, Clip, Deed, Entry, apply, checked_clip, line, note, opened, replay
+from event_center.cases.case import (
+    MAX_EVENTS,
+    MAX_RECORDS,
+    Clip,
+    Deed,
+    Entry,
+    apply,
+    checked_clip,
+    line,
+    note,
+    opened,
+    replay,
+)
 from mesh.clocks import ManualClock
 from mesh.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from mesh.store import SqliteStore
@@ -38,6 +50,26 @@ def test_records_tell_the_case_and_every_deed_is_one(sequence: list[Entry]) -> N
     assert list(case.records) == done
     assert replay("c1", case.records) == case
     assert from_document("c1", to_document(case)) == case
+
+
+def test_an_event_is_taken_out_of_a_case_whoever_put_it_in_meanwhile() -> None:
+    case = apply(CASE, Entry(6, "anna", Deed.EVENT_ADDED, event="e1", camera="gate"))
+    # The camera was not known yet when this was asked.
+    assert apply(case, Entry(7, "otto", Deed.EVENT_REMOVED, event="e1")).events == ()
+
+
+def test_a_case_that_is_fuller_than_is_allowed_now_is_read() -> None:
+    notes = [Entry(6 + number, "anna", Deed.NOTED, "seen") for number in range(MAX_RECORDS + 1)]
+    assert len(replay("c1", [*CASE.records, *notes]).records) == MAX_RECORDS + 2
+
+
+async def test_a_search_finds_cases_whose_characters_stand_together(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "cases.sqlite") as store:
+        book = await CaseBook.open(store, ManualClock())
+        for title in ("東京都 都府", "京都府"):
+            await book.begin(title, "anna")
+        found, _ = await book.page(query="京都府")
+        assert [one.title for one in found] == ["京都府"]
 
 
 def test_a_closed_case_takes_notes_and_nothing_else_until_it_is_reopened() -> None:

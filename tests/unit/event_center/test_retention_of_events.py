@@ -107,6 +107,30 @@ async def test_only_what_is_closed_told_free_and_in_no_case_goes_and_a_record_st
     assert await retention.sweep() == 0
 
 
+async def test_very_many_that_may_not_go_hide_none_that_may(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("event_center.work.retention.MOST_LOOKED_AT", 2)
+    clock = ManualClock()
+    book, cases = await EventBook.open(store, clock), await CaseBook.open(store, clock)
+    fake: Any = Footage()
+    retention = await Retention.open(store, book, cases, fake, 30, clock)
+    for number in range(6):
+        clock.advance(1)
+        await tell(book, f"e{number}", 1000 * number + 1000)
+        if number == 5:
+            await book.acknowledge("e5", "anna", "")
+    sent: Any = Bus()
+    await OutboxPublisher(book.events, sent).send_pending()
+    clock.advance(31 * 86_400)
+    assert [await retention.sweep() for _ in range(3)] == [0, 0, 1]
+    await book.acknowledge("e0", "anna", "")
+    await OutboxPublisher(book.events, sent).send_pending()
+    clock.advance(31 * 86_400)
+    # From the beginning again.
+    assert sum([await retention.sweep() for _ in range(6)]) == 1
+
+
 async def test_an_event_that_changes_meanwhile_stays(store: SqliteStore) -> None:
     book = await EventBook.open(store, ManualClock())
     await tell(book, "a1", 1000)
