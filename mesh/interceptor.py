@@ -97,9 +97,10 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
         principal: Principal | None = None
         try:
             principal = self._verifier.verify(_bearer_token(handler_call_details.invocation_metadata))
+            # First: what is refused counts as well, or a caller could fill the audit log with refusals.
+            self._limits.admit(principal.name, principal.role, kind, time.monotonic())
             if principal.role not in allowed:
                 raise _not_allowed(method, principal)
-            self._limits.admit(principal.name, principal.role, kind, time.monotonic())
         except TrueframeError as error:
             refusal = error
         call = _Call(
@@ -108,6 +109,7 @@ class SecurityInterceptor(grpc.aio.ServerInterceptor):
             refusal,
             self._streams if handler.request_streaming or handler.response_streaming else None,
             self._services_show_certificates,
+            self._verifier.is_revoked,
             self._audit.call(method) if self._audit is not None else None,
         )
         return _wrap(handler, call, _Bound(self._limits, kind))
@@ -189,6 +191,7 @@ class _Call:
     refusal: TrueframeError | None
     streams: _OpenStreams | None
     services_show_certificates: bool
+    is_revoked: Callable[[Principal], bool]
     audited: AuditedCall | None = None
 
 
@@ -304,6 +307,9 @@ async def _guard(call: _Call, context: Any) -> AsyncIterator[None]:
     try:
         if call.refusal is not None or principal is None:
             raise call.refusal or Unauthenticated("call", "carries no token")
+        # Again: the caller may have kept its first message back until now.
+        if call.is_revoked(principal):
+            raise revoked_error()
         if call.services_show_certificates and principal.role is Role.SERVICE:
             _require_service_certificate(context)
         set_principal(principal)
