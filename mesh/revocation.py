@@ -204,7 +204,7 @@ def revoke(path: Path, key: Ed25519PrivateKey, entry: Revocation, newest: str = 
     """Adds an entry to the list of a file, which is made if there is none; gives the new list.
 
     `newest`: a list from elsewhere, begun from if it is newer. Raises FailedPrecondition (the file is not a list),
-    PermissionDenied, ResourceExhausted.
+    PermissionDenied, ResourceExhausted (too many, or too long); then the file is as it was.
     """
     keys = [key.public_key()]
     try:
@@ -214,5 +214,8 @@ def revoke(path: Path, key: Ed25519PrivateKey, entry: Revocation, newest: str = 
     if newest:
         known = max(known, RevocationList.decode(newest, keys), key=lambda one: one.version)
     made = known.with_entry(entry, time.time())
-    write_private(path, made.encode(key).encode())
+    text = made.encode(key)
+    if len(text) > MAX_LIST_CHARACTERS:  # nobody would believe it, and services that start would keep users out
+        raise ResourceExhausted("list of revoked tokens", "has no room left", "Give shorter reasons, or revoke users.")
+    write_private(path, text.encode())
     return made

@@ -102,6 +102,20 @@ def test_what_has_ended_leaves_the_list_and_the_rest_is_bounded() -> None:
         listed.with_entry(entry(), 5.0)
 
 
+def test_a_list_that_nobody_would_read_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "revoked.jws"
+    long = [Revocation(1, 10**10, token_id=f"t{number}", reason="\u00e9" * 128) for number in range(910)]
+    known = revoke(path, KEY, entry("t"), RevocationList(1, tuple(long[:895])).encode(KEY))
+    refusals = 0
+    for one in long[895:]:
+        try:
+            known = revoke(path, KEY, one)
+        except ResourceExhausted:
+            refusals += 1
+    assert refusals
+    assert Revocations(path, [KEY.public_key()]).present == known
+
+
 def test_a_list_is_believed_of_the_key_that_signs_tokens_alone() -> None:
     listed = RevocationList().with_entry(entry("t1"), 5.0)
     assert RevocationList.decode(listed.encode(KEY), [KEY.public_key()]) == listed
