@@ -39,6 +39,7 @@ class MaskBook:
         self._masks = _read(path)
         self._is_new = not path.exists()
         self._is_told = asyncio.Event()
+        self._is_kept = True
 
     async def of(self, camera: str) -> Masks:
         """Masks of a camera. Raises Unavailable: it is not known whether there are any."""
@@ -71,26 +72,30 @@ class MaskBook:
         try:
             async for change in call:
                 if change.camera.spec.id and not change.removed:
-                    await self._take(change.camera)
+                    self._take(change.camera)
                 if change.caught_up:
                     if self._is_new:
-                        await self._keep()
+                        self._is_kept = False
                     self._is_new = False
                     self._is_told.set()
+                if not self._is_kept:
+                    await self._keep()
         finally:
             call.cancel()
 
-    async def _take(self, camera: cameras_pb2.Camera) -> None:
+    def _take(self, camera: cameras_pb2.Camera) -> None:
         masks = from_proto(camera.masks)
         if self._masks.get(camera.spec.id) == masks:
             return
         self._masks[camera.spec.id] = masks
-        await self._keep()
+        self._is_kept = False
 
     async def _keep(self) -> None:
+        """Writes the file; what a disk refuses is tried again with the next news."""
         rows = {name: encode(known) for name, known in self._masks.items()}
         try:
             await asyncio.to_thread(write_private, self._path, json.dumps(rows, ensure_ascii=False).encode())
+            self._is_kept = True
         except OSError as error:
             if rate_limited("mask book file", 30.0):
                 log.error("privacy masks cannot be kept in their file", reason=error.strerror)

@@ -78,7 +78,8 @@ class ReadingRoom(Room):
         """Recorded frames. Writes ready-made bytes, so it is served through `generic_handlers` only."""
         principal = principal_of(context)
         bounds = self._replay_bounds(request, principal)
-        await self._require_unmasked(principal, [bound.camera for bound in bounds])
+        cameras = [bound.camera for bound in bounds]
+        await self._require_unmasked(principal, cameras)
         for bound in bounds:
             await self._note_range(principal, "replay", bound, "and what follows" if request.follow else "")
         stream = replay(
@@ -86,6 +87,8 @@ class ReadingRoom(Room):
             speed=request.speed, with_lead_in=request.with_lead_in, follow=request.follow,
         )  # fmt: skip
         async for batch in stream:
+            # Each time: a replay that follows may be open when a mask is set.
+            await self._require_unmasked(principal, cameras)
             await context.write(batch)
 
     async def GetSnapshot(  # noqa: N802

@@ -7,6 +7,8 @@ to frame; beneath the mask it must not.
 from __future__ import annotations
 
 import io
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,24 @@ def test_who_takes_all_cameras_gets_no_packets_of_masked_ones(site: Site) -> Non
     with connect_sync(site.endpoints["BrokerService"], None) as channel:
         assert not rpc.call(channel, site.token("viewer"), request).answers
         assert rpc.call(channel, site.token("viewer", unmasked=True), request).answers
+
+
+def test_a_replay_that_follows_ends_when_a_mask_is_set(site: Site) -> None:
+    with site.instance.broker() as broker, site.instance.footage("viewer") as footage:
+        broker.set_privacy_masks("gate", [])
+
+        def replayed() -> Any:
+            try:
+                stream = iter(footage.replay("gate", start=site.newest(), follow=True))
+                next(stream)
+            except PermissionError:
+                return None
+            return stream
+
+        stream = until(replayed, 10, "a replay of the camera without masks")
+        broker.set_privacy_masks("gate", [MASK])
+        with pytest.raises(PermissionError, match="privacy masks"):
+            deque(itertools.islice(stream, 1000), maxlen=0)
 
 
 def test_a_masked_snapshot_says_so_and_carries_no_proof(site: Site) -> None:
