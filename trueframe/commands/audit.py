@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from mesh.csv_cells import cell
 from mesh.errors import DataLoss, InvalidArgument, NotFound
 from trueframe.commands.options import Moment, data_option, json_option, require_folder, show_json, show_table
 from trueframe.layout import layout_of
@@ -153,10 +154,5 @@ def export(data: str, services: tuple[str, ...], from_ns: int, output: str) -> N
         else:
             writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
             writer.writeheader()
-            # A spreadsheet takes what begins so for a formula.
-            writer.writerows({name: _harmless(row[name]) for name in _COLUMNS} for row in rows)
+            writer.writerows({name: cell(row[name]) for name in _COLUMNS} for row in rows)
     click.echo(f"{path}: {len(rows)} entries")
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
