@@ -102,8 +102,8 @@ def hoard_of(layout: Layout, config: Config) -> Hoard:
         if channel.url:
             hoard.take_url(channel.url)
             # Webhooks of chats have their secret in the path; a short one is a word that stands elsewhere, too.
-            path = channel.url.partition("://")[2].partition("/")[2]
-            hoard.secrets |= {path} if len(path) >= SHORTEST_PATH else set()
+            way = channel.url.partition("://")[2].partition("/")[2]
+            hoard.secrets |= {way} if len(way) >= SHORTEST_PATH else set()
     for name, value in os.environ.items():
         if "://" in value:
             hoard.take_url(value)
