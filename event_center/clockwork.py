@@ -44,6 +44,10 @@ async def _tick(book: EventBook) -> None:
         except TrueframeError as error:
             if rate_limited("clockwork", 10.0):
                 log.warning("what is due waits", reason=str(error))
+        except Exception as error:
+            # Nobody would notice a clock that has ended: alarms would stay on the shelf for ever.
+            if rate_limited("clockwork", 10.0):
+                log.exception("what is due fails", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import replace
 
 from event_center.alarm import WAITING, Alarm, Deed, State, Stimulus, apply
-from event_center.errors import NoAlarm, TooManyComments
+from event_center.errors import NoAlarm, TooManyComments, TooManyRecords
 from event_center.event import Event
 from mesh.errors import InvalidArgument
 
@@ -19,6 +19,8 @@ MAX_COMMENTS = 200
 MAX_TEXT_BYTES = 256 << 10
 MAX_REQUEST_ID_CHARACTERS = 100
 MAX_REASON_CHARACTERS = 500
+# Of one event: what could be done to and fro for ever ends there. Seeing it, and what it leaves the shelf by, does not.
+MAX_RECORDS = 1000
 
 
 def acknowledge(event: Event, actor: str, text: str, now_ns: int) -> Event | None:
@@ -76,6 +78,12 @@ def done(event: Event, stimulus: Stimulus, *, is_same_change: bool = False) -> E
         _check_room(event.id, event.alarm, stimulus.text)
     alarm = apply(event.alarm, stimulus)
     return replace(event, alarm=alarm, version=event.version + (not is_same_change), changed_ns=stimulus.at_ns)
+
+
+def check_records(event: Event) -> None:
+    """Raises TooManyRecords: shelving and taking back have a bound."""
+    if len(event.alarm.records) >= MAX_RECORDS:
+        raise TooManyRecords(event.id, MAX_RECORDS)
 
 
 def _check_room(event_id: str, alarm: Alarm, text: str) -> None:

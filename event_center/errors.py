@@ -8,6 +8,7 @@ FailedPrecondition
 └── NoAlarm             there is nothing to acknowledge or shelve
 ResourceExhausted
 ├── TooManyComments
+├── TooManyRecords      an alarm was shelved and taken back without end
 ├── TooManyRules        suppression rules, or entries out of service
 └── WatcherTooSlow      the stream ends; open another one with `since_ns`
 """
@@ -80,6 +81,19 @@ class TooManyComments(ResourceExhausted):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.event_id, self.reason)
+
+
+class TooManyRecords(ResourceExhausted):
+    """So many deeds of one event are kept, and no more of those that can be done to and fro."""
+
+    def __init__(self, event_id: str, most: int) -> None:
+        remedy = "Take what raises it out of service, or suppress it by a rule."
+        super().__init__(f"event {event_id[:80]!r}", f"has {most} records already", remedy)
+        self.event_id = event_id
+        self.most = most
+
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        return type(self), (self.event_id, self.most)
 
 
 class WatcherTooSlow(ResourceExhausted):

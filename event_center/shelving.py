@@ -7,7 +7,7 @@ by itself is `expired`, which `ticking` and every change of the condition ask.
 from __future__ import annotations
 
 from event_center.alarm import Alarm, Deed, State, Stimulus
-from event_center.deeds import checked_reason, done
+from event_center.deeds import check_records, checked_reason, done
 from event_center.errors import NoAlarm
 from event_center.event import Event
 from event_center.marks import ONCE
@@ -23,7 +23,8 @@ CLOCK = "event-center"
 def shelve(event: Event, actor: str, reason: str, duration_ns: int, longest_ns: int, now_ns: int) -> Event | None:
     """The event on the shelf; None if that changes nothing. `duration_ns` 0: until its condition is over.
 
-    Raises NoAlarm, FailedPrecondition (until it is over, and it is), InvalidArgument (the reason, the time).
+    Raises NoAlarm, FailedPrecondition (until it is over, and it is), InvalidArgument (the reason, the time),
+    TooManyRecords.
     """
     reason = checked_reason(reason)
     marks = event.alarm.marks
@@ -38,6 +39,7 @@ def shelve(event: Event, actor: str, reason: str, duration_ns: int, longest_ns: 
     is_same = shelf is not None and (shelf.by, shelf.reason, shelf.is_once) == (actor, reason, is_once)
     if is_same and shelf is not None and 0 <= until_ns - shelf.until_ns < _SAME_NS:
         return None
+    check_records(event)
     stimulus = Stimulus(Deed.SHELVED, actor, now_ns, reason, until_ns=until_ns, reference=ONCE if is_once else "")
     return done(event, stimulus)
 

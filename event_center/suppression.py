@@ -13,12 +13,11 @@ from datetime import UTC, tzinfo
 from enum import StrEnum
 
 from event_center.alarm import Alarm, Deed, State, Stimulus, apply
+from event_center.deeds import MAX_RECORDS
 from event_center.event import Event, Kind
 from event_center.policy import detector_name
 from mesh.schedule import holds, parse_window
 
-# An alarm that was set aside and brought back so often is not set aside any more: its records have a bound.
-MAX_RECORDS = 1000
 CAMERA_STATE = "camera-state"
 ACTOR = "event-center"
 
@@ -161,6 +160,7 @@ def settled(event: Event, judgement: Judgement, now_ns: int, *, is_same_change: 
 
 def _due(alarm: Alarm, rule: str, entry: str, judgement: Judgement, now_ns: int) -> Iterable[Stimulus]:
     marks = alarm.marks
+    # An alarm that was set aside and brought back very often is not set aside any more.
     has_room = len(alarm.records) < MAX_RECORDS
     standing = {one.id: (one.by, one.reason) for one in judgement.rules}
     standing |= {one.key: (one.by, one.reason) for one in judgement.entries}

@@ -24,6 +24,8 @@ from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
 MAX_BOXES = 64
 MAX_SAID = 500
 MAX_WATERMARKS = 100_000
+# Of JSON that is not what it should be; a number may be "Infinity" there.
+_UNREADABLE = (ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError)
 _CONDITION_WORD = re.compile(r"[a-z0-9_-]{1,40}")
 
 KINDS: dict[Kind, events_pb2.EventKind.ValueType] = {
@@ -217,7 +219,7 @@ def camera_report(payload: bytes) -> CameraReport:
             last=last,
             about=str(body.get("about") or "state"),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InvalidArgument("camera state", f"cannot be read ({type(error).__name__}: {error})") from None
     if report.about not in ("state", "clock"):
         raise InvalidArgument(f"state of camera {camera}", f"is about {report.about[:40]!r}, which is unknown")
@@ -239,7 +241,7 @@ def condition_report(payload: bytes) -> ConditionReport:
             summary=" ".join(str(body.get("summary") or "").split())[:500],
             priority=min(max(int(body.get("priority") or 3), 1), 4),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InvalidArgument("condition", f"cannot be read ({type(error).__name__}: {error})") from None
     if not all(_CONDITION_WORD.fullmatch(word) for word in (report.service, report.name)):
         raise InvalidArgument("condition", f"has no well-formed service and name ({report.service[:40]!r})")
@@ -262,7 +264,7 @@ def hold_report(payload: bytes) -> HoldReport:
                 version=_int64(body["version"]),
             ),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InvalidArgument("hold", f"cannot be read ({type(error).__name__}: {error})") from None
     if report.clip.from_ns > report.clip.to_ns or report.clip.version < 1:
         raise InvalidArgument(f"hold for event {report.event}", "has no well-formed times and version")

@@ -78,8 +78,8 @@ def checked_name(name: str) -> str:
 
 
 def _key(owner: str, name: str) -> str:
-    # No name of a person holds a line's end, and the key need not be read.
-    return f"{owner[:100]} | {name}"
+    # With its length: whatever names people have, no two searches have one key.
+    return f"{len(owner)} {owner} {name}"
 
 
 def _search(body: dict[str, object]) -> SavedSearch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 
 from event_center.alarm import Deed, Stimulus
-from event_center.deeds import checked_reason, done
+from event_center.deeds import check_records, checked_reason, done
 from event_center.errors import TooManyComments
 from event_center.event import Event
 from event_center.marks import UNDO_NS, Was
@@ -45,7 +45,7 @@ def undo(event: Event, actor: str, number: int, now_ns: int, *, done_ns: int = 0
     `done_ns`: when the bulk that it belongs to was done; 0 for the record's own time.
 
     Raises FailedPrecondition (no such deed, another one came after it, ten seconds are over), PermissionDenied (it was
-    somebody else).
+    somebody else), TooManyRecords.
     """
     undoable = event.alarm.marks.undoable
     number = number or max((one.number for one in undoable if one.actor == actor), default=0)
@@ -58,6 +58,7 @@ def undo(event: Event, actor: str, number: int, now_ns: int, *, done_ns: int = 0
     if now_ns - max(was.at_ns, done_ns) > UNDO_NS:
         late_s = (now_ns - was.at_ns) / 1e9
         raise FailedPrecondition(thing, f"was done {late_s:.0f} s ago", f"Only {UNDO_NS // 10**9} s are given.")
+    check_records(event)
     return done(event, undoing(was, actor, now_ns))
 
 

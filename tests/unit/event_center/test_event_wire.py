@@ -63,6 +63,7 @@ def test_a_camera_state_is_understood_and_one_that_is_not_is_refused() -> None:
         {"about": "weather"},
         {"since_ns": "x"},
         {"since_ns": 1 << 70},
+        {"since_ns": float("inf")},
         {"camera": "Ä"},
         {"last": "gate/1/1"},
         {"last": 5},

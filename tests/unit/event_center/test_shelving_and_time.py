@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from event_center.alarm import Alarm, State, follow, replay
-from event_center.deeds import acknowledge
+from event_center.deeds import MAX_RECORDS, acknowledge
 from event_center.documents import from_document, to_document
-from event_center.errors import InvalidStimulus, NoAlarm
+from event_center.errors import InvalidStimulus, NoAlarm, TooManyRecords
 from event_center.event import Event, Kind
 from event_center.policy import Policy
 from event_center.shelving import shelve, unshelve
@@ -40,6 +40,16 @@ def shelved(event: Event, for_ns: int = HOUR, now_ns: int = 2 * SECOND) -> Event
 
 def seen(event: Event, now_ns: int) -> Event:
     return acknowledge(event, "ben", "", now_ns) or event
+
+
+def test_shelving_to_and_fro_does_not_fill_the_records_and_seeing_stays_possible() -> None:
+    event = raised()
+    while len(event.alarm.records) < MAX_RECORDS:
+        event = unshelve(shelved(event), "anna", "", 3 * SECOND) or event
+    assert not event.alarm.marks.is_set_aside
+    with pytest.raises(TooManyRecords, match="out of service"):
+        shelved(event)
+    assert seen(event, HOUR).alarm.state is State.ACKNOWLEDGED
 
 
 def test_a_shelved_alarm_leaves_the_queue_and_keeps_its_state() -> None:

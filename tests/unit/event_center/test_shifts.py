@@ -102,3 +102,11 @@ async def test_searches_are_kept_by_person_and_shared_ones_are_seen_by_all(store
         await book.delete("otto", "night")
     with pytest.raises(InvalidArgument):
         checked_name("\x1b")
+
+
+async def test_no_search_of_one_person_is_that_of_another_however_they_are_named(store: SqliteStore) -> None:
+    book = await SearchBook.open(store)
+    for owner, name in (("a | b", "c"), ("a", "b | c")):
+        await book.put(SavedSearch(owner, name, False, ListEventsRequest(), 1))
+    await book.delete("a", "b | c")
+    assert [one.name for one in await book.of("a | b")] == ["c"]

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from event_center.alarm import Alarm, State, follow
-from event_center.deeds import acknowledge
+from event_center.deeds import MAX_RECORDS, acknowledge
 from event_center.event import Event, Kind
-from event_center.suppression import MAX_RECORDS, Change, Entry, Rule, Situation, While, settled
+from event_center.suppression import Change, Entry, Rule, Situation, While, settled
 from event_center.wire_rules import rule_from_proto
 from mesh.errors import InvalidArgument
 from trueframe.v1.events_pb2 import SuppressionCondition, SuppressionRule
