@@ -147,6 +147,18 @@ def tail_of(form: Form, folder: Path) -> Tail:
     return Tail(None, 0, head.last, head.hash) if head is not None else Tail(None, 0, 0, GENESIS)
 
 
+def hash_of(form: Form, folder: Path, number: int) -> bytes:
+    """Hash of the line of that number; empty if there is none."""
+    for first, path in reversed(log_files(form, folder)):
+        if first <= number:
+            for line in reversed(path.read_bytes().split(b"\n")[:-1]):
+                entry = form.parse(line)
+                if entry is not None and entry["n"] == number:
+                    return hashlib.sha256(line).digest()
+            break
+    return b""
+
+
 def newest_first(form: Form, folder: Path, before: int | None = None) -> Iterator[Line]:
     """Entries from the newest on; with `before`, from the one before that number. Lines that are none are left out."""
     for first, path in reversed(log_files(form, folder)):

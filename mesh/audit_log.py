@@ -20,10 +20,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from mesh.audit_book import GENESIS, HEAD_NAME, Form, Head, Tail, file_name, log_files, read_head, tail_of
+from mesh.audit_book import GENESIS, HEAD_NAME, Form, Head, Tail, file_name, hash_of, log_files, read_head, tail_of
 from mesh.clocks import Clock
 from mesh.files import private_folder, sync_folder, write_private
 from mesh.logs import get_logger, rate_limited
@@ -189,7 +190,9 @@ class ChainLog:
             if total <= self._max_bytes:
                 break
             with kept.open("rb") as file:
-                first, base = following, bytes.fromhex(json.loads(file.readline())["previous"])
+                entry = self.form.parse(file.readline())
+            # Of a damaged line nobody knows what it was written behind: verifying names it, and writing goes on.
+            first, base = following, _hash_in(entry["previous"]) if entry is not None else GENESIS
             # First the head, so that a removal is never taken for a loss.
             self._write_head(first, base)
             path.unlink()
@@ -201,6 +204,13 @@ class ChainLog:
         if self._sign is not None:
             head = head.signed(*self._sign(head.statement))
         write_private(self.folder / HEAD_NAME, head.encode())
+
+
+def _hash_in(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return GENESIS
 
 
 def _append(path: Path, size: int, data: bytes) -> None:
@@ -221,10 +231,18 @@ def _append(path: Path, size: int, data: bytes) -> None:
 
 
 def _opened(form: Form, folder: Path) -> Tail:
-    """Where the log of a folder ends; a torn last line, which never counted, is trimmed and named."""
+    """Where the log of a folder ends; a torn last line, which never counted, is trimmed and named.
+
+    Where the line that the head names is not there as it was, the next one is bound to the head: what is missing or was
+    altered while nobody wrote stays a finding, rather than being signed with the next head.
+    """
     tail = tail_of(form, folder)
     if tail.path is not None and tail.path.stat().st_size > tail.size:
         trimmed = tail.path.stat().st_size - tail.size
         log.warning("torn end of a log trimmed", file=tail.path.name, trimmed_bytes=trimmed)
         os.truncate(tail.path, tail.size)
+    head = read_head(form, folder)
+    if head is not None and hash_of(form, folder, head.last) != head.hash:
+        log.error("end of a log is not as it was written", log=form.name, head=head.last, found=tail.number)
+        return replace(tail, number=max(tail.number, head.last), hash=head.hash)
     return tail

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,51 @@ def test_any_changed_or_removed_line_is_found(folder: Path, line: int) -> None:
     assert findings(folder) != ""
     path.write_bytes(b"".join(lines))
     assert findings(folder) == ""
+
+
+def cut(lines: list[bytes]) -> list[bytes]:
+    return lines[:-2]
+
+
+def altered(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b"user-", b"nser-")]
+
+
+def replaced(lines: list[bytes]) -> list[bytes]:
+    """The last two lines with two others, and one more behind them, each bound to the one before."""
+    made = lines[:-2]
+    for number in (6, 7, 8):
+        body = json.loads(lines[-1]) | {"n": number, "principal": "x", "previous": sha256(made[-1][:-1]).hexdigest()}
+        made.append(json.dumps(body).encode() + b"\n")
+    return made
+
+
+@pytest.mark.parametrize("change", [cut, altered, replaced])
+def test_what_was_changed_at_the_end_is_still_found_when_the_log_goes_on(
+    folder: Path, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    ((_, path),) = log_files(folder)
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+    for number in range(2):
+        with AccessLog(folder, ManualClock(), SIGNER.sign) as access:
+            access.record(f"later-{number}", "export")
+    assert [entry.principal for entry in newest_first(folder)][:2] == ["later-1", "later-0"]
+    assert len(verify_log(folder, is_ours).findings) == 1
+
+
+def test_a_damaged_line_does_not_keep_the_oldest_files_from_going(tmp_path: Path) -> None:
+    folder = tmp_path / "access"
+    with AccessLog(folder, ManualClock(), SIGNER.sign, max_bytes=1200, file_bytes=300) as access:
+        for number in range(12):
+            access.record("user", "snapshot", "gate", number)
+            assert access.flush()
+            if number == 3:
+                path = log_files(folder)[1][1]
+                path.write_bytes(b"{}" + path.read_bytes()[2:])
+    head = read_head(folder)
+    assert head is not None
+    assert head.last == 12
+    assert findings(folder) == "", "what was damaged is gone, and the rest is whole"
 
 
 def test_a_log_rewritten_from_the_beginning_is_found(folder: Path, tmp_path: Path) -> None:
