@@ -65,6 +65,7 @@ class StaticState:
     next_id: int = 1
     warm_up_from_ns: int = 0
     upset_since_ns: int = 0
+    dim_since_ns: int = 0
     warm_up: list[Grey] = field(default_factory=list)
     slow: Grey | None = None
     fast: Grey | None = None
@@ -77,7 +78,7 @@ class StaticState:
     candidates: tuple[Candidate, ...] = ()
 
 
-_NUMBERS = ("last_ns", "clock_ns", "next_id", "warm_up_from_ns", "upset_since_ns")
+_NUMBERS = ("last_ns", "clock_ns", "next_id", "warm_up_from_ns", "upset_since_ns", "dim_since_ns")
 _ARRAYS = ("slow", "fast", "noise", "still_s", "brought", "brought_age_s")
 
 
@@ -162,9 +163,16 @@ class StaticObjects:
         assert state.fast is not None
         assert state.noise is not None
         assert state.still_s is not None
-        if float(cells.std()) < settings.flat_share * float(state.slow.std()):
-            # Black or blown out: nothing can be seen, and nothing of it is worth learning.
+        contrast = float(cells.std())
+        if contrast < settings.flat_share * float(state.slow.std()):
+            # Black or blown out: nothing can be seen, and nothing of it is worth learning. But if it stays so and shows
+            # something, the lights went out, and it is the scene now.
+            state.dim_since_ns = state.dim_since_ns or state.clock_ns
+            if contrast >= settings.dim and state.clock_ns - state.dim_since_ns >= settings.dim_after_s * SECOND:
+                state.slow, state.warm_up, state.dim_since_ns = None, [], 0
+                self._learn(cells, state)
             return Observation(reason=NoScore.WARMING_UP)
+        state.dim_since_ns = 0
         gain, offset = light_change(cells, state.slow)
         lit = state.slow * np.float32(gain) + np.float32(offset)
         difference = np.abs(cells - lit)

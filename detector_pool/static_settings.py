@@ -49,6 +49,10 @@ class StaticSettings:
     upset_share: float = 0.5
     flat_share: float = 0.2
     """A picture with less than this share of the background's contrast shows nothing."""
+    dim: float = 3.0
+    """Grey levels of contrast from which on such a picture shows a scene that has become dim."""
+    dim_after_s: float = 60.0
+    """How long it has to stay so before it is learned."""
     forget_after_s: float = 60.0
     max_boxes: int = 64
     max_candidates: int = 64

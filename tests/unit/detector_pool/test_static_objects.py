@@ -123,6 +123,31 @@ def test_a_black_picture_shows_nothing_and_is_not_learned() -> None:
     assert not any(one.boxes or one.reason for one in said[14 * FPS :])
 
 
+def test_a_scene_whose_lights_stay_out_is_learned_as_it_is_then() -> None:
+    def lights_go_out_and_on(picture: Picture, t: float) -> None:
+        edges = picture.astype(np.float32) - 110
+        picture[:] = np.clip(24 + 0.5 * edges if 6 <= t < 85 else 110 + 4 * edges, 0, 255).astype(np.uint8)
+        if 75 <= t < 80 or 95 <= t < 100:
+            person(picture, (t % 5) * 60, 50 if t < 80 else 230)
+
+    said = watched(film(lights_go_out_and_on, 102, noise=0.5))
+    assert {one.reason for one in said[7 * FPS : 65 * FPS]} == {NoScore.WARMING_UP}
+    assert any(one.boxes for one in said[76 * FPS : 80 * FPS])
+    assert not any(one.boxes or one.reason for one in said[90 * FPS : 95 * FPS])
+    assert any(one.boxes for one in said[96 * FPS : 100 * FPS])
+
+
+def test_a_picture_that_stays_black_is_not_learned_however_long() -> None:
+    def goes_black(picture: Picture, t: float) -> None:
+        bag(picture)
+        if 6 <= t < 80:
+            picture[:] = 16
+
+    said = watched(film(goes_black, 86))
+    assert {one.reason for one in said[6 * FPS : 80 * FPS]} == {NoScore.WARMING_UP}
+    assert not any(one.boxes or one.reason for one in said[80 * FPS :])
+
+
 def test_who_stood_there_as_the_scene_was_learned_is_not_seen_for_ever_where_they_were() -> None:
     def goes(picture: Picture, t: float) -> None:
         if t < 6:
