@@ -29,6 +29,8 @@ class Post:
     taken: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
+    greylists: int = 0
+    """So often an address that begins with "grey" is put off."""
     port: int = field(default_factory=free_port)
     password: str = PASSWORD
     _server: asyncio.Server | None = None
@@ -49,6 +51,9 @@ class Post:
     ) -> str:
         if address.startswith("nobody"):
             return "550 no such user"
+        if address.startswith("grey") and self.greylists > 0:
+            self.greylists -= 1
+            return "450 try again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

@@ -1,8 +1,9 @@
 """E-mail: SMTP with verified TLS, login, text and HTML, the still inside.
 
 The Message-ID is made of the delivery's id, so that a mail which went out twice is seen to be one. What the server says
-to a recipient or to the message is about this message (5xx: for good, 4xx: later); what it says to the login or the
-encryption is about the channel, and is tried again until somebody has put it right.
+to a recipient or to the message is about this message (5xx: for good, 4xx: later, and then only to those who have not
+got it); what it says to the login or the encryption is about the channel, and is tried again until somebody has put it
+right.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from event_center.notifications.outlet import Parcel
 from event_center.notifications.secret import secret_of
 from mesh.config_notifications import NotificationChannel
 
+_REMEMBERED = 1000
 _PORTS = {"tls": 465, "starttls": 587, "none": 587}
 
 
@@ -35,12 +37,29 @@ class Mail:
     def __init__(self, channel: NotificationChannel, zone: tzinfo) -> None:
         self._channel = channel
         self._zone = zone
+        # Of mails that some are still to get: who has them. Forgotten with the process; then all get them once more.
+        self._have: dict[str, frozenset[str]] = {}
 
     async def carry(self, parcel: Parcel) -> str:
-        """Sends one mail to all recipients; returns whom the server did not want. Raises Refused, Deferred."""
-        channel = self._channel
+        """Sends one mail to all who have not got it; returns whom the server did not want. Raises Refused, Deferred."""
+        channel, host = self._channel, self._channel.host
+        have = self._have.get(parcel.id, frozenset())
+        lacking = [one for one in channel.recipients if one not in have]
         message, password, line = message_of(parcel, channel, self._zone), secret_of(channel.secret_file), Line()
-        return await talk(line, partial(_send, line, channel, message, password), channel.timeout_s, channel.host)
+        sending = partial(_send, line, channel, message, password, lacking)
+        refused = await talk(line, sending, channel.timeout_s, host)
+        have |= set(lacking) - refused.keys()
+        later = sorted(one for one, code in refused.items() if code < 500)
+        if later and have:
+            self._have[parcel.id] = have
+            while len(self._have) > _REMEMBERED:
+                del self._have[next(iter(self._have))]
+            raise Deferred(f"{host} does not take it yet for {', '.join(later)}")
+        self._have.pop(parcel.id, None)
+        if not have:
+            said = f"{host} wants no recipient ({', '.join(map(str, sorted(set(refused.values()))))})"
+            raise Deferred(said) if later else Refused(said)
+        return f"{host} did not want {', '.join(sorted(refused))}" if refused else ""
 
 
 def message_of(parcel: Parcel, channel: NotificationChannel, zone: tzinfo) -> EmailMessage:
@@ -98,7 +117,10 @@ class _Tls(smtplib.SMTP_SSL):
         return connected
 
 
-def _send(line: Line, channel: NotificationChannel, message: EmailMessage, password: str) -> str:
+def _send(
+    line: Line, channel: NotificationChannel, message: EmailMessage, password: str, recipients: list[str]
+) -> Mapping[str, int]:
+    """Sends it once; returns the recipients whom the server did not take, with its codes."""
     security, host = channel.security or "starttls", channel.host
     try:
         context = ssl.create_default_context(cafile=str(channel.ca_file) if channel.ca_file else None)
@@ -119,8 +141,11 @@ def _send(line: Line, channel: NotificationChannel, message: EmailMessage, passw
             line.hold(server.sock)
         if channel.user:
             server.login(channel.user, password)
-        refused = server.send_message(message, channel.sender, list(channel.recipients))
-        return f"{host} did not want {', '.join(sorted(refused))}" if refused else ""
+        refused = server.send_message(message, channel.sender, recipients)
+        return {one: code for one, (code, _) in refused.items()}
+    except smtplib.SMTPRecipientsRefused as error:
+        # Nobody has it. After a 421 not even all were asked.
+        return {one: error.recipients.get(one, (421, b""))[0] for one in recipients}
     except (smtplib.SMTPException, ssl.SSLError, OSError, ValueError) as error:
         raise _judged(host, error) from None
     finally:
@@ -134,11 +159,6 @@ def _judged(host: str, error: Exception) -> Deferred | Refused:
             return Deferred(f"{host} does not let us in ({error.smtp_code})")
         case smtplib.SMTPNotSupportedError():
             return Deferred(f"{host} offers no encryption or no login that we know")
-        case smtplib.SMTPRecipientsRefused():
-            recipients: Mapping[str, tuple[int, bytes]] = error.recipients
-            codes = {code for code, _ in recipients.values()}
-            said = f"{host} wants no recipient ({', '.join(map(str, sorted(codes)))})"
-            return Refused(said) if min(codes, default=0) >= 500 else Deferred(said)
         case smtplib.SMTPSenderRefused() | smtplib.SMTPDataError():
             said = f"{host} does not take the mail ({error.smtp_code})"
             # 530: log in first. That is about the channel.

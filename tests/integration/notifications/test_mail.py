@@ -95,6 +95,17 @@ async def test_a_recipient_who_is_not_wanted_is_named_and_the_others_are_told(po
     assert post.recipients == [["duty@example.org"]]
 
 
+async def test_who_is_put_off_gets_it_later_and_the_others_only_once(post: Post, tmp_path: Path) -> None:
+    post.greylists = 2
+    channel = letter(post, recipients=("duty@example.org", "grey@example.org", "nobody@example.org"))
+    async with notified(tmp_path, config(channel)) as site:
+        await site.raise_alarm(1)
+        await auntil(lambda: _ended(site, "sent"), what="all have it")
+        [one] = await site.deliveries()
+        assert (one.attempts, one.reason) == (3, "localhost did not want nobody@example.org")
+    assert post.recipients == [["duty@example.org"], ["grey@example.org"]]
+
+
 async def test_a_wrong_password_or_an_unknown_certificate_is_tried_again_once_it_is_right(
     post: Post, tmp_path: Path
 ) -> None:
