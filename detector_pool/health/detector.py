@@ -324,6 +324,5 @@ def _from_parts(numbers: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Hea
         series=tuple(arrays["series"].tolist()),
         lost=float(numbers["lost"]),
         where=(where[0], where[1], where[2], where[3]),
-        # States of before have none.
-        is_blank=bool(numbers.get("is_blank", 0)),
+        is_blank=bool(numbers["is_blank"]),
     )
