@@ -12,6 +12,8 @@ from mesh.errors import InvalidArgument
 
 SECOND_NS = 1_000_000_000
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+# Of nanoseconds, 64 bits hold not much more.
+_LONGEST_S = 36_525 * 86_400.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d)")
 _REMEDY = 'Write "2026-11-20T12:30:05+01:00", "12:30:05" (today), "-30s" (ago) or "now"'
 
@@ -20,10 +22,16 @@ def parse_duration(text: str) -> float:
     """Seconds in "60s", "1m30s", "2h" or a bare number. Raises InvalidArgument."""
     stripped = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", stripped):
-        return float(stripped)
+        return _checked(text, float(stripped))
     if not stripped or _DURATION.sub("", stripped):
         raise InvalidArgument(f'duration "{text}"', "cannot be read", 'Write "60s", "1m30s" or "2h"')
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(stripped))
+    return _checked(text, sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(stripped)))
+
+
+def _checked(text: str, seconds: float) -> float:
+    if seconds > _LONGEST_S:
+        raise InvalidArgument(f'duration "{text[:40]}"', "is longer than a century")
+    return seconds
 
 
 def parse_time(text: str, now_ns: int) -> int:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trueframe.commands.options import Moment, data_option, json_option, show_json, show_table
-from trueframe.times import show_time
+from trueframe.times import parse_duration, show_time
 
 if TYPE_CHECKING:
     from trueframe.client import Client
-    from trueframe.v1.events_pb2 import BulkDeed, BulkFailure, Event
+    from trueframe.v1.events_pb2 import BulkDeed, BulkFailure, ConfirmBulkResponse, Event
 
 VERDICTS = ("true", "false", "unsure", "none")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,14 +170,15 @@ def bulk_acknowledge(comment: str, **chosen: Any) -> None:
 
 
 @bulk.command("shelve")
-@click.option("--for", "for_s", type=float, required=True, metavar="SECONDS", help="For so long; 0: until it is over.")
+@click.option("--for", "duration", required=True, metavar="TIME", help='For so long: "2h"; 0: until it is over.')
 @click.option("--reason", required=True, help="Why.")
 @_chosen
-def bulk_shelve(for_s: float, reason: str, **chosen: Any) -> None:
+def bulk_shelve(duration: str, reason: str, **chosen: Any) -> None:
     """Shelve many."""
     from trueframe.v1.events_pb2 import BulkDeed, ShelveEventRequest
 
-    _carry_out(BulkDeed(shelve=ShelveEventRequest(duration_ns=round(for_s * 1e9), reason=reason)), **chosen)
+    for_ns = round(parse_duration(duration) * 1e9)
+    _carry_out(BulkDeed(shelve=ShelveEventRequest(duration_ns=for_ns, reason=reason)), **chosen)
 
 
 @bulk.command("label")
@@ -220,20 +221,26 @@ def _carry_out(
     with connect(data) as tf:
         preview = tf.events.preview_bulk(deed, events, **wanted)
         if not is_sure:
-            _show_sample(preview.sample)
+            if not as_json:
+                _show_sample(preview.sample)
             click.confirm(f"This concerns {preview.count} event(s). Do it?", abort=True, err=True)
         done = tf.events.confirm_bulk(preview.token)
+        _show_bulk(done, as_json)
+        # Last, as it may take long: what is done can be taken back for ten seconds.
         for event in done.changed:
             _tell_calibration(tf, event, label)
+    if done.failures:
+        raise SystemExit(1)
+
+
+def _show_bulk(done: ConfirmBulkResponse, as_json: bool) -> None:
     if as_json:
         show_json({"bulk": done.bulk, "changed": list(done.changed), "unchanged": done.unchanged,
                    "failures": _failure_records(done.failures)})  # fmt: skip
-    else:
-        click.echo(f"{len(done.changed)} changed, {done.unchanged} so already, {len(done.failures)} failed")
-        _show_failures(done.failures)
-        click.echo(f"Within ten seconds: trueframe events undo --bulk {done.bulk}")
-    if done.failures:
-        raise SystemExit(1)
+        return
+    click.echo(f"{len(done.changed)} changed, {done.unchanged} so already, {len(done.failures)} failed")
+    _show_failures(done.failures)
+    click.echo(f"Within ten seconds: trueframe events undo --bulk {done.bulk}")
 
 
 def _show_sample(sample: Iterable[Event]) -> None:

@@ -69,6 +69,9 @@ def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
 def test_durations_are_read_and_shown() -> None:
     assert parse_duration("60s") == parse_duration("1m") == parse_duration("60") == 60
     assert parse_duration("2h") == 7200
+    for endless in ("9" * 400, "40000d"):
+        with pytest.raises(InvalidArgument, match="century"):
+            parse_duration(endless)
     assert parse_duration("250ms") == 0.25
     assert [show_duration(s) for s in (0.04, 9.94, 59, 61, 3700, 90000)] == [
         "0.0 s", "9.9 s", "59 s", "1 min 01 s", "1 h 01 min", "1 d 1 h",
