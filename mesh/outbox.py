@@ -41,6 +41,8 @@ _MAX_PENDING = 1024
 _MAX_PENDING_STATES = 32
 # Small against what a document may hold, with its other events.
 MAX_PAYLOAD_BYTES = 256 << 10
+# Killed before they are marked, so many documents have their events sent once more.
+_MARKED_TOGETHER = 32
 _POLL_S = 5.0
 _LONGEST_WAIT_S = 5.0
 
@@ -192,9 +194,9 @@ class OutboxPublisher:
         waiting.sort(key=_oldest_pending_ns)
         oldest_ns = _oldest_pending_ns(waiting[0]) if waiting else 0
         _lag.labels(self._collection.name).set(max(self._clock.utc_ns() - oldest_ns, 0) / 1e9 if oldest_ns else 0)
-        for number, document in enumerate(waiting):
-            await self._send(document)
-            _waiting.labels(self._collection.name).set(len(waiting) - number - 1)
+        for first in range(0, len(waiting), _MARKED_TOGETHER):
+            await self._send(waiting[first : first + _MARKED_TOGETHER])
+            _waiting.labels(self._collection.name).set(max(len(waiting) - first - _MARKED_TOGETHER, 0))
         _lag.labels(self._collection.name).set(0)
 
     async def send_lost(self) -> int:
@@ -213,34 +215,44 @@ class OutboxPublisher:
             async for document in scan(self._collection, lately):
                 lost = [one for one in document.body.get(_ENTRIES_FIELD, []) if _is_lost(one, into_ns, since_ns)]
                 if lost:
-                    await self._publish(document.id, lost, _replayed)
+                    await self._publish([(document.id, lost)], _replayed)
                     count += len(lost)
         if count:
             log.warning("sent again what the bus had lost", collection=self._collection.name, events=count)
         self._complete_ns = into_ns
         return count
 
-    async def _send(self, document: Document) -> None:
+    async def _send(self, documents: list[Document]) -> None:
         into_ns, since_ns = self._bus.incarnation_ns(), self._clock.utc_ns() - _KEEP_SENT_NS
-        entries = document.body[_ENTRIES_FIELD]
-        waiting = [one for one in entries if not one.get("sent_ns") or _is_lost(one, into_ns, since_ns)]
-        await self._publish(document.id, waiting, _sent)
+        waiting: list[tuple[str, list[dict[str, Any]]]] = []
+        for document in documents:
+            entries = document.body[_ENTRIES_FIELD]
+            mine = [one for one in entries if not one.get("sent_ns") or _is_lost(one, into_ns, since_ns)]
+            waiting.append((document.id, mine))
+        await self._publish(waiting, _sent)
 
-    async def _publish(self, document_id: str, entries: list[dict[str, Any]], counted: Counter) -> None:
+    async def _publish(self, documents: list[tuple[str, list[dict[str, Any]]]], counted: Counter) -> None:
+        """Publishes one after the other, then marks what was sent, together: a store has one commit for that."""
         # Taken before: what a newer stream gets under the older name is sent twice, and not lost.
-        into_ns, sent = self._bus.incarnation_ns(), set[str]()
+        into_ns, sent = self._bus.incarnation_ns(), dict[str, set[str]]()
         try:
-            for entry in entries:
-                event = _event(entry)
-                await self._bus.publish(event.subject, event.payload, event_id=event.id, type=event.type)
-                sent.add(event.id)
-                counted.labels(self._collection.name).inc()
+            for document_id, entries in documents:
+                for entry in entries:
+                    event = _event(entry)
+                    await self._bus.publish(event.subject, event.payload, event_id=event.id, type=event.type)
+                    sent.setdefault(document_id, set()).add(event.id)
+                    counted.labels(self._collection.name).inc()
         finally:
-            if sent:
-                now_ns = self._clock.utc_ns()
-                # Gone meanwhile, or written without end: then they are sent once more, which consumers bear.
-                with contextlib.suppress(NotFound, Conflict):
-                    await modify(self._collection, document_id, lambda body: _mark_sent(body, sent, now_ns, into_ns))
+            now_ns = self._clock.utc_ns()
+            marks = (self._mark(document_id, ids, now_ns, into_ns) for document_id, ids in sent.items())
+            for failure in await asyncio.gather(*marks, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+
+    async def _mark(self, document_id: str, sent: set[str], now_ns: int, into_ns: int) -> None:
+        # Gone meanwhile, or written without end: then they are sent once more, which consumers bear.
+        with contextlib.suppress(NotFound, Conflict):
+            await modify(self._collection, document_id, lambda body: _mark_sent(body, sent, now_ns, into_ns))
 
 
 def _is_lost(entry: dict[str, Any], into_ns: int, since_ns: int) -> bool:

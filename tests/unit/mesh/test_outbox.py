@@ -15,7 +15,7 @@ from mesh.outbox import (
     carry_outbox,
     without_outbox,
 )
-from mesh.store import Collection, SqliteStore
+from mesh.store import Between, Collection, SqliteStore
 from tests.one_stream import OneStream
 from tests.support import auntil
 
@@ -256,3 +256,35 @@ async def test_of_whole_states_that_wait_too_long_the_newest_gives_way_to_the_ne
     await events.put("a", body)
     await OutboxPublisher(events, bus, clock).send_pending()
     assert [row[0] for row in bus.sent] == ["e0", *(f"s{number}" for number in range(31)), "s99"]
+
+
+async def test_what_was_sent_is_marked_in_few_commits_and_in_the_order_of_waiting(tmp_path: Path) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    async with SqliteStore(tmp_path / "many.sqlite") as store:
+        events = await store.collection("events", [PENDING_FIELD])
+        for number in range(40):
+            await events.put(f"a{number:02d}", add_event({}, event(number), clock))
+            clock.advance(1)
+        before = store.commits
+        await OutboxPublisher(events, bus, clock).send_pending()
+        assert store.commits - before < 20
+        assert [row[0] for row in bus.sent] == [f"e{number}" for number in range(40)]
+        assert not (await events.query({PENDING_FIELD: Between(1, None)})).documents
+
+
+async def test_a_failure_at_one_document_leaves_those_before_it_marked(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    for number in range(3):
+        await events.put(f"a{number}", add_event({}, event(number), clock))
+        clock.advance(1)
+    original = bus.publish
+
+    async def third_fails(subject: str, payload: bytes, *, event_id: str, type: str) -> int:  # noqa: A002
+        bus.failures = int(event_id == "e2")
+        return await original(subject, payload, event_id=event_id, type=type)
+
+    bus.publish = third_fails  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await OutboxPublisher(events, bus, clock).send_pending()
+    waiting = (await events.query({PENDING_FIELD: Between(1, None)})).documents
+    assert [document.id for document in waiting] == ["a2"]
