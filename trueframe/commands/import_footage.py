@@ -76,6 +76,10 @@ def command(
     from trueframe.commands.import_report import Subject
     from trueframe.commands.which_model import opened_model
 
+    if no_inspect and (wanted or like is not None or report is not None):
+        raise InvalidArgument(
+            "--no-inspect", "is at odds with --inspect, --like and --report", "Leave it out, or them."
+        )
     folder = None if no_inspect else _report_folder(report, camera, file)
     with connect(data) as tf:
         models = cache(lambda name: opened_model(tf, name))
