@@ -28,7 +28,7 @@ from event_center.watching import Watch, parts_of
 from event_center.work.retention import Retention
 from media_center.client import FootageClient
 from mesh.bus import Bus
-from mesh.cancellation import ended
+from mesh.cancellation import until_one_fails
 from mesh.channel import Credentials
 from mesh.clocks import SystemClock
 from mesh.config import Config
@@ -100,11 +100,7 @@ async def main(config: Config) -> None:
             # What is loaded now stays: a full collection that walks all of it would hold up every question for 45 ms.
             gc.collect()
             gc.freeze()
-            try:
-                await server.wait()
-            finally:
-                for task in beside:
-                    await ended(task)
+            await until_one_fails(server.wait(), beside)
 
 
 if __name__ == "__main__":
