@@ -25,7 +25,7 @@ from broker.credentials import Locked, at_rest, from_rest, holds_credentials
 from broker.kinds import Transport
 from mesh.errors import FailedPrecondition
 from mesh.files import private_folder
-from mesh.logs import get_logger
+from mesh.logs import get_logger, rate_limited
 from mesh.masks import Masks
 from mesh.masks import decode as masks_from
 from mesh.masks import encode as masks_text
@@ -179,6 +179,11 @@ class BrokerStore:
             self._seal_rows()
         except SecretLocked as error:
             log.error("camera passwords cannot be sealed or opened", reason=str(error))
+        except sqlite3.OperationalError as error:
+            # A full disk must not end the broker: cameras go on, and it is tried again at the next look.
+            if rate_limited("broker store sealing", 10.0):
+                log.error("camera passwords cannot be sealed anew", reason=str(error))
+            return False
         # Noted even when it failed: it is tried again when the file is another one.
         self._keys_seen = self._keys.stamp
         return True

@@ -136,3 +136,19 @@ async def test_a_locked_camera_says_so_and_connects_when_the_key_is_back(tmp_pat
     finally:
         await cameras.stop()
         await store.close()
+
+
+async def test_a_disk_that_refuses_while_passwords_are_sealed_anew_is_tried_again(tmp_path: Path) -> None:
+    await filled(tmp_path)
+    store, keys = await opened(tmp_path), SealingKeys(tmp_path / "keys" / "credentials.key")
+    await store._call(lambda: store._open_database().execute("PRAGMA busy_timeout=0"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "broker" / "broker.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        keys.rotate()
+        assert not await store.seal_anew()
+        assert len(keys.ids) == 2, "what is sealed still opens"
+        other.rollback()
+    assert await store.seal_anew()
+    assert len(keys.ids) == 1
+    assert await store.cameras() == [GATE, HALL, YARD]
+    await store.close()
