@@ -148,6 +148,8 @@ class OutboxPublisher:
         self._task: asyncio.Task[None] | None = None
         # The stream that has all that is kept here, as far as is known.
         self._complete_ns = 0
+        # When the event was queued that waits longest; 0 if none does, as far as is known.
+        self._oldest_ns = 0
 
     async def __aenter__(self) -> OutboxPublisher:
         self._task = asyncio.create_task(self.run(), name=f"outbox of {self._collection.name}")
@@ -179,6 +181,9 @@ class OutboxPublisher:
                 honour_cancellation()
                 if rate_limited(f"outbox {self._collection.name}", 10.0):
                     log.warning("outbox waits", collection=self._collection.name, reason=str(error))
+                with contextlib.suppress(TrueframeError):
+                    await self._measure()
+                honour_cancellation()
                 # Not woken early: a new event does not bring the bus back.
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
@@ -192,12 +197,25 @@ class OutboxPublisher:
         waiting = [document async for document in scan(self._collection, {PENDING_FIELD: Between(1, None)})]
         _waiting.labels(self._collection.name).set(len(waiting))
         waiting.sort(key=_oldest_pending_ns)
-        oldest_ns = _oldest_pending_ns(waiting[0]) if waiting else 0
-        _lag.labels(self._collection.name).set(max(self._clock.utc_ns() - oldest_ns, 0) / 1e9 if oldest_ns else 0)
         for first in range(0, len(waiting), _MARKED_TOGETHER):
+            self._show_lag(_oldest_pending_ns(waiting[first]))
             await self._send(waiting[first : first + _MARKED_TOGETHER])
             _waiting.labels(self._collection.name).set(max(len(waiting) - first - _MARKED_TOGETHER, 0))
-        _lag.labels(self._collection.name).set(0)
+        self._show_lag(0)
+
+    async def _measure(self) -> None:
+        """Figures of what waits while nothing goes out. Bodies are read once for an outage, then it is only counted."""
+        where = {PENDING_FIELD: Between(1, None)}
+        count, oldest_ns = await self._collection.count(where), self._oldest_ns
+        if count and not oldest_ns:
+            oldest_ns = min([_oldest_pending_ns(one) async for one in scan(self._collection, where)], default=0)
+        _waiting.labels(self._collection.name).set(count)
+        self._show_lag(oldest_ns if count else 0)
+
+    def _show_lag(self, oldest_ns: int) -> None:
+        self._oldest_ns = oldest_ns
+        lag_ns = max(self._clock.utc_ns() - oldest_ns, 0) if oldest_ns else 0
+        _lag.labels(self._collection.name).set(lag_ns / 1e9)
 
     async def send_lost(self) -> int:
         """Sends again what an earlier stream took, if the present one is another; returns how many.

@@ -7,6 +7,7 @@ import pytest
 
 from mesh.clocks import ManualClock
 from mesh.errors import InvalidArgument, Unavailable
+from mesh.metrics import REGISTRY
 from mesh.outbox import (
     PENDING_FIELD,
     OutboxEvent,
@@ -256,6 +257,30 @@ async def test_of_whole_states_that_wait_too_long_the_newest_gives_way_to_the_ne
     await events.put("a", body)
     await OutboxPublisher(events, bus, clock).send_pending()
     assert [row[0] for row in bus.sent] == ["e0", *(f"s{number}" for number in range(31)), "s99"]
+
+
+async def test_while_the_bus_is_away_the_age_of_what_waits_is_told(events: Collection) -> None:
+    clock, bus = ManualClock(), RecordingBus()
+    name = "trueframe_outbox_lag_seconds"
+
+    async def away() -> int:
+        raise Unavailable("bus", "is not connected")
+
+    def lag_s() -> float:
+        return REGISTRY.get_sample_value(name, {"collection": "events"}) or 0.0
+
+    here = bus.look_at_incarnation
+    bus.look_at_incarnation = away  # type: ignore[method-assign]
+    await events.put("a", add_event({}, event(0), clock))
+    clock.advance(100)
+    await events.put("b", add_event({}, event(1), clock))
+    async with OutboxPublisher(events, bus, clock):
+        await auntil(lambda: lag_s() == 100, what="the oldest of both is told")
+        clock.advance(50)
+        await auntil(lambda: lag_s() == 150, what="it grows")
+        bus.look_at_incarnation = here  # type: ignore[method-assign]
+        await auntil(lambda: lag_s() == 0, what="nothing waits")
+    assert [row[0] for row in bus.sent] == ["e0", "e1"]
 
 
 async def test_what_was_sent_is_marked_in_few_commits_and_in_the_order_of_waiting(tmp_path: Path) -> None:
