@@ -15,6 +15,7 @@ from mesh.errors import AlreadyExists, TrueframeError
 from trueframe.commands.options import data_option, json_option, require_folder, show_json
 from trueframe.layout import layout_of
 from trueframe.running import NotRunning, find_running
+from trueframe.site import site_of_environment
 
 
 @click.command("support-bundle")
@@ -89,9 +90,9 @@ def command(data: str, output: str, with_addresses: bool, log_bytes: int, as_jso
 
 
 def _config(path: Path) -> Config:
-    """The last resolved one; the defaults where there is none, or none that can be read."""
+    """That of $TRUEFRAME_CONFIG, else the last resolved one; the defaults where there is none that can be read."""
     try:
-        return load(path) if path.exists() else load(None)
+        return site_of_environment() or load(path if path.exists() else None)
     except TrueframeError:
         return load(None, (), {})
 

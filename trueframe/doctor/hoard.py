@@ -16,7 +16,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from mesh.config import Config
+from mesh.config import Config, dump
 from trueframe.layout import Layout
 
 LARGEST_FILE = 64 << 10
@@ -96,6 +96,7 @@ def hoard_of(layout: Layout, config: Config) -> Hoard:
         hoard.take_secret_file(path)
     with contextlib.suppress(OSError, ValueError):
         hoard.take_values(tomllib.loads(layout.config.read_text()))
+    hoard.take_values(tomllib.loads(dump(config)))
     for camera in config.cameras:
         hoard.take_url(camera.source)
     for channel in config.notifications.channels:

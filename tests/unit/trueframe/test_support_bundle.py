@@ -142,3 +142,22 @@ def test_a_file_that_is_there_is_not_overwritten(data: Path) -> None:
     done, output = made(data)
     assert isinstance(done.exception, AlreadyExists)
     assert output.read_bytes() == b"mine"
+
+
+def test_secrets_and_hosts_of_the_site_that_the_environment_names_are_taken_out(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueframe.doctor.examination.examine_instance", lambda _config, _site: iter(()))
+    monkeypatch.delenv("TRUEFRAME_NATS__URL")
+    secret, host = "s1te-tok3n-99", "bus.site.example"
+    write_private(data.parent / "nats.token", secret.encode())
+    site = data.parent / "site.toml"
+    site.write_text(f'[nats]\nurl = "nats://{host}:4222"\ntoken_file = "{data.parent / "nats.token"}"\n')
+    monkeypatch.setenv("TRUEFRAME_CONFIG", str(site))
+    (data / "logs/worker.log").write_text(f"entered {host} with {secret}\n")
+    done, output = made(data)
+    assert done.exit_code == 0, done.output
+    assert read(output)["logs/worker.log"].startswith("entered address-")
+    everything = "\n".join(read(output).values())
+    assert secret not in everything
+    assert host not in everything
