@@ -77,7 +77,8 @@ class EventCenterConfig:
     groups: tuple[AlarmGroup, ...] = option((), "Groups of cameras.")
     keep_events_days: float = option(
         0.0,
-        "Closed events go when they are older than so many days, unless their footage is held or a case names them; "
+        "Events that are over, and acknowledged if they are alarms, go when they are older than so many days, unless "
+        "their footage is held or a case names them; "
         "0 for never, else 8 at least: what is told again within a week must be known.",
         at_least=0, at_most=36_600,
     )  # fmt: skip
