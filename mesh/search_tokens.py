@@ -13,6 +13,7 @@ says of a text whether they do not. Pure; what does not belong here: the index, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -26,6 +27,7 @@ MAX_WORDS = 1024
 MAX_WORD_CHARACTERS = 48
 MAX_QUERY_WORDS = 32
 _MAX_TEXT = 65_536
+_SHORT_TEXT = 100
 _ASCII_RUN = re.compile("[a-z0-9]+")
 
 # Scripts that are cut into single characters and pairs: first and last code point.
@@ -141,7 +143,19 @@ def _runs(text: str) -> Iterator[tuple[_Kind, Sequence[str]]]:
         # Most texts: no marks, no other forms, one kind.
         for found in _ASCII_RUN.finditer(text[:_MAX_TEXT].lower()):
             yield _Kind.SPACED, found[0]
-        return
+    elif len(text) <= _SHORT_TEXT:
+        yield from _short_runs(text)
+    else:
+        yield from _cut(text)
+
+
+@functools.lru_cache(1024)
+def _short_runs(text: str) -> tuple[tuple[_Kind, Sequence[str]], ...]:
+    # What a camera's events are called comes again and again; a megabyte of it is remembered at most.
+    return tuple(_cut(text))
+
+
+def _cut(text: str) -> Iterator[tuple[_Kind, Sequence[str]]]:
     kind: _Kind | None = None
     run: list[str] = []
     for character in folded(text):
