@@ -7,10 +7,11 @@ minute. What does not belong here: what is done about it (`mesh.interceptor` end
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 from mesh.bus import Bus
 from mesh.clocks import SystemClock
@@ -31,6 +32,7 @@ BUS_EVERY_S = 2.0
 CERTIFICATES_EVERY_S = 60.0
 CONDITION = "certificate_ends"
 _URGENT = timedelta(days=2)
+_AGAIN_S = 5.0
 
 _ends = gauge("certificate_ends_seconds", "UTC time at which a certificate of this service ends.", ("certificate",))
 
@@ -53,15 +55,16 @@ class SecurityWatch:
         self._service = service.rpartition(".")[2]
 
     async def run(self) -> None:
-        """Looks until cancelled."""
-        async with contextlib.AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        """Looks until cancelled; heals by itself, since nobody would notice that revoked tokens are still believed."""
+        async with asyncio.TaskGroup() as tasks:
             if self._revocations is not None:
-                tasks.create_task(self._watch_file(self._revocations))
+                tasks.create_task(_healing("the file of revoked tokens", partial(self._watch_file, self._revocations)))
             shares = self._config.security.share_revocations and self._revocations is not None
-            if not shares and self._files is None:
-                return
-            bus = await stack.enter_async_context(Bus.from_config(self._config, f"{self._service}-security"))
+            if shares or self._files is not None:
+                tasks.create_task(_healing("the bus", partial(self._watch_with_bus, shares)))
+
+    async def _watch_with_bus(self, shares: bool) -> None:
+        async with Bus.from_config(self._config, f"{self._service}-security") as bus, asyncio.TaskGroup() as tasks:
             if shares and self._revocations is not None:
                 tasks.create_task(self._watch_bus(bus, self._revocations))
             if self._files is not None:
@@ -70,7 +73,6 @@ class SecurityWatch:
                 events = SystemEvents(re.sub(r"[^a-z0-9_-]", "-", told.name.lower())[:40], bus, SystemClock())
                 tasks.create_task(events.run())
                 tasks.create_task(self._watch_certificates(self._files, events))
-            await asyncio.get_running_loop().create_future()
 
     async def _watch_file(self, revocations: Revocations) -> None:
         while True:
@@ -115,3 +117,13 @@ class SecurityWatch:
             priority=1 if left <= _URGENT else 3,
             facts={"certificate": first.name, "ends_ns": int(first.ends.timestamp()) * 1_000_000_000},
         )
+
+
+async def _healing(what: str, watch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await watch()
+        except* (TrueframeError, OSError) as errors:
+            if rate_limited(f"security watch {what}", 60.0):
+                log.error("security is not watched", by=what, reason="; ".join(map(str, errors.exceptions)))
+        await asyncio.sleep(_AGAIN_S)

@@ -103,6 +103,29 @@ async def test_a_service_with_a_folder_of_its_own_hears_of_a_revocation_on_the_b
     assert kept.present == revoked
 
 
+async def test_a_bus_that_cannot_be_entered_does_not_keep_the_file_from_being_looked_at(
+    hall: Site, serving: Serving, tmp_path: Path
+) -> None:
+    config = hall.config(
+        "broker", "security.share_revocations=true", "nats.user=x", f"nats.password_file={tmp_path / 'absent'}",
+        with_tls=False,
+    )  # fmt: skip
+    token = hall.mint("eve", "maintainer")
+    async with serving(config) as server, connect(server.endpoint, token) as channel:
+        stub = broker_pb2_grpc.BrokerServiceStub(channel)
+        await stub.ListSubscriptions(LIST)
+        revoke(config.revocations_file, hall.key, entry(hall, token))
+
+        async def is_refused() -> bool:
+            try:
+                await stub.ListSubscriptions(LIST)
+            except grpc.aio.AioRpcError as error:
+                return isinstance(from_rpc_error(error), Unauthenticated)
+            return False
+
+        await auntil(is_refused, 10, "the service believes the file")
+
+
 async def test_a_bus_that_lost_the_list_gets_it_back_and_an_older_one_is_not_taken(
     hall: Site, nats: NatsProcess, tmp_path: Path
 ) -> None:
