@@ -226,12 +226,13 @@ async def _revoke(path: Path, key: Ed25519PrivateKey, wanted: Revocation, config
     from mesh.revocation_bus import newest, publish
 
     async with Bus.from_config(load(config), "token-command") as bus:
+        known = ""
         try:
             await bus.ready(_BUS_WITHIN_S)
             known = await newest(bus)
+            await publish(bus, write(path, key, wanted, known).encode(key))
         except Unavailable as error:
-            write(path, key, wanted)
+            if not known:
+                write(path, key, wanted)
             raise Unavailable(error.thing, error.reason, f"It stands in {path}; copy it, or repeat this.") from None
-        made = write(path, key, wanted, known)
-        await publish(bus, made.encode(key))
     return True
