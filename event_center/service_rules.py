@@ -8,7 +8,7 @@ from event_center.book import EventBook
 from event_center.errors import no_rule
 from event_center.policy import SITE
 from event_center.scope import require_every
-from event_center.suppression import Entry, Rule
+from event_center.suppression import Entry, Rule, While
 from event_center.wire_rules import (
     checked_detector,
     entry_to_proto,
@@ -124,6 +124,9 @@ def _for_entry(camera: str, detector: str, context: Any) -> Principal:
 
 def _require(principal: Principal, rule: Rule) -> None:
     require_every(principal, rule.cameras, f"rule {rule.id}")
+    if rule.condition is not While.SCHEDULE:
+        # Whether a rule is active tells how that camera stands.
+        principal.require(rule.subject)
 
 
 def _sees(principal: Principal, entry: Entry) -> bool:

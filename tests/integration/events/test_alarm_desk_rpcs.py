@@ -227,6 +227,7 @@ async def test_the_load_counts_what_stands_by_priority_for_who_may_see_it(
 async def test_roles_and_scope_bound_what_people_may_do(stack: InspectionStack, bus: Bus, anna: EventClient) -> None:
     event = await told(bus, anna, "cellar")
     rule = SuppressionRule(id="all", active_while=SuppressionCondition(camera_lost="cellar"), reason="x")
+    spying = SuppressionRule(id="spy", active_while=rule.active_while, cameras=["yard"], reason="x")
     async with (
         stack.event_client("vera", "viewer") as vera,
         stack.event_client("ben", "operator", ["yard"]) as ben,
@@ -237,7 +238,7 @@ async def test_roles_and_scope_bound_what_people_may_do(stack: InspectionStack, 
             anna.take_out_of_service("cellar", reason="x"), anna.put_suppression_rule(rule),
             anna.return_to_service("cellar"), anna.delete_suppression_rule("all"),
             otto.take_out_of_service("cellar", reason="x"), otto.take_out_of_service(detector="motion", reason="x"),
-            otto.put_suppression_rule(rule),
+            otto.put_suppression_rule(rule), otto.put_suppression_rule(spying),
         ):  # fmt: skip
             with pytest.raises(PermissionDenied):
                 await call
