@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from event_center.notifications.errors import Deferred
 
 T = TypeVar("T")
+_TALKS = ThreadPoolExecutor(64, "notifications")
+"""Threads of their own: servers that do not answer must not use up those that the whole event center shares."""
 
 
 class Line:
@@ -40,7 +43,7 @@ class Line:
 
 async def talk(line: Line, function: Callable[[], T], timeout_s: float, whom: str) -> T:
     """What the function returns, called in a thread. Raises Deferred when the time is over, and what it raises."""
-    task = asyncio.ensure_future(asyncio.to_thread(function))
+    task = asyncio.get_running_loop().run_in_executor(_TALKS, function)
     try:
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
     except asyncio.CancelledError:

@@ -23,11 +23,10 @@ _MAX_ANSWER_BYTES = 2048
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the other side said."""
+    """What the other side said. Not what it wrote: that may quote the request."""
 
     status: int
     retry_after_s: float
-    text: str
 
 
 def post(
@@ -56,8 +55,9 @@ def post(
     try:
         connection.request("POST", path, body, {"User-Agent": "trueframe", **headers})
         answer = connection.getresponse()
-        text = answer.read(_MAX_ANSWER_BYTES).decode(errors="replace")
-        return Answer(answer.status, _seconds(answer.headers.get("Retry-After", "")), " ".join(text.split())[:200])
+        # Whoever hangs up on a server that is still writing may undo what it was doing.
+        answer.read(_MAX_ANSWER_BYTES)
+        return Answer(answer.status, _seconds(answer.headers.get("Retry-After", "")))
     except ssl.SSLCertVerificationError as error:
         raise Deferred(f"{host}: its certificate is not believed ({error.verify_message})") from None
     except TimeoutError:
