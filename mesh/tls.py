@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from mesh.metrics import counter
 
 log = get_logger("mesh.tls")
 
+# The clock of files is coarse: one that is written in two steps may keep its stamp.
+_REFUSED_FOR_S = 1.0
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 _taken_up = counter("certificate_reloads", "Renewed certificates: taken up, or refused.", ("result",))
@@ -55,6 +58,8 @@ class TlsFiles:
         self._stamp = self._look()
         self._material = self._read()
         self._generation = 1
+        self._refused: Stamp = ()
+        self._refused_s = 0.0
 
     @classmethod
     def from_config(cls, config: TlsConfig) -> TlsFiles | None:
@@ -67,7 +72,7 @@ class TlsFiles:
         """What holds now, and its number: it grows with each renewal. Never raises."""
         stamp = self._look()
         with self._lock:
-            if stamp != self._stamp:
+            if stamp != self._stamp and not self._was_refused(stamp):
                 try:
                     self._material = self._read()
                     self._generation += 1
@@ -76,6 +81,8 @@ class TlsFiles:
                     self._stamp = stamp
                 except TrueframeError as error:
                     # A pair that is just being written is whole at the next look; the stamp stays, so that it is taken.
+                    # Not at the very next one: channels look at each call.
+                    self._refused, self._refused_s = stamp, time.monotonic()
                     _taken_up.labels("refused").inc()
                     if rate_limited(f"tls {self._ca_file}", 5.0):
                         log.error("renewed certificate cannot be used", reason=str(error))
@@ -87,6 +94,9 @@ class TlsFiles:
         authorities = [describe(one) for one in read_certificates(material.authorities, str(self._ca_file))]
         found = {"authority": max(authorities, key=lambda one: one.ends)}
         return found | {"certificate": material.described} if material.described else found
+
+    def _was_refused(self, stamp: Stamp) -> bool:
+        return stamp == self._refused and time.monotonic() - self._refused_s < _REFUSED_FOR_S
 
     def _read(self) -> TlsMaterial:
         now = datetime.now(UTC)

@@ -8,7 +8,7 @@ import pytest
 from mesh.certificate_folder import CertificateFolder
 from mesh.certificates import Kind, Pair, identity_of, issue, make_authority, read_certificate, require_matching
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-from mesh.tls import caller_of
+from mesh.tls import TlsFiles, caller_of
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -128,3 +128,26 @@ def test_a_certificate_says_whether_it_is_a_services_or_a_users() -> None:
 def test_a_key_is_never_shown() -> None:
     pair = make_authority("a", DAY, NOW)
     assert "PRIVATE" not in repr(pair)
+
+
+def test_a_pair_that_is_refused_is_not_read_again_at_every_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, now = CertificateFolder(tmp_path / "certs"), datetime.now(UTC)
+    folder.init("hall", 100 * DAY, now)
+    made = folder.issue(Kind.SERVICE, "broker", ["broker.hall"], DAY, now)
+    files = TlsFiles(folder.ca_file, made.certificate_file, made.key_file)
+    read, reads = TlsFiles._read, 0
+
+    def counted(self: TlsFiles) -> object:
+        nonlocal reads
+        reads += 1
+        return read(self)
+
+    monkeypatch.setattr(TlsFiles, "_read", counted)
+    key = made.key_file.read_bytes()
+    made.key_file.write_text("no key")
+    assert {files.current()[0] for _ in range(200)} == {1}
+    assert reads < 10
+    made.key_file.write_bytes(key)
+    assert files.current()[0] == 2, "and a pair that fits is used at once"
