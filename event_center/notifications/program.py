@@ -55,7 +55,9 @@ class Program:
             raise Deferred(f"{argv[0]} did not end within {self._channel.timeout_s:g} s") from None
         finally:
             await _ended(process)
-        text = redact(" ".join(output.decode(errors="replace").split()))
+        # What it wrote is shown in terminals, which it must not steer.
+        words = "".join(one if one.isprintable() else " " for one in output.decode(errors="replace")).split()
+        text = redact(" ".join(words))
         log.info("a notification command ended", channel=self._channel.id, code=code, output=text[:1000])
         if code:
             said = f"{argv[0]} ended with {code}" + (f": {text[:200]}" if text else "")

@@ -30,11 +30,11 @@ async def test_a_command_gets_the_alarm_as_json_and_in_its_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRUEFRAME_TOKEN_FILE", "/somewhere/secret")
-    text = f'cat > {tmp_path}/stdin; env > {tmp_path}/env; echo "$@" > {tmp_path}/argv; echo told'
+    text = f'cat > {tmp_path}/stdin; env > {tmp_path}/env; echo "$@" > {tmp_path}/argv; printf "\\033]0;told"'
     async with notified(tmp_path, config(script(tmp_path, text))) as site:
         await site.raise_alarm(1)
         await auntil(lambda: _ended(site, "sent"), what="it ran")
-        assert (await site.deliveries())[0].reason == "told"
+        assert (await site.deliveries())[0].reason == "]0;told"
     assert json.loads((tmp_path / "stdin").read_text())["id"] == "a00001.1.raise.program"
     environment = (tmp_path / "env").read_text()
     assert "TRUEFRAME_CAMERA=yard" in environment
