@@ -83,9 +83,17 @@ def from_proto(masks: Iterable[Any]) -> Masks:
     return tuple(Mask(mask.name, tuple((corner.x, corner.y) for corner in mask.corners)) for mask in masks)
 
 
-@lru_cache(maxsize=64)
 def covered_pixels(masks: Masks, width: int, height: int) -> NDArray[np.bool_]:
     """Which pixels of a picture of that size are covered: bool, height x width, read-only."""
+    bits = _covered_bits(masks, width, height)
+    covered: NDArray[np.bool_] = np.unpackbits(bits, count=width * height).reshape(height, width).view(np.bool_)
+    covered.setflags(write=False)
+    return covered
+
+
+# Every camera of a host at once, in bits: a cache with too little room for all of them would never hit.
+@lru_cache(maxsize=512)
+def _covered_bits(masks: Masks, width: int, height: int) -> NDArray[np.uint8]:
     covered = np.zeros((height, width), np.bool_)
     margin = max(_LEAST_MARGIN, _MARGIN * max(width, height))
     for mask in masks:
@@ -95,8 +103,7 @@ def covered_pixels(masks: Masks, width: int, height: int) -> NDArray[np.bool_]:
         if left < right and top < bottom:
             part = covered[top:bottom, left:right]
             part |= _near(corners, margin, np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
-    covered.setflags(write=False)
-    return covered
+    return np.packbits(covered)
 
 
 def cover_rgb(masks: Masks, picture: NDArray[np.uint8]) -> None:

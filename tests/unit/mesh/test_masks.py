@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh import masks
 from mesh.errors import InvalidArgument
 from mesh.masks import GREY, NEUTRAL, Mask, checked, cover_planes, cover_rgb, covered_pixels, decode, encode
 
@@ -85,3 +88,19 @@ def test_masks_come_back_from_their_text() -> None:
 def test_masks_that_are_none_are_refused(masks: list[Mask]) -> None:
     with pytest.raises(InvalidArgument):
         checked(masks)
+
+
+def test_the_masks_of_a_hundred_cameras_are_drawn_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, near = 0, masks._near
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal drawn
+        drawn += 1
+        return near(*arguments)
+
+    monkeypatch.setattr(masks, "_near", counted)
+    for _ in range(3):
+        for number in range(100):
+            mask = Mask("m", ((0.1, 0.1), (0.5, 0.1), (0.5, 0.5 + number / 1000)))
+            covered_pixels((mask,), 36, 20)
+    assert drawn == 100
