@@ -45,7 +45,7 @@ def instance(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     sources = [f"{camera}={url}" for camera, url in sim.urls.items()]
     with embedded(folder / "data", *sources) as started:
         with started.client() as client:
-            until(lambda: len(client.inspections.list()) == 6, 60, "six inspections")
+            until(lambda: len(client.inspections.list()) == 9, 60, "three inspections of each camera")
             until(lambda: all(s.frames_scored > 30 for s in client.inspections.list()), 90, "frames are scored")
         yield started
 
