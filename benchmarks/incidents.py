@@ -1,6 +1,6 @@
 """Incidents over held-out scenes and real clips: what is found, how late, and what false alarms it costs.
 
-`python -m benchmarks.incidents --work /tmp/incidents -o docs/results/incidents.json`
+`python -m benchmarks.incidents -o docs/results/incidents.json`
 
 Simulated cameras of every layout show people's incidents and faults of the picture, one after the other, in an order
 that the seed decides, and quiet minutes between. All detectors that are installed look at the same pictures as in
@@ -130,7 +130,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-o", "--output", type=Path, help="write it to this file too; another part of it there stays")
-    parser.add_argument("--work", type=Path, default=Path("/tmp/incidents"), help="folder of what was done so far")
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache/trueframe/incidents", help="folder of what was done so far"
+    )
     parser.add_argument("--seeds", type=int, default=2, help="held-out seeds of each layout")
     parser.add_argument("--stop-after", type=float, default=600.0, help="minutes after which no take begins any more")
     parser.add_argument("--layouts", default=",".join(LAYOUTS))

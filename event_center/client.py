@@ -22,7 +22,7 @@ from typing import Any, Unpack
 import grpc
 import grpc.aio
 
-from event_center.client_alarms import AlarmCalls, EventFilters, SyncAlarmCalls, list_request
+from event_center.client_alarms import EventFilters, list_request
 from event_center.client_work import SyncWorkCalls, WorkCalls, event_label
 from mesh.channel import Token, connect, connect_sync
 from mesh.errors import ResourceExhausted, Unavailable, from_rpc_error
@@ -90,7 +90,7 @@ class _Watch:
         return wait_s
 
 
-class EventClient(AlarmCalls, WorkCalls):
+class EventClient(WorkCalls):
     """The event center, asynchronously. Raises errors of `mesh.errors`: Unavailable, NotFound, InvalidArgument, …"""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:
@@ -192,7 +192,7 @@ class EventClient(AlarmCalls, WorkCalls):
                 call.cancel()
 
 
-class SyncEventClient(SyncAlarmCalls, SyncWorkCalls):
+class SyncEventClient(SyncWorkCalls):
     """The event center for plain programs; as EventClient."""
 
     def __init__(self, endpoint: str, token: Token | None, **options: Any) -> None:

@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
-from event_center.client_alarms import EventFilters, list_request
+from event_center.client_alarms import AlarmCalls, EventFilters, SyncAlarmCalls, list_request
 from mesh.errors import InvalidArgument
 from trueframe.v1 import events_pb2
 from trueframe.v1.events_pb2 import BulkDeed, ConfirmBulkResponse, Event, EventLabel, PreviewBulkResponse
@@ -39,11 +39,8 @@ def _preview_request(deed: BulkDeed, ids: Sequence[str], filters: EventFilters) 
     return events_pb2.PreviewBulkRequest(deed=deed, filter=list_request(filters, 0))
 
 
-class WorkCalls:
+class WorkCalls(AlarmCalls):
     """What an asynchronous client can do. Raises errors of `mesh.errors`."""
-
-    async def _ask(self, rpc: str, request: object, timeout_s: float) -> Any:
-        raise NotImplementedError
 
     async def assign(self, event_id: str, owner: str, reason: str = "", *, timeout_s: float = DEADLINE_S) -> Event:
         """The event in the hands of `owner`; "" hands it back. Idempotent. Raises NotFound, PermissionDenied."""
@@ -90,11 +87,8 @@ class WorkCalls:
         return answer
 
 
-class SyncWorkCalls:
+class SyncWorkCalls(SyncAlarmCalls):
     """What a client for plain programs can do; as WorkCalls."""
-
-    def _ask(self, rpc: str, request: object, timeout_s: float) -> Any:
-        raise NotImplementedError
 
     def assign(self, event_id: str, owner: str, reason: str = "", *, timeout_s: float = DEADLINE_S) -> Event:
         """As WorkCalls.assign."""

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mesh.store_port import Body, Document, Page, Where, check_id, not_found
+from mesh.store_port import Body, Document, Page, Where, check_id, existing, not_found
 from mesh.store_sql import Order, count_documents, find_page
 from mesh.store_values import (
     Indexes,
@@ -45,10 +45,7 @@ class SqliteCollection:
 
     async def get(self, document_id: str) -> Document:
         """The document. Raises NotFound."""
-        document = await self.find(document_id)
-        if document is None:
-            raise not_found(self._name, document_id)
-        return document
+        return existing(await self.find(document_id), self._name, document_id)
 
     async def put(self, document_id: str, body: Body, expected_version: int | None = None) -> Document:
         """Writes the whole document; see `Collection.put`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from mesh.store_port import Body, Document, Page, Where, check_id, not_found
+from mesh.store_port import Body, Document, Page, Where, check_id, existing, not_found
 from mesh.store_values import (
     Among,
     Condition,
@@ -83,10 +83,7 @@ class MongoCollection:
 
     async def get(self, document_id: str) -> Document:
         """The document. Raises NotFound."""
-        document = await self.find(document_id)
-        if document is None:
-            raise not_found(self._name, document_id)
-        return document
+        return existing(await self.find(document_id), self._name, document_id)
 
     async def put(self, document_id: str, body: Body, expected_version: int | None = None) -> Document:
         """Writes the whole document; see `Collection.put`."""

@@ -187,6 +187,13 @@ def check_id(name: str, document_id: str) -> None:
         )
 
 
+def existing(document: Document | None, name: str, document_id: str) -> Document:
+    """The document that was found. Raises NotFound if none was."""
+    if document is None:
+        raise not_found(name, document_id)
+    return document
+
+
 def not_found(name: str, document_id: str) -> NotFound:
     """The error of a document that is not there."""
     return NotFound(f"{name} {document_id[:80]!r}", "does not exist")

@@ -79,6 +79,6 @@ def test_addresses_stay_where_they_were_asked_for_and_secrets_do_not() -> None:
 def test_logs_of_a_sound_system_stay_as_they_are() -> None:
     line = (
         "2026-11-20T16:04:21.162Z info    broker broker.owner: camera state camera=cam-1 state=live "
-        "digest=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 /work/data/media/cam-1 fps=9.99"
+        "digest=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 /srv/trueframe/media/cam-1 fps=9.99"
     )
     assert Cleaner(["some-other-secret"]).text(line) == line
