@@ -26,7 +26,7 @@ from detector_pool.runner import Task
 from detector_pool.trail import recorded_units
 from detector_pool.wire import REASONS, checkpoint_from_proto, task_from_proto
 from media_center.client import FootageItem, SyncFootageClient
-from mesh.errors import NotFound, Unsupported
+from mesh.errors import NotFound, Unavailable, Unsupported
 from mesh.ids import FrameId
 from mesh.logs import get_logger
 from trueframe.v1 import inspection_pb2
@@ -187,8 +187,13 @@ class _Said:
 def recorded_pictures(
     footage: SyncFootageClient, camera: str, behind: FrameId, last: FrameId, after: FrameId | None
 ) -> Iterator[tuple[Shot, bool]]:
-    """Recorded pictures behind a frame, a few beyond `last`, and whether each may decode otherwise than it did live."""
+    """Recorded pictures behind a frame, a few beyond `last`, and whether each may decode otherwise than it did live.
+
+    Raises what the media center raises, and Unavailable if it or the decoder says nothing for a minute: who counts the
+    pictures must not take what is cut short for all there is.
+    """
     inexact: set[FrameId] = set()
+    failures: list[Exception] = []
     start = replace(behind, seq=behind.seq + 1)
     decoder = Decoder(camera, behind)
 
@@ -212,6 +217,7 @@ def recorded_pictures(
                     return
         except Exception as error:
             log.warning("footage ends early", camera=camera, reason=str(error))
+            failures.append(error)
         finally:
             decoder.end()
 
@@ -222,8 +228,12 @@ def recorded_pictures(
             try:
                 item = decoder.get(_WAIT_S)
             except queue.Empty:
-                return
+                raise Unavailable(
+                    f"footage of camera {camera}", f"gave no picture for {_WAIT_S:g} s", "Try again."
+                ) from None
             if item is None:
+                if failures:
+                    raise failures[0]
                 return
             if isinstance(item, Shot) and (after is None or item.id > after):
                 yield item, item.id in inexact

@@ -153,7 +153,7 @@ def test_who_may_not_see_a_camera_reads_nothing_of_it(stack: InspectionStack, le
         ):
             with pytest.raises(PermissionDenied):
                 ask()
-        assert other.coverage("cam-2")
+        until(lambda: other.coverage("cam-2"), 30, "coverage of a camera that may be seen")
     with pytest.raises(NotFound):
         list(ledger.read("nobody"))
 
