@@ -35,6 +35,7 @@ from event_center.folding import (
     fold_watermark,
     raiser_of,
 )
+from event_center.one_by_one import each
 from event_center.policy import Policy
 from event_center.recalling import recall
 from event_center.rule_book import RuleBook
@@ -260,14 +261,19 @@ class EventBook:
     async def tick(self) -> int:
         """Does what is due now; returns when something may be due next, UTC nanoseconds, 0 for never.
 
-        What could not be stored is due again. Raises the store's errors.
+        What could not be stored is due again, and keeps nothing else from being done. Raises the store's errors.
         """
+
+        def due(event_id: str) -> Awaitable[object]:
+            return self._change(event_id, lambda event, at_ns: tick(event, self._policy, at_ns))
+
         async with self._writing:
             now_ns = self._clock.utc_ns()
-            for event_id in self.desk.standing.due(now_ns, MOST_AT_ONCE):
-                await self._change(event_id, lambda event, at_ns: tick(event, self._policy, at_ns))
+            failed = await each(self.desk.standing.due(now_ns, MOST_AT_ONCE), due)
             await self._floods.tick(now_ns)
             await self._settle()
+            if failed:
+                raise failed[0]
             return self.desk.standing.next_due_ns
 
     # Asking
@@ -364,9 +370,13 @@ class EventBook:
         judgement = self.desk.judgement_if_new(self._clock.utc_ns())
         if judgement is None:
             return
+
+        def mark(event_id: str) -> Awaitable[object]:
+            return self._change(event_id, lambda event, now_ns: settled(event, judgement, now_ns))
+
         try:
-            for event_id in self.desk.unsettled(judgement):
-                await self._change(event_id, lambda event, now_ns: settled(event, judgement, now_ns))
+            if failed := await each(self.desk.unsettled(judgement), mark):
+                raise failed[0]
         except BaseException:
             self.desk.forget_judgement()
             raise
