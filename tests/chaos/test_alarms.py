@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import TypeVar
 
 import pytest
 
-from event_center.alarm import HOLDING, Alarm, Deed, State, Stimulus, apply
+from event_center.alarm import HOLDING, Deed, State
 from event_center.client import EventClient
 from media_center.client import FootageClient
-from mesh.bus import EVENT_STREAM, EVENTS, Bus, Message, anomaly_subject
+from mesh.bus import Bus, anomaly_subject
 from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
+from tests.alarm_stories import STATES, deed_of, hearing, played
 from tests.inspection_stack import InspectionStack, Process, inspection_stack
 from tests.support import auntil
 from trueframe.v1 import events_pb2, footage_pb2, frames_pb2, inspection_pb2
@@ -39,13 +40,6 @@ KILLS = 12
 SHELVED_S = 3.0
 AT_ONCE = 20
 """Anomalies that are under way."""
-STATES = {
-    State.NONE: events_pb2.ALARM_STATE_UNSPECIFIED,
-    State.NORMAL: events_pb2.ALARM_STATE_NORMAL,
-    State.UNACKNOWLEDGED: events_pb2.ALARM_STATE_UNACKNOWLEDGED,
-    State.ACKNOWLEDGED: events_pb2.ALARM_STATE_ACKNOWLEDGED,
-    State.RETURNED: events_pb2.ALARM_STATE_RETURNED_UNACKNOWLEDGED,
-}
 
 
 @dataclass
@@ -205,37 +199,6 @@ async def kill_at_random(stack: InspectionStack, work: Work) -> Counter[str]:
     return killed
 
 
-@contextlib.asynccontextmanager
-async def hearing(bus: Bus) -> AsyncIterator[dict[str, events_pb2.Event]]:
-    """What the bus told of each event: its newest version."""
-    heard: dict[str, events_pb2.Event] = {}
-
-    async def take(message: Message) -> None:
-        event = events_pb2.Event.FromString(message.data)
-        if event.id not in heard or event.version > heard[event.id].version:
-            heard[event.id] = event
-
-    async with bus.durable(EVENT_STREAM, "chaos-reader", EVENTS, take):
-        yield heard
-
-
-def machine_state(records: list[events_pb2.EventRecord]) -> State:
-    """What the pure machine says of the same deeds; it raises if no alarm has such a story."""
-    names = {number: Deed(name.removeprefix("EVENT_DEED_").lower()) for name, number in events_pb2.EventDeed.items()
-             if number}  # fmt: skip
-    alarm = Alarm()
-    for record in records:
-        assert STATES[alarm.state] == record.from_state
-        stimulus = Stimulus(
-            names[record.deed], record.actor, record.at_ns, record.text, until_ns=record.until_ns,
-            reference=record.reference,
-        )  # fmt: skip
-        alarm = apply(alarm, stimulus)
-        assert STATES[alarm.state] == record.to_state
-        assert record.number == len(alarm.records)
-    return alarm.state
-
-
 @pytest.mark.parametrize("seed", [1])
 async def test_three_hundred_alarms_survive_every_kill(stack: InspectionStack, seed: int) -> None:
     dice = random.Random(seed)
@@ -245,7 +208,7 @@ async def test_three_hundred_alarms_survive_every_kill(stack: InspectionStack, s
         Bus.from_config(stack.config, "aggregate") as bus,
         EventClient(stack.config.event_center.endpoint, token) as events,
         FootageClient(stack.config.media_center.endpoint, token) as footage,
-        hearing(bus) as heard,
+        hearing(bus, "chaos-reader") as heard,
     ):
         await bus.ensure_stream()
         async with asyncio.TaskGroup() as tasks:
@@ -309,11 +272,11 @@ async def check_flood(events: EventClient, alarms: set[str]) -> None:
 
 def check(plan: Plan, event: events_pb2.Event, records: list[events_pb2.EventRecord], hold: footage_pb2.Hold) -> None:
     """One event is what the plan says."""
-    deeds = Counter(Deed(events_pb2.EventDeed.Name(r.deed).removeprefix("EVENT_DEED_").lower()) for r in records)
+    deeds = Counter(map(deed_of, records))
     del deeds[Deed.GROUPED]
     assert deeds == +plan.deeds, plan
     assert event.occurrences == 1
-    state = machine_state(records)
+    state = played(records).state
     assert event.alarm_state == STATES[state]
     assert (state in HOLDING) == (not plan.ends)
     came_back = [r for r in records if r.deed == events_pb2.EVENT_DEED_UNSHELVED]

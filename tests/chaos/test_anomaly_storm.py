@@ -14,19 +14,20 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from event_center.alarm import Alarm, Deed, State, Stimulus, apply
+from event_center.alarm import Alarm, Deed, Stimulus, apply
 from event_center.client import EventClient
-from mesh.bus import EVENT_STREAM, EVENTS, Bus, Message, anomaly_subject
+from mesh.bus import Bus, anomaly_subject
 from mesh.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable
 from mesh.outbox import PENDING_FIELD, OutboxEvent, OutboxPublisher, add_event
 from mesh.store import Collection, SqliteStore
+from tests.alarm_stories import STATES, deed_of, hearing, played
 from tests.inspection_stack import InspectionStack, inspection_stack
 from tests.mongodb_server import MongoServer
 from tests.real_peers import require
@@ -39,13 +40,6 @@ CAMERAS = tuple(f"cam-{number}" for number in range(20))
 START_NS = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 AT_ONCE = 32
-STATES = {
-    State.NONE: events_pb2.ALARM_STATE_UNSPECIFIED,
-    State.NORMAL: events_pb2.ALARM_STATE_NORMAL,
-    State.UNACKNOWLEDGED: events_pb2.ALARM_STATE_UNACKNOWLEDGED,
-    State.ACKNOWLEDGED: events_pb2.ALARM_STATE_ACKNOWLEDGED,
-    State.RETURNED: events_pb2.ALARM_STATE_RETURNED_UNACKNOWLEDGED,
-}
 
 
 @dataclass(frozen=True)
@@ -185,34 +179,11 @@ async def kill_at_random(
     return killed
 
 
-@contextlib.asynccontextmanager
-async def hearing(bus: Bus) -> AsyncIterator[dict[str, events_pb2.Event]]:
-    """What the bus told of each anomaly's event: its newest version."""
-    heard: dict[str, events_pb2.Event] = {}
-
-    async def take(message: Message) -> None:
-        event = events_pb2.Event.FromString(message.data)
-        if event.kind == events_pb2.EVENT_KIND_ANOMALY and (
-            event.id not in heard or event.version > heard[event.id].version
-        ):
-            heard[event.id] = event
-
-    async with bus.durable(EVENT_STREAM, "storm-reader", EVENTS, take):
-        yield heard
-
-
 def check(plan: Plan, event: events_pb2.Event, records: list[events_pb2.EventRecord]) -> None:
     """Its alarm is the machine's, and its records are all that led there, each following from the one before."""
-    names = {number: Deed(name.removeprefix("EVENT_DEED_").lower()) for name, number in events_pb2.EventDeed.items()
-             if number}  # fmt: skip
-    alarm = Alarm()
-    for number, record in enumerate(records, 1):
-        assert (record.number, record.from_state) == (number, STATES[alarm.state])
-        done = Stimulus(names[record.deed], record.actor, record.at_ns, record.text, reference=record.reference)
-        alarm = apply(alarm, done)
-        assert record.to_state == STATES[alarm.state]
+    alarm = played(records)
     assert event.alarm_state == STATES[alarm.state] == STATES[plan.alarm.state], plan
-    deeds = [names[record.deed] for record in records if names[record.deed] is not Deed.GROUPED]
+    deeds = [deed for deed in map(deed_of, records) if deed is not Deed.GROUPED]
     assert deeds == [record.stimulus.deed for record in plan.alarm.records], plan
     assert all(earlier.at_ns <= later.at_ns for earlier, later in pairwise(records))
     assert (event.occurrences, event.camera, bool(event.ended_ns)) == (1, plan.camera, plan.ends)
@@ -245,7 +216,7 @@ async def test_each_anomaly_is_one_event_whatever_is_killed(
         Bus.from_config(stack.config, "aggregate") as bus,
         EventClient(stack.config.event_center.endpoint, token) as events,
         SqliteStore(tmp_path / "aggregate.sqlite") as store,
-        hearing(bus) as heard,
+        hearing(bus, "storm-reader", [events_pb2.EVENT_KIND_ANOMALY]) as heard,
     ):
         await bus.ensure_stream()
         anomalies = await store.collection("anomalies", [PENDING_FIELD])
